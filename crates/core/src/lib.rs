@@ -1,1 +1,40 @@
-//! placeholder
+//! What cutover decides: pure functions over plain values.
+//!
+//! Two functions carry the product: [`State::apply`](state::State::apply) for every change of the control state, and
+//! [`Snapshot::decide`](snapshot::Snapshot::decide) for every request. Everything else feeds them or carries out what they say.
+//!
+//! Nothing here does I/O, reads a clock, draws randomness, takes a lock or knows serde: `now` and entropy are arguments.
+
+pub mod address;
+pub mod backend;
+pub mod balance;
+pub mod canary;
+pub mod command;
+pub mod compile;
+pub mod decide;
+pub mod drain;
+pub mod effect;
+pub mod entropy;
+pub mod flip;
+pub mod gate;
+pub mod health;
+pub mod id;
+pub mod lifecycle;
+pub mod mix;
+pub mod outlier;
+pub mod pin;
+pub mod policy;
+pub mod publish;
+pub mod quorum;
+pub mod registry;
+pub mod rejected;
+pub mod retry;
+pub mod rollback;
+pub mod route;
+pub mod service;
+pub mod settle;
+pub mod snapshot;
+pub mod state;
+pub mod time;
+pub mod traffic;
+pub mod version;
