@@ -1,0 +1,108 @@
+//! The promise that a store is for: what was acknowledged is there after a SIGKILL at any moment.
+//!
+//! A child process opens the store, commits as fast as it can and prints each revision after its acknowledgement. It is
+//! this test binary again, running the ignored test below. The parent kills it in the middle and looks.
+
+use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use super::super::suite::{operation, put};
+use super::*;
+
+const ROUNDS: u8 = 10;
+const DIRECTORY: &str = "CUTOVER_TEST_STORE_DIRECTORY";
+const ACKNOWLEDGED: &str = "acknowledged ";
+
+#[tokio::test]
+async fn every_acknowledged_commit_survives_sigkill() {
+    let dir = TempDir::new().expect("a temporary directory");
+    let mut acknowledged = 0;
+    for round in 0..ROUNDS {
+        // The first rounds are likely to hit the creation of the file, the others the middle of commits.
+        let last = kill_after(dir.path(), u32::from(round) * 3, random_pause());
+        acknowledged = acknowledged.max(last);
+
+        let store = RedbStore::open(dir.path()).expect("the store opens after a kill");
+        let loaded = store.load().await.expect("the store loads after a kill");
+
+        assert!(
+            loaded.revision.0 >= acknowledged,
+            "round {round}: {acknowledged} was acknowledged, {} is there",
+            loaded.revision
+        );
+        let expected: BTreeSet<Key> = (1..=loaded.revision.0).flat_map(keys_of).collect();
+        let found: BTreeSet<Key> = loaded.records.into_keys().collect();
+        assert_eq!(found, expected, "round {round}: a commit is torn or missing");
+        let newest = Some(loaded.revision).filter(|revision| revision.0 > 0);
+        let operation = operation(loaded.revision.0.into());
+        assert_eq!(store.committed(operation).await.expect("a look-up"), newest);
+    }
+    assert!(acknowledged > 0, "no commit was ever acknowledged, so nothing was tested");
+}
+
+#[tokio::test]
+#[ignore = "the child process of the test above, which ends only by being killed"]
+async fn commit_until_killed() {
+    let Some(directory) = std::env::var_os(DIRECTORY) else { return };
+    let store = RedbStore::open(Path::new(&directory)).expect("the store opens");
+    loop {
+        let next = store.load().await.expect("a load").revision.0 + 1;
+        let [left, right] = keys_of(next);
+        let revision =
+            store.commit(put(next.into(), &[left.as_str(), right.as_str()])).await.expect("a commit");
+        // Fails when the parent is gone, which ends this process too.
+        writeln!(std::io::stdout(), "\n{ACKNOWLEDGED}{}", revision.0).expect("the parent listens");
+    }
+}
+
+/// Two keys that are far from each other in the tree, so that a torn commit would show.
+fn keys_of(revision: u64) -> [Key; 2] {
+    [Key::new(&format!("left-{revision}")), Key::new(&format!("right-{revision}"))]
+}
+
+/// Starts the child, kills it `pause` after it has acknowledged `count` commits, and answers the last revision that it
+/// acknowledged, 0 for none.
+fn kill_after(directory: &Path, count: u32, pause: Duration) -> u64 {
+    let this = std::env::current_exe().expect("the path of this test");
+    let name = concat!(module_path!(), "::commit_until_killed");
+    let (_crate, name) = name.split_once("::").expect("the path of a test");
+    let child = Command::new(this)
+        .args(["--exact", name, "--ignored", "--nocapture"])
+        .env(DIRECTORY, directory)
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("a child");
+    let mut child = Killed(child);
+    let mut lines = BufReader::new(child.0.stdout.take().expect("it is piped")).lines();
+    let mut revisions = lines.by_ref().filter_map(|line| {
+        line.expect("the child writes text").strip_prefix(ACKNOWLEDGED)?.parse::<u64>().ok()
+    });
+    let mut last = 0;
+    for _ in 0..count {
+        last = revisions.next().expect("the child commits until it is killed");
+    }
+    std::thread::sleep(pause);
+    drop(child);
+    revisions.last().unwrap_or(last)
+}
+
+/// Up to 4 ms, which is some ten commits.
+fn random_pause() -> Duration {
+    let mut bytes = [0; 2];
+    getrandom::fill(&mut bytes).expect("the system has entropy");
+    Duration::from_micros(u64::from(u16::from_le_bytes(bytes)) / 16)
+}
+
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        self.0.kill().expect("the child has not been waited for");
+        self.0.wait().expect("a killed child ends");
+    }
+}
