@@ -63,7 +63,8 @@ impl FromStr for Address {
         }
         let (host, port) = text.rsplit_once(':').ok_or_else(|| AddressError::NoPort(text.to_owned()))?;
         let number = if port.bytes().all(|b| b.is_ascii_digit()) { port.parse().ok() } else { None };
-        let port = number.filter(|&port: &u16| port > 0).ok_or_else(|| AddressError::Port(port.to_owned()))?;
+        let port =
+            number.filter(|&port: &u16| port > 0).ok_or_else(|| AddressError::Port(port.to_owned()))?;
         Ok(Self::Tcp { host: parse_host(host)?, port })
     }
 }

@@ -29,7 +29,12 @@ pub enum NameError {
     },
 }
 
-fn check(text: &str, max: usize, allowed: &'static str, is_allowed: fn(char) -> bool) -> Result<(), NameError> {
+fn check(
+    text: &str,
+    max: usize,
+    allowed: &'static str,
+    is_allowed: fn(char) -> bool,
+) -> Result<(), NameError> {
     if text.is_empty() {
         return Err(NameError::Empty);
     }

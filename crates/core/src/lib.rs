@@ -19,7 +19,6 @@ pub mod flip;
 pub mod gate;
 pub mod health;
 pub mod id;
-pub mod lifecycle;
 pub mod mix;
 pub mod outlier;
 pub mod pin;

@@ -43,7 +43,9 @@ impl HostPattern {
             && !domain.starts_with('.')
             && !domain.contains("..")
             && domain.bytes().all(|b| {
-                b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_') || (is_v6 && matches!(b, b'[' | b']' | b':'))
+                b.is_ascii_alphanumeric()
+                    || matches!(b, b'.' | b'-' | b'_')
+                    || (is_v6 && matches!(b, b'[' | b']' | b':'))
             });
         let domain = domain.strip_suffix('.').unwrap_or(domain);
         match is_host && !domain.is_empty() {
@@ -130,7 +132,9 @@ impl RouteTable {
     /// A more specific host whose paths don't match gives way to the next one, as people expect of virtual hosts with a catch-all.
     #[must_use]
     pub fn find(&self, host: &str, path: &str) -> Option<usize> {
-        let find_in = |routes: &[Route]| routes.iter().find(|route| route.prefix.matches(path)).map(|route| route.service);
+        let find_in = |routes: &[Route]| {
+            routes.iter().find(|route| route.prefix.matches(path)).map(|route| route.service)
+        };
         if self.exact.is_empty() && self.under.is_empty() {
             return find_in(&self.any);
         }
@@ -211,7 +215,15 @@ mod tests {
 
     #[test]
     fn wrong_patterns_are_refused() {
-        assert!(["", "*", "a b", "*.*.com", "http://x", "x:80", ".com", "a..b"].iter().all(|host| HostPattern::parse(host).is_err()));
-        assert!(["", "api", "/a b", "/a?b", "//", "/a//b", "/é"].iter().all(|path| PathPrefix::parse(path).is_err()));
+        assert!(
+            ["", "*", "a b", "*.*.com", "http://x", "x:80", ".com", "a..b"]
+                .iter()
+                .all(|host| HostPattern::parse(host).is_err())
+        );
+        assert!(
+            ["", "api", "/a b", "/a?b", "//", "/a//b", "/é"]
+                .iter()
+                .all(|path| PathPrefix::parse(path).is_err())
+        );
     }
 }

@@ -1,0 +1,236 @@
+//! Every change that anybody may ask of the control state.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::address::Address;
+use crate::backend::{AdminState, Weight};
+use crate::drain::Load;
+use crate::id::{BackendId, Epoch, GateName, HoldName, ServiceName, VersionLabel};
+use crate::pin::PinKey;
+use crate::policy::Policy;
+use crate::time::{Millis, Timestamp};
+
+/// A change of the control state.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Command {
+    /// Makes the services and backends of the configuration file exactly these. What runs is kept: a reload undoes no flip, drain or registration.
+    Configure(Vec<Configured>),
+    /// Creates a service or replaces its policy.
+    PutService {
+        /// Its name.
+        service: ServiceName,
+        /// Its policy.
+        policy: Arc<Policy>,
+        /// The document that it was read from, for the record.
+        document: Arc<str>,
+    },
+    /// Removes a service with all its backends.
+    RemoveService(ServiceName),
+    /// A change of one service.
+    Service(ServiceName, Change),
+    /// From now on this key signs pins; those that signed before still verify.
+    AddPinKey(PinKey),
+    /// Time passed, and traffic was seen.
+    Tick(Traffic),
+}
+
+/// A service of the configuration file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Configured {
+    /// Its name.
+    pub name: ServiceName,
+    /// Its policy.
+    pub policy: Arc<Policy>,
+    /// Its backends.
+    pub backends: Vec<Registration>,
+}
+
+/// A change of one service.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Change {
+    /// A backend registers itself, or again.
+    Register(Registration),
+    /// A backend renews its lease and says what it runs.
+    Heartbeat {
+        /// The backend.
+        backend: BackendId,
+        /// The version it says it runs.
+        version: Option<VersionLabel>,
+        /// What it says about its process.
+        boot_id: Option<String>,
+    },
+    /// An operator changes a backend.
+    Patch {
+        /// The backend.
+        backend: BackendId,
+        /// What is wanted of it.
+        admin: Option<AdminState>,
+        /// Its weight.
+        weight: Option<Weight>,
+        /// Whether to do it even if too little capacity is left.
+        force: bool,
+        /// Who asks.
+        by: String,
+    },
+    /// A backend leaves: drains for at most so long, then is removed.
+    Deregister {
+        /// The backend.
+        backend: BackendId,
+        /// Time it has for what is in flight.
+        drain: Millis,
+    },
+    /// What probes found out about a backend.
+    Probed {
+        /// The backend.
+        backend: BackendId,
+        /// The generation that was probed; an answer to an older one is ignored.
+        generation: u32,
+        /// What was found.
+        finding: Finding,
+    },
+    /// Makes a version active.
+    Flip(Flip),
+    /// Goes back to the version that was active before.
+    Rollback(Rollback),
+    /// Opens or closes a gate.
+    SetGate {
+        /// For this version.
+        version: VersionLabel,
+        /// The gate.
+        gate: GateName,
+        /// Open or closed.
+        is_open: bool,
+        /// What is said with it.
+        note: String,
+        /// Who asks.
+        by: String,
+    },
+    /// Takes or renews a hold.
+    SetHold {
+        /// On this version.
+        version: VersionLabel,
+        /// The hold.
+        hold: HoldName,
+        /// How long it lasts unless renewed.
+        ttl: Millis,
+        /// Who asks.
+        by: String,
+    },
+    /// Gives a hold up.
+    DropHold {
+        /// On this version.
+        version: VersionLabel,
+        /// The hold.
+        hold: HoldName,
+    },
+    /// Ends a version's drain now.
+    Evict(VersionLabel),
+    /// Judges a version bad: it is never picked automatically.
+    Reject {
+        /// The version.
+        version: VersionLabel,
+        /// Why.
+        reason: String,
+    },
+    /// Takes back a rejection or a supersession.
+    Clear(VersionLabel),
+    /// Refuses flips from now on.
+    Freeze {
+        /// Why.
+        reason: String,
+        /// Until when.
+        until: Option<Timestamp>,
+        /// Who asks.
+        by: String,
+    },
+    /// Allows flips again.
+    Unfreeze,
+}
+
+/// What a backend says when it registers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Registration {
+    /// Its name.
+    pub backend: BackendId,
+    /// Where it listens.
+    pub address: Address,
+    /// The version it says it runs.
+    pub version: Option<VersionLabel>,
+    /// Its weight.
+    pub weight: Weight,
+    /// Time between renewals; `None` = it stays until it is removed.
+    pub ttl: Option<Millis>,
+    /// What it says about its process.
+    pub boot_id: Option<String>,
+    /// Where it runs.
+    pub zone: Option<String>,
+    /// What its owner wants to remember.
+    pub metadata: BTreeMap<String, String>,
+}
+
+/// What a probe found out. Rise and fall are counted already.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Finding {
+    /// It answers, and says this about itself.
+    Up {
+        /// The version it named, if it named one.
+        version: Option<VersionLabel>,
+        /// The process it named, if it named one.
+        boot_id: Option<String>,
+    },
+    /// It does not answer.
+    Down,
+}
+
+/// Makes a version active.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Flip {
+    /// The version.
+    pub to: VersionLabel,
+    /// Only if this is the epoch.
+    pub if_epoch: Option<Epoch>,
+    /// Whether quorum, gates and freeze are overridden.
+    pub force: bool,
+}
+
+/// Goes back to the version that was active before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rollback {
+    /// Only if this is the epoch.
+    pub if_epoch: Option<Epoch>,
+    /// What happens to sessions of the bad version.
+    pub sessions: Sessions,
+    /// Why; it is remembered with the rejected version.
+    pub reason: String,
+}
+
+/// What a rollback does with the sessions of the bad version.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Sessions {
+    /// They move at their next request.
+    #[default]
+    Move,
+    /// They stay until their pins end.
+    Keep,
+}
+
+/// What the data plane reported since the last tick.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Traffic {
+    /// What is left of versions that don't get new sessions.
+    pub loads: BTreeMap<(ServiceName, VersionLabel), Load>,
+    /// What was noticed about backends.
+    pub backends: BTreeMap<(ServiceName, BackendId), BackendFacts>,
+}
+
+/// What the data plane noticed about a backend.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct BackendFacts {
+    /// Requests in flight.
+    pub in_flight: u32,
+    /// Gateway errors in a row.
+    pub consecutive_errors: u32,
+    /// The latest identity generation that was lost.
+    pub lost_generation: u32,
+}

@@ -1,0 +1,253 @@
+//! What happens to a request: which version serves it, which backend of that version, and what becomes of its pin.
+
+use crate::balance::Choosing;
+use crate::drain;
+use crate::entropy::Entropy;
+use crate::pin::{NoPin, Pin};
+use crate::policy::{Affinity, OnMissingVersion, PinMode};
+use crate::snapshot::{ServiceSet, Snapshot, VersionSet};
+use crate::time::Timestamp;
+use crate::version::Role;
+
+/// What is known about a request.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts<'a> {
+    /// The service that it is for, as [`Snapshot::route`] answered.
+    pub service: usize,
+    /// The version that it names, if it names one.
+    pub explicit: Option<&'a str>,
+    /// Its pin: authentic and alive, or why there is none.
+    pub pin: Result<Pin, NoPin>,
+    /// The key for balancing by hash, if the request has one.
+    pub hash_key: Option<u64>,
+    /// Whether it may still wait for a backend.
+    pub may_wait: bool,
+    /// The time.
+    pub now: Timestamp,
+}
+
+/// What happens to a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decision {
+    /// It is served.
+    Serve(Choice),
+    /// It waits until something changes, and is decided again. Never answered when it may not wait.
+    Wait,
+    /// Nothing can serve it.
+    Unavailable,
+    /// It names a version that can't be reached, and is refused with this.
+    MissingVersion(OnMissingVersion),
+}
+
+/// By whom a request is served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Choice {
+    /// The version, as its place in [`ServiceSet::versions`].
+    pub version: usize,
+    /// The backend, as its place in [`VersionSet::members`].
+    pub member: usize,
+    /// What becomes of the pin.
+    pub pin: PinAction,
+    /// Whether the client is on a version that is no longer active, and should be told.
+    pub is_outdated: bool,
+}
+
+/// What becomes of a request's pin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PinAction {
+    /// There are no pins here.
+    None,
+    /// The client keeps what it has.
+    Keep(Pin),
+    /// The client gets this one.
+    Hand(Pin, Why),
+}
+
+/// Why a client gets a pin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    /// Its session begins.
+    New(NoPin),
+    /// A quarter of its idle time is over.
+    Refreshed,
+    /// Its backend is gone; the version is the same.
+    Rebalanced,
+    /// Its version may not serve it any more: evicted, rejected, drained, or forgotten.
+    Ended,
+    /// Its version has no usable backend.
+    NoBackend,
+}
+
+impl PinAction {
+    /// The word for it, as in metrics and the access log.
+    #[must_use]
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Keep(_) => "kept",
+            Self::Hand(_, Why::New(NoPin::Absent)) => "new",
+            Self::Hand(_, Why::New(problem)) => problem.as_str(),
+            Self::Hand(_, Why::Refreshed) => "refreshed",
+            Self::Hand(_, Why::Rebalanced) => "rebalanced",
+            Self::Hand(_, Why::Ended) => "moved_ended",
+            Self::Hand(_, Why::NoBackend) => "moved_no_backend",
+        }
+    }
+
+    /// All words that [`as_str`](Self::as_str) answers.
+    pub const OUTCOMES: [&'static str; 12] = [
+        "none",
+        "kept",
+        "new",
+        "malformed",
+        "unknown_key",
+        "bad_mac",
+        "expired",
+        "future_dated",
+        "refreshed",
+        "rebalanced",
+        "moved_ended",
+        "moved_no_backend",
+    ];
+}
+
+impl Snapshot {
+    /// Decides about a request. Fed the same snapshot, cells, facts and entropy it always answers the same.
+    #[must_use]
+    pub fn decide(&self, facts: &Facts<'_>, entropy: &mut Entropy) -> Decision {
+        let service = &self.services[facts.service];
+        if let Some(decision) = service.decide_explicit(facts, entropy) {
+            return decision;
+        }
+        let mut why = Why::New(NoPin::Absent);
+        if service.policy.pin.mode == PinMode::Session {
+            match facts.pin {
+                Err(problem) => why = Why::New(problem),
+                Ok(pin) => match service.decide_pinned(pin, facts, entropy) {
+                    Ok(decision) => return decision,
+                    Err(ended) => why = ended,
+                },
+            }
+        }
+        service.decide_unpinned(why, facts, entropy)
+    }
+}
+
+impl ServiceSet {
+    /// A version that the request names. `None`: it names none, or one that can't be reached and that does not matter.
+    fn decide_explicit(&self, facts: &Facts<'_>, entropy: &mut Entropy) -> Option<Decision> {
+        let label = facts.explicit?;
+        let found =
+            self.versions.iter().position(|version| version.label.as_str() == label && version.serves_pins());
+        let member = found.and_then(|at| self.choose(&self.versions[at], facts, entropy));
+        if let (Some(version), Some(member)) = (found, member) {
+            // Who names versions by hand is no session: its pin stays as it is.
+            let pin = facts.pin.map_or(PinAction::None, PinAction::Keep);
+            return Some(Decision::Serve(Choice {
+                version,
+                member,
+                pin,
+                is_outdated: self.is_outdated(version),
+            }));
+        }
+        match self.policy.on_missing_version {
+            OnMissingVersion::Active => None,
+            other => Some(Decision::MissingVersion(other)),
+        }
+    }
+
+    /// The version that the pin names, if it may and can serve.
+    fn decide_pinned(&self, pin: Pin, facts: &Facts<'_>, entropy: &mut Entropy) -> Result<Decision, Why> {
+        let at = self.versions.iter().position(|version| version.hash == pin.version).ok_or(Why::Ended)?;
+        let version = &self.versions[at];
+        let is_evicted = version.eviction.is_some_and(|window| drain::is_evicted(pin.id, window, facts.now));
+        if !version.serves_pins() || is_evicted {
+            return Err(Why::Ended);
+        }
+        let tied = pin.backend.filter(|_| self.policy.affinity == Affinity::Backend);
+        let (member, is_moved) = match tied.and_then(|hash| version.member_by_hash(hash)) {
+            Some(member) => (Some(member), false),
+            None => {
+                (self.choose_for(version, pin.id, facts, entropy), self.policy.affinity == Affinity::Backend)
+            }
+        };
+        let Some(member) = member else {
+            // A session is not moved because probes are late; but it does not wait for ever either.
+            let waits = facts.may_wait && (version.is_pending || Some(at) == self.active);
+            return if waits { Ok(Decision::Wait) } else { Err(Why::NoBackend) };
+        };
+        let pin = match () {
+            () if is_moved => {
+                let backend = Some(version.members[member].hash);
+                PinAction::Hand(Pin { backend, ..pin.refreshed(facts.now) }, Why::Rebalanced)
+            }
+            () if pin.is_refresh_due(&self.policy.pin, facts.now) => {
+                PinAction::Hand(pin.refreshed(facts.now), Why::Refreshed)
+            }
+            () => PinAction::Keep(pin),
+        };
+        Ok(Decision::Serve(Choice { version: at, member, pin, is_outdated: self.is_outdated(at) }))
+    }
+
+    /// The active version, for a session that begins, or has to begin again.
+    fn decide_unpinned(&self, why: Why, facts: &Facts<'_>, entropy: &mut Entropy) -> Decision {
+        let id = facts.pin.map_or_else(|_| entropy.word(), |pin| pin.id);
+        let found =
+            self.active.and_then(|at| Some((at, self.choose_for(&self.versions[at], id, facts, entropy)?)));
+        let Some((at, member)) = found else {
+            return if facts.may_wait { Decision::Wait } else { Decision::Unavailable };
+        };
+        let pin = match self.policy.pin.mode {
+            PinMode::None => PinAction::None,
+            PinMode::Session => {
+                let version = &self.versions[at];
+                let begun = Timestamp::from_secs(facts.now.as_secs());
+                let backend =
+                    (self.policy.affinity == Affinity::Backend).then(|| version.members[member].hash);
+                let pin = Pin {
+                    epoch: self.epoch,
+                    version: version.hash,
+                    born_at: begun,
+                    issued_at: begun,
+                    id,
+                    backend,
+                };
+                PinAction::Hand(pin, why)
+            }
+        };
+        Decision::Serve(Choice { version: at, member, pin, is_outdated: false })
+    }
+
+    fn is_outdated(&self, version: usize) -> bool {
+        self.versions[version].role == Role::Draining
+    }
+
+    fn choose(&self, version: &VersionSet, facts: &Facts<'_>, entropy: &mut Entropy) -> Option<usize> {
+        self.choose_again(version, &[], facts, entropy)
+    }
+
+    /// Like [`choose`](Self::choose), hashing on the session's id where that is what the service hashes on.
+    fn choose_for(
+        &self,
+        version: &VersionSet,
+        id: u64,
+        facts: &Facts<'_>,
+        entropy: &mut Entropy,
+    ) -> Option<usize> {
+        let is_by_pin = self.policy.balance == crate::policy::Balance::Hash(crate::policy::HashOn::Pin);
+        let hash_key = if is_by_pin { Some(id) } else { facts.hash_key };
+        self.choose_again(version, &[], &Facts { hash_key, ..*facts }, entropy)
+    }
+
+    /// Chooses inside `version` for another try of a request: not one of `tried`.
+    pub fn choose_again(
+        &self,
+        version: &VersionSet,
+        tried: &[usize],
+        facts: &Facts<'_>,
+        entropy: &mut Entropy,
+    ) -> Option<usize> {
+        let how = Choosing { policy: &self.policy, hash_key: facts.hash_key, tried, now: facts.now };
+        version.choose(&how, entropy)
+    }
+}

@@ -1,0 +1,263 @@
+//! What a change means to the world: derived by comparing two states, so that nobody has to remember to tell.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::backend::{AdminState, Backend, Identity, Operational};
+use crate::id::{BackendId, Epoch, GateName, HoldName, ServiceName, VersionLabel};
+use crate::service::Service;
+use crate::state::State;
+use crate::version::{DrainedBy, Role, Version};
+
+/// Something that happened to a service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// A service appeared.
+    ServiceAdded,
+    /// Its policy was replaced.
+    ServiceChanged,
+    /// It was removed.
+    ServiceRemoved,
+    /// A backend registered.
+    BackendAdded(BackendId),
+    /// A backend registered again with another address or weight.
+    BackendChanged(BackendId),
+    /// A backend deregistered, its lease lapsed, or it left the configuration.
+    BackendRemoved(BackendId),
+    /// An operator changed what is wanted of a backend.
+    AdminChanged(BackendId, AdminState),
+    /// A backend came up, went down, or started anew.
+    OperationalChanged(BackendId, Operational),
+    /// What is known about a backend's version changed.
+    IdentityChanged(BackendId, Identity, Option<VersionLabel>),
+    /// A backend was ejected by live traffic (`true`), or came back.
+    Ejected(BackendId, bool),
+    /// A version appeared.
+    VersionAdded(VersionLabel),
+    /// A version plays another part.
+    RoleChanged {
+        /// The version.
+        version: VersionLabel,
+        /// The part that it played.
+        from: Role,
+        /// The part that it plays.
+        to: Role,
+    },
+    /// A version became active: the switch.
+    Activated {
+        /// The version that was active.
+        from: Option<VersionLabel>,
+        /// The version that is.
+        to: VersionLabel,
+        /// The epoch that began.
+        epoch: Epoch,
+    },
+    /// A version's drain ended.
+    Drained(VersionLabel, DrainedBy),
+    /// A gate was opened (`true`) or closed.
+    GateChanged(VersionLabel, GateName, bool),
+    /// A hold was taken.
+    HoldTaken(VersionLabel, HoldName),
+    /// A hold was given up, or lapsed.
+    HoldEnded(VersionLabel, HoldName),
+    /// Flips are refused from now on.
+    Frozen,
+    /// Flips are allowed again.
+    Unfrozen,
+}
+
+/// Everything that happened between two states, service by service.
+#[must_use]
+pub fn compare(before: &State, after: &State) -> Vec<(ServiceName, Event)> {
+    let mut events = Vec::new();
+    let gone = before.services.keys().filter(|&name| !after.services.contains_key(name));
+    events.extend(gone.map(|name| (name.clone(), Event::ServiceRemoved)));
+    for (name, service) in &after.services {
+        match before.services.get(name) {
+            Some(old) if Arc::ptr_eq(old, service) => {}
+            Some(old) => compare_service(old, service, &mut |event| events.push((name.clone(), event))),
+            None => {
+                events.push((name.clone(), Event::ServiceAdded));
+                let empty = Service::new(name.clone(), Arc::clone(&service.policy), service.source.clone());
+                compare_service(&empty, service, &mut |event| events.push((name.clone(), event)));
+            }
+        }
+    }
+    events
+}
+
+fn compare_service(old: &Service, new: &Service, tell: &mut dyn FnMut(Event)) {
+    if old.policy != new.policy {
+        tell(Event::ServiceChanged);
+    }
+    for id in old.backends.keys().filter(|&id| !new.backends.contains_key(id)) {
+        tell(Event::BackendRemoved(id.clone()));
+    }
+    for (id, backend) in &new.backends {
+        match old.backends.get(id) {
+            Some(known) if Arc::ptr_eq(known, backend) => {}
+            Some(known) => compare_backend(known, backend, tell),
+            None => tell(Event::BackendAdded(id.clone())),
+        }
+    }
+    for (label, version) in &new.versions {
+        match old.versions.get(label) {
+            Some(known) if Arc::ptr_eq(known, version) => {}
+            Some(known) => compare_version(known, version, tell),
+            None => {
+                tell(Event::VersionAdded(label.clone()));
+                let fresh = Version::new(label.clone(), version.seen, version.seen_at);
+                compare_version(&fresh, version, tell);
+            }
+        }
+    }
+    if let Some(to) = new.active.as_ref().filter(|_| old.epoch != new.epoch) {
+        tell(Event::Activated { from: old.active.clone(), to: to.clone(), epoch: new.epoch });
+    }
+    match (&old.freeze, &new.freeze) {
+        (old, Some(new)) if old.as_ref() != Some(new) => tell(Event::Frozen),
+        (Some(_), None) => tell(Event::Unfrozen),
+        _ => {}
+    }
+}
+
+fn compare_backend(old: &Backend, new: &Backend, tell: &mut dyn FnMut(Event)) {
+    let id = || new.id.clone();
+    if (&old.address, old.weight()) != (&new.address, new.weight()) {
+        tell(Event::BackendChanged(id()));
+    }
+    if old.admin.state != new.admin.state {
+        tell(Event::AdminChanged(id(), new.admin.state));
+    }
+    if old.operational.as_str() != new.operational.as_str() {
+        tell(Event::OperationalChanged(id(), new.operational));
+    }
+    if (old.identity, &old.version) != (new.identity, &new.version) {
+        tell(Event::IdentityChanged(id(), new.identity, new.version.clone()));
+    }
+    if old.ejection.until.is_some() != new.ejection.until.is_some() {
+        tell(Event::Ejected(id(), new.ejection.until.is_some()));
+    }
+}
+
+fn compare_version(old: &Version, new: &Version, tell: &mut dyn FnMut(Event)) {
+    let label = || new.label.clone();
+    if old.role != new.role {
+        tell(Event::RoleChanged { version: label(), from: old.role, to: new.role });
+    }
+    if let Some(drained) = new.drained.filter(|_| old.drained.is_none()) {
+        tell(Event::Drained(label(), drained.by));
+    }
+    for (name, gate) in &new.gates {
+        if old.gates.get(name).map(|gate| gate.is_open) != Some(gate.is_open) {
+            tell(Event::GateChanged(label(), name.clone(), gate.is_open));
+        }
+    }
+    for name in new.holds.keys().filter(|&name| !old.holds.contains_key(name)) {
+        tell(Event::HoldTaken(label(), name.clone()));
+    }
+    for name in old.holds.keys().filter(|&name| !new.holds.contains_key(name)) {
+        tell(Event::HoldEnded(label(), name.clone()));
+    }
+}
+
+impl Event {
+    /// The word for the kind of event, as in the timeline and in the stream of events.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::ServiceAdded => "service_added",
+            Self::ServiceChanged => "service_changed",
+            Self::ServiceRemoved => "service_removed",
+            Self::BackendAdded(_) => "backend_added",
+            Self::BackendChanged(_) => "backend_changed",
+            Self::BackendRemoved(_) => "backend_removed",
+            Self::AdminChanged(..) => "admin_changed",
+            Self::OperationalChanged(..) => "operational_changed",
+            Self::IdentityChanged(..) => "identity_changed",
+            Self::Ejected(_, true) => "backend_ejected",
+            Self::Ejected(_, false) => "backend_returned",
+            Self::VersionAdded(_) => "version_added",
+            Self::RoleChanged { .. } => "role_changed",
+            Self::Activated { .. } => "activated",
+            Self::Drained(..) => "drained",
+            Self::GateChanged(_, _, true) => "gate_opened",
+            Self::GateChanged(_, _, false) => "gate_closed",
+            Self::HoldTaken(..) => "hold_taken",
+            Self::HoldEnded(..) => "hold_ended",
+            Self::Frozen => "frozen",
+            Self::Unfrozen => "unfrozen",
+        }
+    }
+
+    /// The backend that it is about.
+    #[must_use]
+    pub const fn backend(&self) -> Option<&BackendId> {
+        match self {
+            Self::BackendAdded(id)
+            | Self::BackendChanged(id)
+            | Self::BackendRemoved(id)
+            | Self::AdminChanged(id, _)
+            | Self::OperationalChanged(id, _)
+            | Self::IdentityChanged(id, ..)
+            | Self::Ejected(id, _) => Some(id),
+            _ => None,
+        }
+    }
+
+    /// The version that it is about.
+    #[must_use]
+    pub const fn version(&self) -> Option<&VersionLabel> {
+        match self {
+            Self::IdentityChanged(_, _, Some(label))
+            | Self::VersionAdded(label)
+            | Self::RoleChanged { version: label, .. }
+            | Self::Activated { to: label, .. }
+            | Self::Drained(label, _)
+            | Self::GateChanged(label, ..)
+            | Self::HoldTaken(label, _)
+            | Self::HoldEnded(label, _) => Some(label),
+            _ => None,
+        }
+    }
+}
+
+/// The event in a sentence without its service.
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ServiceAdded => f.write_str("service added"),
+            Self::ServiceChanged => f.write_str("policy replaced"),
+            Self::ServiceRemoved => f.write_str("service removed"),
+            Self::BackendAdded(id) => write!(f, "backend {id} registered"),
+            Self::BackendChanged(id) => write!(f, "backend {id} changed"),
+            Self::BackendRemoved(id) => write!(f, "backend {id} removed"),
+            Self::AdminChanged(id, state) => write!(f, "backend {id} set to {state}"),
+            Self::OperationalChanged(id, state) => write!(f, "backend {id} is {state}"),
+            Self::IdentityChanged(id, identity, Some(label)) => {
+                write!(f, "backend {id} is {identity} to run {label}")
+            }
+            Self::IdentityChanged(id, identity, None) => {
+                write!(f, "backend {id} runs a version that is {identity}")
+            }
+            Self::Ejected(id, true) => write!(f, "backend {id} ejected by live traffic"),
+            Self::Ejected(id, false) => write!(f, "backend {id} no longer ejected"),
+            Self::VersionAdded(label) => write!(f, "version {label} appeared"),
+            Self::RoleChanged { version, from, to } => {
+                write!(f, "version {version} went from {from} to {to}")
+            }
+            Self::Activated { from: Some(from), to, epoch } => {
+                write!(f, "switched from {from} to {to} in epoch {epoch}")
+            }
+            Self::Activated { from: None, to, epoch } => write!(f, "{to} became active in epoch {epoch}"),
+            Self::Drained(label, by) => write!(f, "version {label} drained by {}", by.as_str()),
+            Self::GateChanged(label, gate, is_open) => {
+                write!(f, "gate {gate} {} for version {label}", if *is_open { "opened" } else { "closed" })
+            }
+            Self::HoldTaken(label, hold) => write!(f, "hold {hold} taken on version {label}"),
+            Self::HoldEnded(label, hold) => write!(f, "hold {hold} on version {label} ended"),
+            Self::Frozen => f.write_str("flips frozen"),
+            Self::Unfrozen => f.write_str("flips no longer frozen"),
+        }
+    }
+}

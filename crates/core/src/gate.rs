@@ -1,0 +1,164 @@
+//! What people and programs say about a version: gates, holds, rejections; and about a service: freezes.
+
+use crate::id::{GateName, HoldName, VersionLabel};
+use crate::rejected::{Code, Reason, Rejected};
+use crate::service::{Freeze, Service};
+use crate::time::{Millis, Timestamp};
+use crate::version::{Gate, Hold, Role, Version};
+
+/// Most gates of one version.
+pub const GATES_MAX: usize = 64;
+/// Most holds of one version.
+pub const HOLDS_MAX: usize = 10_000;
+
+/// How a gate is set.
+pub(crate) struct Setting<'a> {
+    pub(crate) is_open: bool,
+    pub(crate) note: &'a str,
+    pub(crate) by: &'a str,
+}
+
+pub(crate) fn set_gate(
+    service: &mut Service,
+    label: &VersionLabel,
+    gate: &GateName,
+    setting: &Setting<'_>,
+    now: Timestamp,
+) -> Result<(), Rejected> {
+    let version = known(service, label)?;
+    if !version.gates.contains_key(gate) && version.gates.len() >= GATES_MAX {
+        return Err(Rejected::because(
+            Code::LimitReached,
+            format!("version {label} has {GATES_MAX} gates already"),
+        ));
+    }
+    let &Setting { is_open, note, by } = setting;
+    let is_same = version.gates.get(gate).is_some_and(|old| old.is_open == is_open && old.note == note);
+    if !is_same {
+        version
+            .gates
+            .insert(gate.clone(), Gate { is_open, note: note.to_owned(), by: by.to_owned(), at: now });
+    }
+    Ok(())
+}
+
+pub(crate) fn set_hold(
+    service: &mut Service,
+    label: &VersionLabel,
+    hold: &HoldName,
+    ttl: Millis,
+    by: &str,
+    now: Timestamp,
+) -> Result<(), Rejected> {
+    let version = known(service, label)?;
+    if !version.holds.contains_key(hold) && version.holds.len() >= HOLDS_MAX {
+        return Err(Rejected::because(
+            Code::LimitReached,
+            format!("version {label} has {HOLDS_MAX} holds already"),
+        ));
+    }
+    if let Role::Drained | Role::Retired = version.role {
+        // Whoever waited for the drain may have acted on it: a hold can't be promised any more.
+        let detail = format!("version {label} is {}; a hold on it would come too late", version.role);
+        return Err(Rejected::because(Code::WrongRole, detail));
+    }
+    version.holds.insert(hold.clone(), Hold { expires_at: now + ttl, by: by.to_owned() });
+    Ok(())
+}
+
+pub(crate) fn drop_hold(
+    service: &mut Service,
+    label: &VersionLabel,
+    hold: &HoldName,
+) -> Result<(), Rejected> {
+    let version = known(service, label)?;
+    match version.holds.remove(hold) {
+        Some(_) => Ok(()),
+        None => Err(Rejected::because(Code::UnknownHold, format!("version {label} has no hold {hold}"))),
+    }
+}
+
+pub(crate) fn reject(service: &mut Service, label: &VersionLabel, reason: &str) -> Result<(), Rejected> {
+    let version = known(service, label)?;
+    match version.role {
+        Role::Active => {
+            let detail = format!("version {label} is active; roll back instead");
+            return Err(Rejected::because(Code::WrongRole, detail));
+        }
+        // Its sessions stay: only a rollback moves them.
+        Role::Draining => {}
+        _ => version.role = Role::Rejected,
+    }
+    version.rejected = Some(reason.to_owned());
+    Ok(())
+}
+
+pub(crate) fn clear(service: &mut Service, label: &VersionLabel) -> Result<(), Rejected> {
+    let version = known(service, label)?;
+    let is_rejected = version.rejected.is_some();
+    match version.role {
+        Role::Superseded => {
+            version.is_kept = true;
+            version.role = Role::Staged;
+        }
+        _ if !is_rejected => {
+            let detail = format!("version {label} is {}, neither rejected nor superseded", version.role);
+            return Err(Rejected::because(Code::WrongRole, detail));
+        }
+        Role::Rejected => {
+            version.role = match version {
+                Version { epoch: None, .. } => Role::Staged,
+                Version { drained: Some(_), .. } => Role::Drained,
+                _ => Role::Draining,
+            };
+        }
+        _ => {}
+    }
+    version.rejected = None;
+    Ok(())
+}
+
+pub(crate) fn freeze(
+    service: &mut Service,
+    reason: &str,
+    until: Option<Timestamp>,
+    by: &str,
+    now: Timestamp,
+) {
+    service.freeze = Some(Freeze { reason: reason.to_owned(), until, by: by.to_owned(), at: now });
+}
+
+pub(crate) fn unfreeze(service: &mut Service) -> Result<(), Rejected> {
+    match service.freeze.take() {
+        Some(_) => Ok(()),
+        None => Err(Rejected {
+            reasons: vec![Reason::new(Code::NotFrozen, format!("{} is not frozen", service.name))],
+        }),
+    }
+}
+
+/// Ends what has an end: freezes and holds.
+pub(crate) fn lapse(service: &mut Service, now: Timestamp) {
+    if service.freeze.as_ref().and_then(|freeze| freeze.until).is_some_and(|until| until <= now) {
+        service.freeze = None;
+    }
+    let lapsed: Vec<VersionLabel> = service
+        .versions
+        .values()
+        .filter(|version| version.holds.values().any(|hold| hold.expires_at <= now))
+        .map(|version| version.label.clone())
+        .collect();
+    for label in lapsed {
+        if let Some(version) = service.version_mut(&label) {
+            version.holds.retain(|_, hold| hold.expires_at > now);
+        }
+    }
+}
+
+/// The version of this label, to be changed.
+pub(crate) fn known<'a>(service: &'a mut Service, label: &VersionLabel) -> Result<&'a mut Version, Rejected> {
+    let name = service.name.clone();
+    service.version_mut(label).ok_or_else(|| {
+        Rejected::because(Code::UnknownVersion, format!("no backend of {name} ever reported version {label}"))
+    })
+}

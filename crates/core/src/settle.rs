@@ -1,0 +1,193 @@
+//! What follows by itself after every change: versions appear and retire, roles follow, quorums begin and end, the first
+//! version becomes active, and in mode `auto` the newest one does.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::backend::Origin;
+use crate::flip;
+use crate::id::VersionLabel;
+use crate::policy::FlipMode;
+use crate::quorum::Quorum;
+use crate::service::{Capacity, Service, VERSIONS_MAX};
+use crate::time::Timestamp;
+use crate::version::{Role, Version};
+
+/// Brings a service into the state that follows from its backends and the time. Doing it twice changes nothing more.
+pub(crate) fn settle(service: &mut Service, now: Timestamp) {
+    appear(service, now);
+    follow(service, now);
+    if service.active.is_none() {
+        if let Some(label) = first_to_activate(service) {
+            // Everything else that is known by now counts as newer: it was not there to be replaced.
+            if let Some(version) = service.version_mut(&label) {
+                version.seen = 0;
+            }
+            flip::activate(service, &label, now);
+            follow(service, now);
+        }
+    } else if let Some(label) = next_by_itself(service, now) {
+        flip::activate(service, &label, now);
+        follow(service, now);
+    }
+    forget(service);
+}
+
+/// Whether time alone may change something about the service: spares the rest a copy at every tick.
+pub(crate) fn is_due(service: &Service, now: Timestamp) -> bool {
+    let is_backend_due = |backend: &crate::backend::Backend| {
+        backend.leaving.is_some()
+            || backend.ejection.until.is_some_and(|until| until <= now)
+            || matches!(backend.origin, Origin::Registered(Some(lease)) if lease.expires_at <= now)
+    };
+    let is_version_due = |version: &Version| {
+        version.role == Role::Draining
+            || (version.role == Role::Rejected && version.was_active() && version.drained.is_none())
+            || version.holds.values().any(|hold| hold.expires_at <= now)
+    };
+    service.freeze.as_ref().and_then(|freeze| freeze.until).is_some_and(|until| until <= now)
+        || service.backends.values().any(|backend| is_backend_due(backend))
+        || service.versions.values().any(|version| is_version_due(version))
+        || next_by_itself(service, now).is_some()
+}
+
+/// Versions that backends report and nobody knew.
+fn appear(service: &mut Service, now: Timestamp) {
+    let unknown: Vec<VersionLabel> = service
+        .backends
+        .values()
+        .filter_map(|backend| backend.version.clone())
+        .filter(|label| !service.versions.contains_key(label))
+        .collect();
+    for label in unknown {
+        if service.versions.contains_key(&label) {
+            continue;
+        }
+        let version = Version::new(label.clone(), service.next_seen, now);
+        service.next_seen += 1;
+        service.versions.insert(label, Arc::new(version));
+    }
+}
+
+/// Roles, quorums and the learned weight, as they follow from the backends.
+fn follow(service: &mut Service, now: Timestamp) {
+    let capacities: BTreeMap<VersionLabel, Capacity> =
+        service.capacities().into_iter().map(|(label, capacity)| (label.clone(), capacity)).collect();
+    let capacity = |label: &VersionLabel| capacities.get(label).copied().unwrap_or_default();
+    let newest = service
+        .versions
+        .values()
+        .filter(|version| version.rejected.is_none() && capacity(&version.label).registered > 0)
+        .map(|version| version.seen)
+        .max();
+
+    let mut has_ended = false;
+    let roles: Vec<_> = service
+        .versions
+        .values()
+        .map(|version| (version.label.clone(), role(version, capacity(&version.label), newest)))
+        .filter(|(label, role)| service.versions[label].role != *role)
+        .collect();
+    for (label, role) in roles {
+        has_ended |= role == Role::Retired;
+        if let Some(version) = service.version_mut(&label) {
+            version.role = role;
+        }
+    }
+    learn(service, capacity, has_ended);
+
+    let expected = service.expected_weight();
+    let met: Vec<_> = service
+        .versions
+        .values()
+        .map(|version| {
+            let is_met = Quorum::of(&service.policy.flip, capacity(&version.label), expected).is_met();
+            (version.label.clone(), is_met)
+        })
+        .filter(|(label, is_met)| service.versions[label].quorum_since.is_some() != *is_met)
+        .collect();
+    for (label, is_met) in met {
+        if let Some(version) = service.version_mut(&label) {
+            version.quorum_since = is_met.then_some(now);
+        }
+    }
+}
+
+/// The role that a version has now, given its backends and the newest version's place.
+fn role(version: &Version, capacity: Capacity, newest: Option<u64>) -> Role {
+    let role = match version.role {
+        Role::Active => return Role::Active,
+        _ if capacity.registered == 0 => return Role::Retired,
+        Role::Retired => returned(version),
+        role => role,
+    };
+    let is_replaced = !version.is_kept && newest.is_some_and(|newest| newest > version.seen);
+    match role {
+        Role::Staged | Role::Superseded if is_replaced => Role::Superseded,
+        Role::Superseded => Role::Staged,
+        role => role,
+    }
+}
+
+/// The role of a version whose backends come back after the last one had left.
+fn returned(version: &Version) -> Role {
+    match version {
+        Version { rejected: Some(_), .. } => Role::Rejected,
+        Version { drained: Some(_), .. } => Role::Drained,
+        // Sessions may still be pinned to it: that it was gone for a while proves nothing.
+        Version { epoch: Some(_), .. } => Role::Draining,
+        _ => Role::Staged,
+    }
+}
+
+/// The weight that the service is expected to have: it grows with the active version, and becomes what that version has once the old one is gone.
+pub(crate) fn learn(service: &mut Service, capacity: impl Fn(&VersionLabel) -> Capacity, has_ended: bool) {
+    let Some(active) = &service.active else { return };
+    let registered = capacity(active).registered_weight;
+    let is_anything_left = service.versions.values().any(|version| version.role == Role::Draining);
+    if registered > 0 && has_ended && !is_anything_left {
+        service.learned_weight = registered;
+    } else {
+        service.learned_weight = service.learned_weight.max(registered);
+    }
+}
+
+/// While nothing is active: the version with enough usable backends, the weightiest first, then the one seen first.
+fn first_to_activate(service: &Service) -> Option<VersionLabel> {
+    let capacities = service.capacities();
+    service
+        .versions
+        .values()
+        .filter(|version| version.rejected.is_none())
+        .filter_map(|version| Some((version, *capacities.get(&version.label)?)))
+        .filter(|(_, capacity)| capacity.usable >= service.policy.flip.quorum_count.max(1))
+        .max_by_key(|(version, capacity)| (capacity.usable_weight, std::cmp::Reverse(version.seen)))
+        .map(|(version, _)| version.label.clone())
+}
+
+/// In mode `auto`: the newest staged version, if nothing stands in its way. Never one that was active before: an old server that rejoins can't pull traffic back.
+fn next_by_itself(service: &Service, now: Timestamp) -> Option<VersionLabel> {
+    if service.policy.flip.mode == FlipMode::Manual || service.active.is_none() {
+        return None;
+    }
+    let newest = service
+        .versions
+        .values()
+        .filter(|version| version.role == Role::Staged && !version.was_active())
+        .max_by_key(|version| version.seen)?;
+    let request = crate::command::Flip { to: newest.label.clone(), if_epoch: None, force: false };
+    flip::obstacles(service, &request, now).is_empty().then(|| newest.label.clone())
+}
+
+/// Forgets the oldest retired versions beyond the limit.
+fn forget(service: &mut Service) {
+    while service.versions.len() > VERSIONS_MAX {
+        let oldest = service
+            .versions
+            .values()
+            .filter(|version| version.role == Role::Retired)
+            .min_by_key(|version| version.seen);
+        let Some(label) = oldest.map(|version| version.label.clone()) else { return };
+        service.versions.remove(&label);
+    }
+}

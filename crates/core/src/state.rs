@@ -1,0 +1,230 @@
+//! The control state, and the one function that changes it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::command::{Change, Command, Configured, Traffic};
+use crate::id::ServiceName;
+use crate::pin::PinKey;
+use crate::policy::Policy;
+use crate::rejected::{Code, Reason, Rejected};
+use crate::service::{Service, Source};
+use crate::time::Timestamp;
+use crate::{drain, flip, gate, outlier, registry, rollback, settle};
+
+/// Most services of one proxy.
+pub const SERVICES_MAX: usize = 10_000;
+/// Most keys that verify pins at a time.
+pub const PIN_KEYS_MAX: usize = 4;
+
+/// Everything that the control plane knows. A plain value: changing it makes another one, which shares what did not change.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct State {
+    /// All services.
+    pub services: BTreeMap<ServiceName, Arc<Service>>,
+    /// Keys that sign pins, oldest first. The last one signs, all verify.
+    pub pin_keys: Arc<[PinKey]>,
+}
+
+impl State {
+    /// The state after `command`. Fed the same state, command and time it always answers the same.
+    ///
+    /// # Errors
+    /// [`Rejected`] with every reason, when a rule forbids the command; nothing is changed then.
+    pub fn apply(&self, command: &Command, now: Timestamp) -> Result<Self, Rejected> {
+        let mut next = self.clone();
+        match command {
+            Command::Configure(services) => configure(&mut next, services, now)?,
+            Command::PutService { service, policy, document } => {
+                put_service(&mut next, service, policy, Source::Api(Arc::clone(document)), now)?;
+            }
+            Command::RemoveService(name) => remove_service(&mut next, name)?,
+            Command::Service(name, change) => {
+                let service = next.services.get(name).ok_or_else(|| unknown_service(name))?;
+                let mut changed = Service::clone(service);
+                apply_change(&mut changed, change, now)?;
+                settle::settle(&mut changed, now);
+                if changed != **service {
+                    next.services.insert(name.clone(), Arc::new(changed));
+                }
+            }
+            Command::AddPinKey(key) => add_pin_key(&mut next, key),
+            Command::Tick(traffic) => tick(&mut next, traffic, now),
+        }
+        Ok(next)
+    }
+
+    /// The state after a restart of the proxy, from what was stored: nothing is believed because it was true before.
+    /// Every backend is `starting` with identity `unknown`, every lease has one full term, and pins that earlier processes handed out may be as fresh as `now`.
+    #[must_use]
+    pub fn restored(mut self, now: Timestamp) -> Self {
+        for service in self.services.values_mut() {
+            let service = Arc::make_mut(service);
+            registry::restore(service, now);
+            drain::restore(service, now);
+        }
+        self
+    }
+
+    /// The service of this name.
+    ///
+    /// # Errors
+    /// [`Code::UnknownService`].
+    pub fn service(&self, name: &ServiceName) -> Result<&Arc<Service>, Rejected> {
+        self.services.get(name).ok_or_else(|| unknown_service(name))
+    }
+}
+
+fn unknown_service(name: &ServiceName) -> Rejected {
+    Rejected::because(Code::UnknownService, format!("there is no service {name}"))
+}
+
+fn apply_change(service: &mut Service, change: &Change, now: Timestamp) -> Result<(), Rejected> {
+    match change {
+        Change::Register(registration) => registry::register(service, registration, now),
+        Change::Heartbeat { backend, version, boot_id } => {
+            registry::heartbeat(service, backend, version.as_ref(), boot_id.as_deref(), now)
+        }
+        Change::Patch { backend, admin, weight, force, by } => registry::patch(
+            service,
+            backend,
+            &registry::Patch { admin: *admin, weight: *weight, force: *force, by },
+        ),
+        Change::Deregister { backend, drain } => registry::deregister(service, backend, *drain, now),
+        Change::Probed { backend, generation, finding } => {
+            registry::probed(service, backend, *generation, finding, now);
+            Ok(())
+        }
+        Change::Flip(flip) => flip::flip(service, flip, now),
+        Change::Rollback(rollback) => rollback::rollback(service, rollback, now),
+        Change::SetGate { version, gate, is_open, note, by } => {
+            gate::set_gate(service, version, gate, &gate::Setting { is_open: *is_open, note, by }, now)
+        }
+        Change::SetHold { version, hold, ttl, by } => gate::set_hold(service, version, hold, *ttl, by, now),
+        Change::DropHold { version, hold } => gate::drop_hold(service, version, hold),
+        Change::Evict(version) => drain::evict(service, version, now),
+        Change::Reject { version, reason } => gate::reject(service, version, reason),
+        Change::Clear(version) => gate::clear(service, version),
+        Change::Freeze { reason, until, by } => {
+            gate::freeze(service, reason, *until, by, now);
+            Ok(())
+        }
+        Change::Unfreeze => gate::unfreeze(service),
+    }
+}
+
+fn put_service(
+    state: &mut State,
+    name: &ServiceName,
+    policy: &Arc<Policy>,
+    source: Source,
+    now: Timestamp,
+) -> Result<(), Rejected> {
+    let mut reasons = Vec::new();
+    if !state.services.contains_key(name) && state.services.len() >= SERVICES_MAX {
+        reasons.push(Reason::new(Code::LimitReached, format!("there are {SERVICES_MAX} services already")));
+    }
+    if let (Source::Api(_), Some(Source::Config)) =
+        (&source, state.services.get(name).map(|service| &service.source))
+    {
+        let detail = format!("{name} is defined in the configuration file; change it there and reload");
+        reasons.push(Reason::new(Code::DefinedInConfig, detail));
+    }
+    reasons.extend(route_conflicts(state, name, policy));
+    Rejected::if_any(reasons)?;
+    let mut service = match state.services.get(name) {
+        Some(service) => Service::clone(service),
+        None => Service::new(name.clone(), Arc::clone(policy), source.clone()),
+    };
+    if service.policy.identity != policy.identity {
+        registry::forget_identities(&mut service);
+    }
+    service.policy = Arc::clone(policy);
+    service.source = source;
+    settle::settle(&mut service, now);
+    state.services.insert(name.clone(), Arc::new(service));
+    Ok(())
+}
+
+/// Two services can't answer for the same host and path.
+fn route_conflicts(state: &State, name: &ServiceName, policy: &Policy) -> Vec<Reason> {
+    let mut reasons = Vec::new();
+    for other in state.services.values().filter(|other| other.name != *name) {
+        let is_shared_host = if policy.hosts.is_empty() || other.policy.hosts.is_empty() {
+            policy.hosts.is_empty() && other.policy.hosts.is_empty()
+        } else {
+            policy.hosts.iter().any(|host| other.policy.hosts.contains(host))
+        };
+        if !is_shared_host {
+            continue;
+        }
+        for path in policy.paths.iter().filter(|path| other.policy.paths.contains(path)) {
+            let detail =
+                format!("service {} answers for path {} of the same host already", other.name, path.as_str());
+            reasons.push(Reason::new(Code::RouteTaken, detail));
+        }
+    }
+    reasons
+}
+
+fn remove_service(state: &mut State, name: &ServiceName) -> Result<(), Rejected> {
+    let service = state.services.get(name).ok_or_else(|| unknown_service(name))?;
+    if service.source == Source::Config {
+        let detail = format!("{name} is defined in the configuration file; remove it there and reload");
+        return Err(Rejected::because(Code::DefinedInConfig, detail));
+    }
+    state.services.remove(name);
+    Ok(())
+}
+
+fn configure(state: &mut State, configured: &[Configured], now: Timestamp) -> Result<(), Rejected> {
+    let is_configured = |name: &ServiceName| configured.iter().any(|service| service.name == *name);
+    // Those that left the file go first, so that others may take their routes.
+    state.services.retain(|name, service| service.source != Source::Config || is_configured(name));
+    // All policies are replaced before routes are compared: two services may exchange routes in one reload.
+    for Configured { name, policy, .. } in configured {
+        if let Some(service) = state.services.get_mut(name).filter(|service| service.policy != *policy) {
+            let service = Arc::make_mut(service);
+            if service.policy.identity != policy.identity {
+                registry::forget_identities(service);
+            }
+            service.policy = Arc::clone(policy);
+        }
+    }
+    for Configured { name, policy, backends } in configured {
+        put_service(state, name, policy, Source::Config, now)?;
+        let mut service = Service::clone(&state.services[name]);
+        registry::configure(&mut service, backends, now)?;
+        settle::settle(&mut service, now);
+        if *state.services[name] != service {
+            state.services.insert(name.clone(), Arc::new(service));
+        }
+    }
+    Ok(())
+}
+
+/// The oldest key goes when there are too many; pins that it signed end.
+fn add_pin_key(state: &mut State, key: &PinKey) {
+    let others = state.pin_keys.iter().filter(|other| other.id != key.id).cloned();
+    let mut keys: Vec<PinKey> = others.chain([key.clone()]).collect();
+    keys.drain(..keys.len().saturating_sub(PIN_KEYS_MAX));
+    state.pin_keys = keys.into();
+}
+
+fn tick(state: &mut State, traffic: &Traffic, now: Timestamp) {
+    let noticed: BTreeSet<&ServiceName> = traffic.backends.keys().map(|(service, _)| service).collect();
+    for (name, service) in &mut state.services {
+        if !noticed.contains(name) && !settle::is_due(service, now) {
+            continue;
+        }
+        let mut changed = Service::clone(service);
+        outlier::observe(&mut changed, traffic, now);
+        registry::observe(&mut changed, traffic, now);
+        drain::observe(&mut changed, traffic, now);
+        gate::lapse(&mut changed, now);
+        settle::settle(&mut changed, now);
+        if changed != **service {
+            *service = Arc::new(changed);
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! What the data plane counts while it works: cells that workers write with relaxed atomics and the control plane reads.
+//!
+//! A cell belongs to a backend or a version, not to a snapshot: compiling a new snapshot passes it on. Facts coalesce in place
+//! (latest state, highest value), so that no queue can grow and no request waits for a reader.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+
+use crate::time::{Millis, Timestamp};
+
+/// Cells of one version.
+#[derive(Debug, Default)]
+pub struct VersionTraffic {
+    in_flight: AtomicU64,
+    tunnels: AtomicU64,
+    latest_pin_expiry: AtomicU64,
+    /// Place of the next turn of round robin. Only this cell is part of a decision and not of a report.
+    pub(crate) turn: AtomicU64,
+}
+
+/// Cells of one backend.
+#[derive(Debug, Default)]
+pub struct BackendTraffic {
+    in_flight: AtomicU32,
+    connections: AtomicU32,
+    consecutive_errors: AtomicU32,
+    latency: AtomicU64,
+    latency_at: AtomicU64,
+    lost_generation: AtomicU32,
+}
+
+impl VersionTraffic {
+    /// Requests that were decided for the version and are not answered to the last byte, tunnels included.
+    #[must_use]
+    pub fn in_flight(&self) -> u64 {
+        self.in_flight.load(Relaxed)
+    }
+
+    /// Tunnels (WebSocket and other upgrades) that are open.
+    #[must_use]
+    pub fn tunnels(&self) -> u64 {
+        self.tunnels.load(Relaxed)
+    }
+
+    /// The latest expiry of any pin that this process handed out for the version.
+    #[must_use]
+    pub fn latest_pin_expiry(&self) -> Timestamp {
+        Timestamp(self.latest_pin_expiry.load(Relaxed))
+    }
+
+    /// Notes the expiry of a pin that is about to be handed out.
+    pub fn note_pin_expiry(&self, expiry: Timestamp) {
+        if self.latest_pin_expiry.load(Relaxed) < expiry.0 {
+            self.latest_pin_expiry.fetch_max(expiry.0, Relaxed);
+        }
+    }
+}
+
+impl BackendTraffic {
+    /// Requests that the backend is answering.
+    #[must_use]
+    pub fn in_flight(&self) -> u32 {
+        self.in_flight.load(Relaxed)
+    }
+
+    /// Connections that are open or being opened to the backend, over all workers.
+    #[must_use]
+    pub fn connections(&self) -> u32 {
+        self.connections.load(Relaxed)
+    }
+
+    /// Takes one of `limit` connections (0 = no limit); `None` when all are taken. Dropping the guard gives it back.
+    #[must_use]
+    pub fn take_connection(self: &Arc<Self>, limit: u32) -> Option<ConnectionGuard> {
+        let before = self.connections.fetch_add(1, Relaxed);
+        if limit > 0 && before >= limit {
+            self.connections.fetch_sub(1, Relaxed);
+            return None;
+        }
+        Some(ConnectionGuard(Arc::clone(self)))
+    }
+
+    /// Gateway errors (connect failures, resets, 502, 503, 504) since the last good answer.
+    #[must_use]
+    pub fn consecutive_errors(&self) -> u32 {
+        self.consecutive_errors.load(Relaxed)
+    }
+
+    /// Notes a gateway error and answers how many there were in a row.
+    pub fn note_error(&self) -> u32 {
+        self.consecutive_errors.fetch_add(1, Relaxed).saturating_add(1)
+    }
+
+    /// Notes an answer that is no gateway error.
+    pub fn note_success(&self) {
+        // Read first: in steady state the line stays shared between cores.
+        if self.consecutive_errors.load(Relaxed) != 0 {
+            self.consecutive_errors.store(0, Relaxed);
+        }
+    }
+
+    /// Forgets the errors, after an ejection.
+    pub fn forget_errors(&self) {
+        self.consecutive_errors.store(0, Relaxed);
+    }
+
+    /// Says that the process which was known under `generation` may be gone. Nothing more is sent to the backend, by any worker, until the control plane publishes a newer generation.
+    /// Answers whether this is news.
+    pub fn note_identity_lost(&self, generation: u32) -> bool {
+        self.lost_generation.fetch_max(generation, Relaxed) < generation
+    }
+
+    /// The latest identity generation that was lost; 0 when none ever was.
+    #[must_use]
+    pub fn lost_generation(&self) -> u32 {
+        self.lost_generation.load(Relaxed)
+    }
+
+    /// Adds a latency to the moving average: peaks count at once, the rest decays over ten seconds (as in Finagle's peak EWMA).
+    /// Lost updates between workers are harmless.
+    pub fn note_latency(&self, latency_us: u64, now: Timestamp) {
+        let elapsed = now.since(Timestamp(self.latency_at.swap(now.0, Relaxed)));
+        let old = self.latency.load(Relaxed);
+        self.latency.store(decayed(old, latency_us, elapsed), Relaxed);
+    }
+
+    /// The moving average of the latency in microseconds.
+    #[must_use]
+    pub fn latency_us(&self) -> u64 {
+        self.latency.load(Relaxed)
+    }
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "an average of microseconds needs no more than 52 bits and is never negative"
+)]
+fn decayed(old: u64, latest: u64, elapsed: Millis) -> u64 {
+    const DECAY_MS: f64 = 10_000.0;
+    if latest >= old {
+        return latest;
+    }
+    let keep = (-(elapsed.0 as f64) / DECAY_MS).exp();
+    (old as f64 * keep + latest as f64 * (1.0 - keep)) as u64
+}
+
+/// One of a backend's connections; dropping it gives it back.
+#[derive(Debug)]
+pub struct ConnectionGuard(Arc<BackendTraffic>);
+
+impl Drop for ConnectionGuard {
+    fn drop(&mut self) {
+        self.0.connections.fetch_sub(1, Relaxed);
+    }
+}
+
+/// A request in flight on a version, from its decision to its last byte. A drain can't end while one exists.
+#[derive(Debug)]
+pub struct InFlight {
+    version: Arc<VersionTraffic>,
+    is_tunnel: bool,
+}
+
+impl InFlight {
+    /// Begins a request.
+    #[must_use]
+    pub fn begin(version: &Arc<VersionTraffic>) -> Self {
+        version.in_flight.fetch_add(1, Relaxed);
+        Self { version: Arc::clone(version), is_tunnel: false }
+    }
+
+    /// Says that the request became a tunnel.
+    pub fn becomes_tunnel(&mut self) {
+        if !self.is_tunnel {
+            self.is_tunnel = true;
+            self.version.tunnels.fetch_add(1, Relaxed);
+        }
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        if self.is_tunnel {
+            self.version.tunnels.fetch_sub(1, Relaxed);
+        }
+        self.version.in_flight.fetch_sub(1, Relaxed);
+    }
+}
+
+/// A request in flight on a backend.
+#[derive(Debug)]
+pub struct BackendInFlight(Arc<BackendTraffic>);
+
+impl BackendInFlight {
+    /// Begins a request.
+    #[must_use]
+    pub fn begin(backend: &Arc<BackendTraffic>) -> Self {
+        backend.in_flight.fetch_add(1, Relaxed);
+        Self(Arc::clone(backend))
+    }
+}
+
+impl Drop for BackendInFlight {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tunnel_is_in_flight_until_it_ends() {
+        let version = Arc::new(VersionTraffic::default());
+        let mut request = InFlight::begin(&version);
+        request.becomes_tunnel();
+        request.becomes_tunnel();
+        assert_eq!((version.in_flight(), version.tunnels()), (1, 1));
+        drop(request);
+        assert_eq!((version.in_flight(), version.tunnels()), (0, 0));
+    }
+
+    #[test]
+    fn connections_stop_at_their_limit_and_come_back() {
+        let backend = Arc::new(BackendTraffic::default());
+        let first = backend.take_connection(1);
+        assert!(first.is_some() && backend.take_connection(1).is_none());
+        drop(first);
+        assert!(backend.take_connection(1).is_some());
+    }
+
+    #[test]
+    fn a_peak_counts_at_once_and_decays_slowly() {
+        let backend = BackendTraffic::default();
+        backend.note_latency(100_000, Timestamp(1000));
+        backend.note_latency(1000, Timestamp(2000));
+        assert!((85_000..95_000).contains(&backend.latency_us()), "{}", backend.latency_us());
+        backend.note_latency(1000, Timestamp(62_000));
+        assert!(backend.latency_us() < 1500);
+    }
+
+    #[test]
+    fn a_lost_identity_is_news_once() {
+        let backend = BackendTraffic::default();
+        assert!(backend.note_identity_lost(3));
+        assert!(!backend.note_identity_lost(3));
+        assert!(!backend.note_identity_lost(2), "an older process is no news");
+        assert_eq!(backend.lost_generation(), 3);
+    }
+}

@@ -1,0 +1,185 @@
+//! One version of a service: its role, and what decides when it changes.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::id::{Epoch, GateName, HoldName, VersionLabel};
+use crate::time::Timestamp;
+
+/// The backends of one service that report the same label, and the part they play.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Version {
+    /// The label.
+    pub label: VersionLabel,
+    /// Place in the order of first appearance; a larger one is newer.
+    pub seen: u64,
+    /// When it first appeared.
+    pub seen_at: Timestamp,
+    /// The part it plays.
+    pub role: Role,
+    /// Why it must not be chosen by itself, if somebody judged it bad. Its role is `rejected` unless it still serves its sessions.
+    pub rejected: Option<String>,
+    /// Whether an operator wants it staged although a newer one exists.
+    pub is_kept: bool,
+    /// The last epoch in which it was active, if it ever was.
+    pub epoch: Option<Epoch>,
+    /// When it stopped being active, while it isn't.
+    pub demoted_at: Option<Timestamp>,
+    /// How its drain ended, if it did.
+    pub drained: Option<Drained>,
+    /// Gates that somebody opened or closed.
+    pub gates: BTreeMap<GateName, Gate>,
+    /// Who else says that it runs this version.
+    pub holds: BTreeMap<HoldName, Hold>,
+    /// Since when its quorum is there without a break.
+    pub quorum_since: Option<Timestamp>,
+    /// A time by which every pin handed out by earlier processes has expired.
+    pub pins_until: Timestamp,
+}
+
+/// The part that a version plays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Known, gets no user traffic.
+    Staged,
+    /// Gets a share of new sessions.
+    Canary,
+    /// Gets new sessions.
+    Active,
+    /// Serves only sessions pinned to it.
+    Draining,
+    /// Provably unused, or past its deadline.
+    Drained,
+    /// Failed; never chosen automatically.
+    Rejected,
+    /// A newer staged version replaced it.
+    Superseded,
+    /// Has no backend left.
+    Retired,
+}
+
+/// How a drain ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Drained {
+    /// When.
+    pub at: Timestamp,
+    /// By what.
+    pub by: DrainedBy,
+}
+
+/// What ended a drain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DrainedBy {
+    /// No request, tunnel, unexpired pin or hold is left.
+    Proof,
+    /// The deadline passed, or an operator evicted the rest.
+    Deadline,
+}
+
+/// A named condition for a flip.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gate {
+    /// Whether it is open.
+    pub is_open: bool,
+    /// What was said with it.
+    pub note: String,
+    /// Who set it.
+    pub by: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// A lease by something other than a web session that says "I still run this version".
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hold {
+    /// When it lapses.
+    pub expires_at: Timestamp,
+    /// Who set it.
+    pub by: String,
+}
+
+impl Version {
+    /// A version that just appeared.
+    #[must_use]
+    pub fn new(label: VersionLabel, seen: u64, now: Timestamp) -> Self {
+        Self {
+            label,
+            seen,
+            seen_at: now,
+            role: Role::Staged,
+            rejected: None,
+            is_kept: false,
+            epoch: None,
+            demoted_at: None,
+            drained: None,
+            gates: BTreeMap::new(),
+            holds: BTreeMap::new(),
+            quorum_since: None,
+            pins_until: Timestamp(0),
+        }
+    }
+
+    /// Whether it was active before, or is.
+    #[must_use]
+    pub const fn was_active(&self) -> bool {
+        self.epoch.is_some()
+    }
+
+    /// Whether sessions pinned to it are served by it.
+    #[must_use]
+    pub const fn serves_pins(&self) -> bool {
+        matches!(self.role, Role::Active | Role::Canary | Role::Draining)
+    }
+}
+
+impl Role {
+    /// The word for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Staged => "staged",
+            Self::Canary => "canary",
+            Self::Active => "active",
+            Self::Draining => "draining",
+            Self::Drained => "drained",
+            Self::Rejected => "rejected",
+            Self::Superseded => "superseded",
+            Self::Retired => "retired",
+        }
+    }
+
+    /// All roles.
+    pub const ALL: [Self; 8] = [
+        Self::Staged,
+        Self::Canary,
+        Self::Active,
+        Self::Draining,
+        Self::Drained,
+        Self::Rejected,
+        Self::Superseded,
+        Self::Retired,
+    ];
+
+    /// The role with this word.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|role| role.as_str() == word)
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl DrainedBy {
+    /// The word for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Proof => "proof",
+            Self::Deadline => "deadline",
+        }
+    }
+}
