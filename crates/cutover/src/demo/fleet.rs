@@ -1,0 +1,119 @@
+//! The fleet: a fixed number of app servers, each upgraded in place, at its own address.
+
+use std::{net::SocketAddr, ops::Range, path::PathBuf, time::Duration};
+
+use super::{
+    error::Error,
+    port::Port,
+    process::{Process, Scratch},
+    release::Release,
+};
+
+/// Time an app server needs to load, in milliseconds: real ones need more, none would be too kind.
+const STARTUP_MS: u64 = 300;
+/// Time for an app server to listen, and for one to finish what it has in flight.
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// One app server: an address for good, a process for a while.
+#[derive(Debug)]
+pub(super) struct Server {
+    pub(super) name: String,
+    port: Port,
+    log: PathBuf,
+    process: Option<Process>,
+}
+
+/// All app servers.
+#[derive(Debug)]
+pub(super) struct Fleet {
+    servers: Vec<Server>,
+}
+
+impl Server {
+    pub(super) fn address(&self) -> SocketAddr {
+        self.port.address()
+    }
+
+    fn spawn(&self, release: Release) -> Result<Process, Error> {
+        let listen = self.address().to_string();
+        let (version, startup) = (release.to_string(), STARTUP_MS.to_string());
+        let arguments = [
+            "demo-app",
+            "--leashed",
+            "--listen",
+            &listen,
+            "--version",
+            &version,
+            "--startup-delay-ms",
+            &startup,
+        ];
+        Process::spawn(&self.name, &arguments.map(str::to_owned), &self.log, true)
+    }
+
+    /// Waits for the line that says where it listens.
+    async fn listens(&mut self) -> Result<(), Error> {
+        let address = self.address().to_string();
+        let Some(process) = &mut self.process else { return Ok(()) };
+        let line = process.first_line(LIMIT).await?;
+        if line.contains(&address) { Ok(()) } else { Err(Error::Babble { name: self.name.clone(), line }) }
+    }
+}
+
+impl Fleet {
+    /// Starts `count` app servers with the first release.
+    pub(super) async fn start(count: usize, scratch: &Scratch) -> Result<Self, Error> {
+        let server = |number| {
+            let name = format!("app-{number}");
+            let log = scratch.file(&format!("{name}.log"));
+            Ok(Server { name, port: Port::reserve()?, log, process: None })
+        };
+        let servers = (1..=count).map(server).collect::<Result<_, Error>>()?;
+        let mut fleet = Self { servers };
+        fleet.restart(0..count, Release::FIRST).await?;
+        Ok(fleet)
+    }
+
+    pub(super) fn servers(&self) -> &[Server] {
+        &self.servers
+    }
+
+    /// The first and the second half.
+    pub(super) fn halves(&self) -> [Range<usize>; 2] {
+        let half = self.servers.len() / 2;
+        [0..half, half..self.servers.len()]
+    }
+
+    /// The names of some servers.
+    pub(super) fn names(&self, which: Range<usize>) -> Vec<String> {
+        self.servers.iter().map(|server| server.name.clone()).take(which.end).skip(which.start).collect()
+    }
+
+    /// Stops some servers, all at once, and starts them at the same addresses with `release`.
+    pub(super) async fn restart(&mut self, which: Range<usize>, release: Release) -> Result<(), Error> {
+        let chosen = self.servers.get_mut(which).unwrap_or_default();
+        stop(chosen).await?;
+        for server in &mut *chosen {
+            server.process = Some(server.spawn(release)?);
+        }
+        for server in chosen {
+            server.listens().await?;
+        }
+        Ok(())
+    }
+
+    /// Stops every server.
+    pub(super) async fn stop(mut self) -> Result<(), Error> {
+        stop(&mut self.servers).await
+    }
+}
+
+/// Tells all to stop before it waits for any.
+async fn stop(servers: &mut [Server]) -> Result<(), Error> {
+    for process in servers.iter().filter_map(|server| server.process.as_ref()) {
+        process.terminate()?;
+    }
+    for process in servers.iter_mut().filter_map(|server| server.process.take()) {
+        process.end(LIMIT).await?;
+    }
+    Ok(())
+}
