@@ -50,7 +50,7 @@ impl RedbStore {
     ///
     /// # Errors
     ///
-    /// See [`OpenError`]. A damaged file is an error too, and is left as it is.
+    /// See [`OpenError`]. A damaged file is an error too, it is never replaced by an empty one.
     pub fn open(state_dir: &Path) -> Result<Self, OpenError> {
         let database = Some(open::open(state_dir)?);
         Ok(Self { engine: Arc::new(Mutex::new(Engine { state_dir: state_dir.to_owned(), database })) })

@@ -36,7 +36,7 @@ pub enum OpenError {
         /// The store's file, or its directory when the file is being created.
         path: PathBuf,
     },
-    /// The file is damaged or not ours. It was not changed.
+    /// The file is damaged or not ours. It is never replaced by an empty one.
     #[error("{} is not a usable store: {source}", path.display())]
     Corrupt {
         /// The store's file.
@@ -171,10 +171,21 @@ mod tests {
         (parent, state_dir)
     }
 
-    /// A closed store of which the file was then changed by `damage`.
+    /// A closed store with some pages of records, of which the file was then changed by `damage`.
     fn damaged(damage: impl FnOnce(&Path)) -> (TempDir, PathBuf) {
         let (parent, state_dir) = state_dir();
-        drop(open(&state_dir).expect("a new store"));
+        let database = open(&state_dir).expect("a new store");
+        for _ in 0..3 {
+            let transaction = database.begin_write().expect("a transaction");
+            let mut records = transaction.open_table(RECORDS).expect("a table");
+            for number in 0..200 {
+                let key = format!("record-{number}");
+                records.insert(key.as_str(), (1, "{\"text\":\"some text\"}")).expect("an insert");
+            }
+            drop(records);
+            transaction.commit().expect("a commit");
+        }
+        drop(database);
         damage(&state_dir.join(FILE_NAME));
         (parent, state_dir)
     }
@@ -215,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_a_newer_format_is_refused_and_stays_as_it_is() {
+    fn a_file_of_a_newer_format_is_refused_every_time() {
         let (_parent, state_dir) = damaged(|path| write_format(path, CURRENT_FORMAT + 1));
         for _ in 0..2 {
             let error = open(&state_dir).expect_err("the format is newer");
@@ -284,7 +295,9 @@ mod tests {
                 bytes[start..start + noise.len()].copy_from_slice(&noise);
                 fs::write(path, bytes).expect("a write");
             });
-            drop(open(&state_dir));
+            if let Ok(database) = open(&state_dir) {
+                drop(super::super::load(&database));
+            }
         }
     }
 }
