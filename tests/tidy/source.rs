@@ -10,14 +10,17 @@ const EMPTY_NAMES: [&str; 8] =
     ["utils", "util", "common", "helpers", "helper", "manager", "managers", "misc"];
 
 /// Signs of unfinished or silenced work. Joined from halves, because this file is checked as well.
-const UNFINISHED: [(&str, &str); 6] = [
+const UNFINISHED: [(&str, &str); 5] = [
     (concat!("todo", "!("), "finish it, or leave it out"),
     (concat!("unimplemented", "!("), "finish it, or leave it out"),
     (concat!("FIX", "ME"), "fix it, or say what is true now"),
     (concat!("XX", "X"), "fix it, or say what is true now"),
-    (concat!("#[", "ignore"), "a test that does not run proves nothing"),
     (concat!("#[cfg(", "any())]"), "delete what nothing compiles"),
 ];
+
+/// A test that the runner passes over proves nothing, unless another test starts it as its child process.
+const IGNORED: &str = concat!("#[", "ignore");
+const STARTED_BY_ANOTHER: &str = " = \"the child process of ";
 
 /// Where types may be serialized. Everywhere else a value crosses a border through one of these.
 const SERDE_ALLOWED: [&str; 5] = [
@@ -38,10 +41,19 @@ const UNSAFE_ALLOWED: [(&str, &str); 0] = [];
 
 /// Every rule that looks at one Rust file.
 pub(crate) fn check(file: &File) -> Vec<Finding> {
-    [shape, file_name, unfinished, bare_allow, serde_stays_at_the_border, one_publisher, listed_unsafe]
-        .iter()
-        .flat_map(|rule| rule(file))
-        .collect()
+    [
+        shape,
+        file_name,
+        unfinished,
+        ignored_tests,
+        bare_allow,
+        serde_stays_at_the_border,
+        one_publisher,
+        listed_unsafe,
+    ]
+    .iter()
+    .flat_map(|rule| rule(file))
+    .collect()
 }
 
 /// No line of any text ends in blanks.
@@ -95,6 +107,12 @@ fn unfinished(file: &File) -> Vec<Finding> {
         .iter()
         .flat_map(|(sign, advice)| matching(file, |line| line.contains(sign), &format!("`{sign}`: {advice}")))
         .collect()
+}
+
+fn ignored_tests(file: &File) -> Vec<Finding> {
+    let is_lost =
+        |line: &str| line.split_once(IGNORED).is_some_and(|(_, rest)| !rest.starts_with(STARTED_BY_ANOTHER));
+    matching(file, is_lost, "a test that does not run proves nothing")
 }
 
 /// Lints are silenced by `expect`, which gives its reason and ends when the lint no longer fires.
@@ -244,6 +262,19 @@ mod tests {
             let text = format!("//! A.\n    {sign}\n");
             assert_eq!(lines(&unfinished(&file("src/a.rs", &text))), [2], "{sign}");
         }
+    }
+
+    #[test]
+    fn an_ignored_test_is_found_unless_another_starts_it() {
+        for reason in ["]", " = \"slow\"]"] {
+            assert_eq!(
+                lines(&ignored_tests(&file("src/a.rs", &format!("{IGNORED}{reason}")))),
+                [1],
+                "{reason}"
+            );
+        }
+        let child = format!("{IGNORED}{STARTED_BY_ANOTHER}the test above\"]");
+        assert_eq!(ignored_tests(&file("src/a.rs", &child)), []);
     }
 
     #[test]
