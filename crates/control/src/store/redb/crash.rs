@@ -12,7 +12,8 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use super::super::suite::{operation, put};
-use super::*;
+use super::super::{Key, Store};
+use super::RedbStore;
 
 const ROUNDS: u8 = 10;
 const DIRECTORY: &str = "CUTOVER_TEST_STORE_DIRECTORY";

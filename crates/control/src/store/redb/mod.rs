@@ -3,14 +3,13 @@
 #[cfg(test)]
 mod crash;
 mod open;
+mod tables;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ::redb::{
-    Database, Durability, ReadableDatabase, ReadableTable, Table, TableDefinition, WriteTransaction,
-};
+use ::redb::Database;
 use cutover_core::id::Revision;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -18,19 +17,8 @@ use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
 
 pub use self::open::OpenError;
-use super::{
-    Cause, Change, Commit, CommitError, Document, Guard, Key, Loaded, OPERATIONS_KEPT, OperationId,
-    ReadError, Store,
-};
-
-/// The written form of a key → format and JSON text of its document.
-const RECORDS: TableDefinition<'_, &str, (u32, &str)> = TableDefinition::new("records");
-/// Revision → the operation that made it, for the last `OPERATIONS_KEPT` revisions.
-const OPERATIONS: TableDefinition<'_, u64, u128> = TableDefinition::new("operations");
-/// The two numbers of the file itself, by `FORMAT` and `REVISION`.
-const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
-const FORMAT: &str = "format";
-const REVISION: &str = "revision";
+use self::tables::Outcome;
+use super::{Cause, Commit, CommitError, Loaded, OperationId, ReadError, Store};
 
 /// Keeps the control state in `cutover.redb` in the state directory.
 ///
@@ -72,12 +60,12 @@ impl RedbStore {
 
 impl Store for RedbStore {
     fn load(&self) -> BoxFuture<'_, Result<Loaded, ReadError>> {
-        async { Ok(self.run(load).await?) }.boxed()
+        async { Ok(self.run(tables::load).await?) }.boxed()
     }
 
     fn commit(&self, commit: Commit) -> BoxFuture<'_, Result<Revision, CommitError>> {
         async {
-            match self.run(move |database| transact(database, &commit)).await? {
+            match self.run(move |database| tables::commit(database, &commit)).await? {
                 Outcome::Written(revision) | Outcome::Repeated(revision) => Ok(revision),
                 Outcome::Conflict(revision) => Err(CommitError::Conflict { revision }),
             }
@@ -86,15 +74,7 @@ impl Store for RedbStore {
     }
 
     fn committed(&self, operation: OperationId) -> BoxFuture<'_, Result<Option<Revision>, ReadError>> {
-        async move {
-            let look_up = move |database: &Database| {
-                let operations =
-                    database.begin_read().map_err(before)?.open_table(OPERATIONS).map_err(before)?;
-                find_operation(&operations, operation).map_err(before)
-            };
-            Ok(self.run(look_up).await?)
-        }
-        .boxed()
+        async move { Ok(self.run(move |database| tables::committed(database, operation)).await?) }.boxed()
     }
 }
 
@@ -118,7 +98,7 @@ impl Engine {
     fn run<T>(&mut self, work: impl FnOnce(&Database) -> Result<T, Failure>) -> Result<T, Failure> {
         let database = match self.database.take() {
             Some(database) => database,
-            None => open::open(&self.state_dir).map_err(|error| Failure::Before(error.into()))?,
+            None => open::reopen(&self.state_dir).map_err(|error| Failure::Before(error.into()))?,
         };
         let done = work(&database)?;
         self.database = Some(database);
@@ -156,107 +136,6 @@ impl From<Failure> for ReadError {
 
 fn before(error: impl Into<::redb::Error>) -> Failure {
     Failure::Before(error.into().into())
-}
-
-fn load(database: &Database) -> Result<Loaded, Failure> {
-    let transaction = database.begin_read().map_err(before)?;
-    let revision = revision(&transaction.open_table(META).map_err(before)?).map_err(before)?;
-    let mut loaded = Loaded { revision, ..Loaded::default() };
-    let records = transaction.open_table(RECORDS).map_err(before)?;
-    for record in records.iter().map_err(before)? {
-        let (written, document) = record.map_err(before)?;
-        let key: Key = written.value().parse().map_err(|error| Failure::Corrupt(Box::new(error)))?;
-        let (format, json) = document.value();
-        loaded.records.insert(key, Document { format, json: json.to_owned() });
-    }
-    Ok(loaded)
-}
-
-enum Outcome {
-    Written(Revision),
-    Repeated(Revision),
-    Conflict(Revision),
-}
-
-fn transact(database: &Database, commit: &Commit) -> Result<Outcome, Failure> {
-    let mut transaction = database.begin_write().map_err(before)?;
-    // Also redb's default; here because a promise of the product hangs on it.
-    transaction.set_durability(Durability::Immediate).map_err(before)?;
-    let outcome = write(&transaction, commit).map_err(before)?;
-    match outcome {
-        Outcome::Written(_) => {
-            transaction.commit().map_err(|error| Failure::During(::redb::Error::from(error).into()))?;
-        }
-        Outcome::Repeated(_) | Outcome::Conflict(_) => transaction.abort().map_err(before)?,
-    }
-    Ok(outcome)
-}
-
-fn write(transaction: &WriteTransaction, commit: &Commit) -> Result<Outcome, ::redb::Error> {
-    let mut meta = transaction.open_table(META)?;
-    let mut records = transaction.open_table(RECORDS)?;
-    let mut operations = transaction.open_table(OPERATIONS)?;
-
-    if let Some(revision) = find_operation(&operations, commit.operation)? {
-        return Ok(Outcome::Repeated(revision));
-    }
-    let current = revision(&meta)?;
-    for guard in &commit.guards {
-        if !holds(guard, current, &records)? {
-            return Ok(Outcome::Conflict(current));
-        }
-    }
-    for (key, change) in &commit.changes {
-        match change {
-            Change::Put(document) => {
-                records.insert(key.as_str(), (document.format, document.json.as_str()))?;
-            }
-            Change::Delete => {
-                records.remove(key.as_str())?;
-            }
-        }
-    }
-    let Some(next) = current.0.checked_add(1) else {
-        return Err(::redb::Error::Corrupted("the revision can't grow any more".to_owned()));
-    };
-    meta.insert(REVISION, next)?;
-    operations.insert(next, commit.operation.0)?;
-    if let Some(oldest) = next.checked_sub(OPERATIONS_KEPT as u64) {
-        operations.remove(oldest)?;
-    }
-    Ok(Outcome::Written(Revision(next)))
-}
-
-fn holds(
-    guard: &Guard,
-    current: Revision,
-    records: &Table<'_, &str, (u32, &str)>,
-) -> Result<bool, ::redb::Error> {
-    match guard {
-        Guard::Revision(revision) => Ok(current == *revision),
-        Guard::Absent(key) => Ok(records.get(key.as_str())?.is_none()),
-    }
-}
-
-fn revision(meta: &impl ReadableTable<&'static str, u64>) -> Result<Revision, ::redb::Error> {
-    match meta.get(REVISION)? {
-        Some(revision) => Ok(Revision(revision.value())),
-        None => Err(::redb::Error::Corrupted("the file has no revision".to_owned())),
-    }
-}
-
-/// Looks through the table, newest first: it is short and in memory, and the operation asked for is mostly the last.
-fn find_operation(
-    operations: &impl ReadableTable<u64, u128>,
-    operation: OperationId,
-) -> Result<Option<Revision>, ::redb::Error> {
-    for entry in operations.iter()?.rev() {
-        let (revision, id) = entry?;
-        if id.value() == operation.0 {
-            return Ok(Some(Revision(revision.value())));
-        }
-    }
-    Ok(None)
 }
 
 #[cfg(test)]
@@ -313,12 +192,29 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_file_that_is_gone_is_not_replaced_by_an_empty_one() {
+        let dir = TempDir::new().expect("a temporary directory");
+        let store = RedbStore::open(dir.path()).expect("a new store opens");
+        store.commit(put(1, &["a"])).await.expect("a commit");
+        std::fs::remove_file(dir.path().join("cutover.redb")).expect("a removal");
+        drop(store.run(|_| -> Result<(), Failure> { Err(Failure::Before("disk gone".into())) }).await);
+
+        let outcome = store.commit(put(2, &["b"])).await;
+
+        assert!(matches!(outcome, Err(CommitError::Unavailable { .. })), "{outcome:?}");
+    }
+
+    #[tokio::test]
     async fn a_key_that_is_not_ours_is_named() {
         let dir = TempDir::new().expect("a temporary directory");
         let store = RedbStore::open(dir.path()).expect("a new store opens");
         let foreign = |database: &Database| {
             let transaction = database.begin_write().map_err(before)?;
-            transaction.open_table(RECORDS).map_err(before)?.insert("50%", (1, "{}")).map_err(before)?;
+            transaction
+                .open_table(tables::RECORDS)
+                .map_err(before)?
+                .insert("50%", (1, "{}"))
+                .map_err(before)?;
             transaction.commit().map_err(before)
         };
         store.run(foreign).await.ok().expect("a write behind our back");

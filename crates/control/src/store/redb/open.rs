@@ -9,14 +9,14 @@ use ::redb::backends::FileBackend;
 use ::redb::{Builder, Database, DatabaseError, ReadableDatabase, StorageError};
 use thiserror::Error;
 
-use super::{FORMAT, META, OPERATIONS, RECORDS, REVISION};
+use super::tables::{FORMAT, META, OPERATIONS, RECORDS, REVISION};
 
 const FILE_NAME: &str = "cutover.redb";
 /// A new file has this name until it is complete.
 const NEW_FILE_NAME: &str = "cutover.redb.new";
 /// The format of the file that this code writes: tables, their types and what they mean.
 const CURRENT_FORMAT: u64 = 1;
-/// The controller holds the state itself and reads it here once, so redb's cache has little to do. Its default is 1 GiB.
+/// The controller holds the state itself and reads it here once, so redb's cache (by default 1 GiB) has little to do.
 const CACHE_BYTES: usize = 8 << 20;
 
 /// Why the store can't be opened.
@@ -61,6 +61,12 @@ pub(super) fn open(state_dir: &Path) -> Result<Database, OpenError> {
     if !path.try_exists().map_err(io_at(&path))? {
         create(state_dir, &path)?;
     }
+    reopen(state_dir)
+}
+
+/// Opens the file that is there. One that is gone is an error: an empty store in its place would pass for the state.
+pub(super) fn reopen(state_dir: &Path) -> Result<Database, OpenError> {
+    let path = state_dir.join(FILE_NAME);
     // Of the two ways to open it, only the one that checks every page answers damage with an error.
     let database =
         builder().set_check_integrity_on_open(true).open(&path).map_err(|error| classify(&path, error))?;
@@ -286,17 +292,21 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(64))]
 
         #[test]
-        fn no_damage_makes_opening_panic(position in 0.0..1.0f64, noise in proptest::collection::vec(any::<u8>(), 1..64), in_header in any::<bool>()) {
+        fn no_damage_makes_opening_panic(
+            position in 0.0..1.0f64,
+            noise in proptest::collection::vec(any::<u8>(), 1..64),
+            in_header in any::<bool>(),
+        ) {
             let (_parent, state_dir) = damaged(|path| {
                 let mut bytes = fs::read(path).expect("the file");
                 let end = if in_header { 512 } else { bytes.len() } - noise.len();
-                #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a fraction of a length")]
+                #[expect(clippy::cast_possible_truncation, reason = "a fraction of a length")]
                 let start = (position * end as f64) as usize;
                 bytes[start..start + noise.len()].copy_from_slice(&noise);
                 fs::write(path, bytes).expect("a write");
             });
             if let Ok(database) = open(&state_dir) {
-                drop(super::super::load(&database));
+                drop(super::super::tables::load(&database));
             }
         }
     }
