@@ -31,7 +31,7 @@ pub(super) struct Comparison {
 pub(super) async fn play(stage: &mut Stage<'_>, from: Release) -> Result<Comparison, Error> {
     let to = from.next();
     stage.progress.step("for comparison: the same servers behind plain round robin");
-    let leases = Leases::take(&mut stage.admin, ROUND_ROBIN, &stage.fleet, Some(LABEL)).await?;
+    let leases = Leases::take(&mut stage.admin, ROUND_ROBIN, stage.fleet, Some(LABEL)).await?;
     stage.await_fleet(ROUND_ROBIN, LABEL).await?;
     let crowd = stage.open(ROUND_ROBIN_HOST)?;
     stage.watch().await;

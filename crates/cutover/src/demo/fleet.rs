@@ -10,7 +10,7 @@ use super::{
 };
 
 /// Time an app server needs to load, in milliseconds: real ones need more, none would be too kind.
-const STARTUP_MS: u64 = 300;
+const STARTUP_MS: u64 = 700;
 /// Time for an app server to listen, and for one to finish what it has in flight.
 const LIMIT: Duration = Duration::from_secs(20);
 
@@ -24,7 +24,7 @@ pub(super) struct Server {
 }
 
 /// All app servers.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Fleet {
     servers: Vec<Server>,
 }
@@ -60,17 +60,14 @@ impl Server {
 }
 
 impl Fleet {
-    /// Starts `count` app servers with the first release.
-    pub(super) async fn start(count: usize, scratch: &Scratch) -> Result<Self, Error> {
-        let server = |number| {
+    /// Adds `count` app servers and starts them with the first release.
+    pub(super) async fn start(&mut self, count: usize, scratch: &Scratch) -> Result<(), Error> {
+        for number in 1..=count {
             let name = format!("app-{number}");
             let log = scratch.file(&format!("{name}.log"));
-            Ok(Server { name, port: Port::reserve()?, log, process: None })
-        };
-        let servers = (1..=count).map(server).collect::<Result<_, Error>>()?;
-        let mut fleet = Self { servers };
-        fleet.restart(0..count, Release::FIRST).await?;
-        Ok(fleet)
+            self.servers.push(Server { name, port: Port::reserve()?, log, process: None });
+        }
+        self.restart(0..count, Release::FIRST).await
     }
 
     pub(super) fn servers(&self) -> &[Server] {
@@ -102,8 +99,15 @@ impl Fleet {
     }
 
     /// Stops every server.
-    pub(super) async fn stop(mut self) -> Result<(), Error> {
+    pub(super) async fn stop(&mut self) -> Result<(), Error> {
         stop(&mut self.servers).await
+    }
+
+    /// Ends every server at once.
+    pub(super) async fn kill(&mut self) {
+        for process in self.servers.iter_mut().filter_map(|server| server.process.as_mut()) {
+            process.kill().await;
+        }
     }
 }
 
@@ -112,8 +116,11 @@ async fn stop(servers: &mut [Server]) -> Result<(), Error> {
     for process in servers.iter().filter_map(|server| server.process.as_ref()) {
         process.terminate()?;
     }
-    for process in servers.iter_mut().filter_map(|server| server.process.take()) {
-        process.end(LIMIT).await?;
+    for server in servers {
+        if let Some(process) = &mut server.process {
+            process.end(LIMIT).await?;
+        }
+        server.process = None;
     }
     Ok(())
 }

@@ -36,7 +36,7 @@ pub(super) async fn play(stage: &mut Stage<'_>) -> Result<Show, Error> {
     let (old, new) = (Release::FIRST, Release::FIRST.next());
     let [first_half, second_half] = stage.fleet.halves();
     stage.progress.step(&format!("{} app servers register with {old}", stage.options.backends));
-    let leases = Leases::take(&mut stage.admin, SHOP, &stage.fleet, None).await?;
+    let leases = Leases::take(&mut stage.admin, SHOP, stage.fleet, None).await?;
     stage.await_fleet(SHOP, &old.to_string()).await?;
 
     stage.progress.step(&format!("{} visitors arrive", stage.options.sessions));

@@ -75,12 +75,13 @@ pub async fn run(options: Options) -> Result<ExitCode, Error> {
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::system("listen for signals"))?;
     let mut terminate = signal(SignalKind::terminate()).map_err(Error::system("listen for signals"))?;
     let scratch = Scratch::create(options.keep)?;
+    let mut cast = Cast::default();
     let played = tokio::select! {
-        // A play that is dropped kills its processes.
-        played = Box::pin(play(&options, &scratch)) => played.map(Some),
+        played = Box::pin(play(&options, &scratch, &mut cast)) => played.map(Some),
         _ = interrupt.recv() => Ok(None),
         _ = terminate.recv() => Ok(None),
     };
+    cast.kill().await;
     if played.is_err() {
         show_log(&scratch);
     }
@@ -96,12 +97,31 @@ pub async fn run(options: Options) -> Result<ExitCode, Error> {
     Ok(if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-async fn play(options: &Options, scratch: &Scratch) -> Result<Report, Error> {
+/// Every process that the demo starts.
+#[derive(Debug, Default)]
+struct Cast {
+    fleet: Fleet,
+    proxy: Option<Proxy>,
+}
+
+impl Cast {
+    /// Ends what still runs.
+    async fn kill(&mut self) {
+        if let Some(proxy) = &mut self.proxy {
+            proxy.kill().await;
+        }
+        self.fleet.kill().await;
+    }
+}
+
+async fn play(options: &Options, scratch: &Scratch, cast: &mut Cast) -> Result<Report, Error> {
     let began = Instant::now();
     let progress = Progress::start();
     progress.step("app servers and cutover start");
-    let fleet = Fleet::start(options.backends, scratch).await?;
-    let mut proxy = Proxy::start(scratch).await?;
+    let fleet = &mut cast.fleet;
+    fleet.start(options.backends, scratch).await?;
+    let proxy = cast.proxy.insert(Proxy::start(scratch)?);
+    proxy.ready().await?;
     let mut stage =
         Stage { options, progress: &progress, proxy: proxy.address(), admin: proxy.admin(), fleet };
     let (show, comparison) = tokio::select! {

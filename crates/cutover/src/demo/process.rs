@@ -81,9 +81,15 @@ impl Process {
     }
 
     /// Waits until the child has ended; an error if it takes longer than `limit` or ends otherwise than with 0.
-    pub(super) async fn end(mut self, limit: Duration) -> Result<(), Error> {
+    pub(super) async fn end(&mut self, limit: Duration) -> Result<(), Error> {
         let status = self.exit_status(limit).await?;
         if status.success() { Ok(()) } else { Err(Error::Ended { name: self.name.clone(), status }) }
+    }
+
+    /// Ends the child at once (SIGKILL), whatever it is doing.
+    pub(super) async fn kill(&mut self) {
+        // Only a child that is gone already can't be killed.
+        let _ = self.child.kill().await;
     }
 
     async fn exit_status(&mut self, limit: Duration) -> Result<ExitStatus, Error> {

@@ -33,21 +33,24 @@ pub(super) struct Proxy {
 }
 
 impl Proxy {
-    /// Starts `cutover serve` and waits until it is ready.
-    pub(super) async fn start(scratch: &Scratch) -> Result<Self, Error> {
+    /// Starts `cutover serve`.
+    pub(super) fn start(scratch: &Scratch) -> Result<Self, Error> {
         let (listener, admin) = (Port::reserve()?, Port::reserve()?);
         let config = scratch.file("cutover.toml");
         let text = configuration(listener.address(), admin.address(), &scratch.file("state"));
         std::fs::write(&config, text).map_err(Error::system(format!("write {}", config.display())))?;
         let arguments = ["serve", "--leashed", "--config", &config.to_string_lossy()].map(str::to_owned);
         let process = Process::spawn("cutover", &arguments, &scratch.file(LOG), false)?;
-        let mut proxy = Self { process, listener, admin };
-        let mut client = proxy.admin();
+        Ok(Self { process, listener, admin })
+    }
+
+    /// Waits until it is ready.
+    pub(super) async fn ready(&mut self) -> Result<(), Error> {
+        let mut admin = self.admin();
         tokio::select! {
-            ready = until("cutover is ready", LIMIT, async || Ok(client.is_ready().await.then_some(()))) => ready?,
-            lost = proxy.process.lost() => return Err(lost),
+            ready = until("cutover is ready", LIMIT, async || Ok(admin.is_ready().await.then_some(()))) => ready,
+            lost = self.process.lost() => Err(lost),
         }
-        Ok(proxy)
     }
 
     /// Where visitors connect to.
@@ -66,9 +69,14 @@ impl Proxy {
     }
 
     /// Stops it gracefully.
-    pub(super) async fn stop(self) -> Result<(), Error> {
+    pub(super) async fn stop(&mut self) -> Result<(), Error> {
         self.process.terminate()?;
         self.process.end(LIMIT).await
+    }
+
+    /// Ends it at once.
+    pub(super) async fn kill(&mut self) {
+        self.process.kill().await;
     }
 }
 

@@ -59,7 +59,7 @@ impl fmt::Display for Report {
         let (ours, theirs) = (&self.show.verdict, &self.comparison.verdict);
         let flips = self.durations(ChangeKind::Flip);
         let mut line =
-            |name: &str, value: &dyn fmt::Display| writeln!(f, "{:<31}{value}", format!("{name}:"));
+            |name: &str, value: &dyn fmt::Display| writeln!(f, "{:<33}{value}", format!("{name}:"));
         line("requests", &ours.requests)?;
         line("failed", &ours.failed)?;
         line("sessions", &ours.sessions)?;
@@ -145,13 +145,13 @@ mod tests {
         let text = report(0).to_string();
 
         for line in [
-            "requests:                      500",
-            "sessions that mixed versions:  0",
-            "sessions that went back:       0",
+            "requests:                        500",
+            "sessions that mixed versions:    0",
+            "sessions that went back:         0",
         ] {
             assert!(text.contains(line), "{text}");
         }
-        assert!(text.contains("flip:                          p50 2.0 ms, max 8.0 ms (2 flips)"), "{text}");
+        assert!(text.contains("flip:                            p50 2.0 ms, max 8.0 ms (2 flips)"), "{text}");
         assert!(text.contains("7 of 40 sessions mixed versions"), "{text}");
     }
 

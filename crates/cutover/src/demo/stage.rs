@@ -27,7 +27,7 @@ pub(super) struct Stage<'a> {
     pub(super) progress: &'a Progress,
     pub(super) proxy: SocketAddr,
     pub(super) admin: Admin,
-    pub(super) fleet: Fleet,
+    pub(super) fleet: &'a mut Fleet,
 }
 
 /// Visitors of one service, shown while they run.
