@@ -1,0 +1,3 @@
+//! The admin API, v1.
+
+pub mod wire;

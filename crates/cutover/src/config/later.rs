@@ -1,0 +1,43 @@
+//! Keys outside of services that are documented and whose features come later.
+
+use cutover_control::admin::wire::service;
+use cutover_control::document::{Later, Off, Path, Problems};
+use serde_json::Value;
+
+/// Keys of the file outside of services that this version refuses by name.
+const LATER: &[Later] = &[
+    key(&["node", "upgrade_timeout"], "remove it"),
+    values(&["listener", "*", "protocol"], &["https"], "write \"http\" and end TLS in front of it"),
+    key(&["listener", "*", "tls"], "remove it and end TLS in front of cutover"),
+    key(&["listener", "*", "redirect_to_https"], "remove it"),
+    key(&["listener", "*", "proxy_protocol"], "remove it"),
+    key(&["limits", "h2_max_concurrent_streams"], "remove it; clients are served over HTTP/1.1"),
+    values(&["store", "kind"], &["etcd"], "write \"embedded\" or \"memory\""),
+    key(&["store", "endpoints"], "remove it"),
+    key(&["store", "prefix"], "remove it"),
+    key(&["store", "tls"], "remove it"),
+    key(&["store", "user"], "remove it"),
+    key(&["store", "password"], "remove it"),
+    key(&["tracing"], "remove it; W3C trace context is passed on anyway"),
+];
+
+/// Reports the keys of the whole file whose features come later, and takes them out.
+pub(super) fn strip(document: &mut Value, problems: &mut Problems) {
+    Later::strip(LATER, document, &Path::root(), problems);
+    let services = document.get_mut("service").and_then(Value::as_array_mut);
+    for (index, document) in services.into_iter().flatten().enumerate() {
+        Later::strip(service::LATER, document, &Path::root().key("service").index(index), problems);
+    }
+}
+
+const fn key(path: &'static [&'static str], instead: &'static str) -> Later {
+    Later { path, off: Off::Nothing, instead }
+}
+
+const fn values(
+    path: &'static [&'static str],
+    later: &'static [&'static str],
+    instead: &'static str,
+) -> Later {
+    Later { path, off: Off::AllBut(later), instead }
+}

@@ -1,0 +1,182 @@
+//! The configuration: one TOML file, checked as a whole, with every error at once.
+//!
+//! [`raw`] is the text with its defaults and the source of the JSON schema, [`Config`] what it means. Nothing behind this module
+//! sees text or asks twice whether a value makes sense.
+
+mod address;
+mod check;
+mod default;
+mod later;
+pub mod raw;
+mod report;
+mod routes;
+mod schema;
+mod source;
+mod variable;
+
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
+
+use cutover_control::document::{self, Problems};
+use cutover_core::command::Configured;
+use cutover_core::id::ServiceName;
+use cutover_core::time::Millis;
+
+pub use address::{AdminAddress, BindAddress, Network};
+pub use raw::{AccessLogFormat, Role, StoreKind};
+pub use report::{Located, Report};
+pub use schema::schema;
+
+/// The largest file that is read. A thousand services with ten backends each have a tenth of it.
+const FILE_BYTES_MAX: u64 = 16 << 20;
+
+/// A configuration that makes sense.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// This process.
+    pub node: Node,
+    /// Where clients connect; at least one.
+    pub listeners: Vec<Listener>,
+    /// Limits of the data plane.
+    pub limits: Limits,
+    /// The admin API.
+    pub admin: Admin,
+    /// Where the control state is kept.
+    pub store: StoreKind,
+    /// The log of requests; `None` = off.
+    pub access_log: Option<AccessLog>,
+    /// A listener of its own for metrics.
+    pub metrics: Option<BindAddress>,
+    /// The services, in the order of the file.
+    pub services: Vec<Configured>,
+}
+
+/// This process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Node {
+    /// Its name.
+    pub name: String,
+    /// Threads of the data plane; `None` = one per core.
+    pub workers: Option<NonZeroU32>,
+    /// File that the process id is written to.
+    pub pid_file: Option<PathBuf>,
+    /// Directory of the embedded store and the pin keys.
+    pub state_dir: PathBuf,
+}
+
+/// Where clients connect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listener {
+    /// Addresses; at least one.
+    pub bind: Vec<BindAddress>,
+    /// Networks whose forwarding headers are believed.
+    pub trusted_proxies: Vec<Network>,
+    /// Connections open at once, over all workers.
+    pub max_connections: u32,
+}
+
+/// Limits of the data plane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of a request line.
+    pub request_line: u64,
+    /// Bytes of a whole request head.
+    pub headers: u64,
+    /// Header fields of a request.
+    pub header_count: u32,
+    /// Bytes of a request body.
+    pub body: Option<u64>,
+    /// Time for a whole request head, from its first byte.
+    pub header_timeout: Millis,
+    /// Time without a body byte that ends a request.
+    pub body_idle_timeout: Millis,
+    /// Time without a request that ends a connection.
+    pub keepalive_timeout: Millis,
+    /// Requests after which a connection is closed.
+    pub requests_per_connection: Option<NonZeroU32>,
+}
+
+/// The admin API.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Admin {
+    /// Where it listens.
+    pub listen: AdminAddress,
+    /// Whether no token is needed; never true where others than this machine can connect.
+    pub is_open: bool,
+    /// Who may do what.
+    pub tokens: Vec<Token>,
+}
+
+/// A bearer token of the admin API.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Token {
+    /// Who holds it.
+    pub name: String,
+    /// SHA-256 of the token.
+    pub sha256: [u8; 32],
+    /// What it may do.
+    pub role: Role,
+    /// Services that a `register` token is for.
+    pub services: Vec<ServiceName>,
+}
+
+/// The log of requests.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccessLog {
+    /// A file; `None` = standard output.
+    pub path: Option<PathBuf>,
+    /// Form of a line.
+    pub format: AccessLogFormat,
+}
+
+/// Reads the configuration file at `path`, with variables from the environment.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn load(path: &Path) -> Result<Config, Report> {
+    let name = path.display().to_string();
+    let text = read_file(path).map_err(|error| Report::unreadable(&name, &error))?;
+    parse(&name, &text, &|variable| std::env::var(variable).ok())
+}
+
+/// The configuration without a file: a listener on `127.0.0.1:8080`, the admin API on `127.0.0.1:9900`, and no services.
+///
+/// # Errors
+/// The parts that this machine has no default for, such as a home directory.
+pub fn built_in() -> Result<Config, Report> {
+    parse("built-in defaults", "", &|variable| std::env::var(variable).ok())
+}
+
+/// Checks the text of a configuration file. `file` is its name in errors, `lookup` the environment.
+///
+/// # Errors
+/// Everything that is wrong with it, in the order of the text.
+pub fn parse(file: &str, text: &str, lookup: variable::Lookup<'_>) -> Result<Config, Report> {
+    let mut problems = Problems::default();
+    let mut source = source::Source::parse(text, &mut problems);
+    let root = document::Path::root();
+    let mut value = std::mem::take(&mut source.document);
+    variable::substitute(&mut value, &root, lookup, &mut problems);
+    later::strip(&mut value, &mut problems);
+    let config = document::read::<raw::RawConfig>(value, &root, &mut problems)
+        .map(|raw| check::config(&raw, lookup, &mut problems));
+    match config {
+        Some(config) if problems.is_empty() && source.syntax.is_empty() => Ok(config),
+        _ => Err(source.report(file, text, problems)),
+    }
+}
+
+fn read_file(path: &Path) -> std::io::Result<String> {
+    use std::io::Read;
+    let mut text = String::new();
+    std::fs::File::open(path)?.take(FILE_BYTES_MAX + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > FILE_BYTES_MAX {
+        return Err(std::io::Error::new(std::io::ErrorKind::FileTooLarge, "it is larger than 16 MiB"));
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod examples;
+#[cfg(test)]
+mod tests;
