@@ -8,6 +8,7 @@
 mod faulty;
 mod key;
 mod memory;
+pub mod record;
 mod redb;
 #[cfg(test)]
 mod suite;

@@ -1,0 +1,62 @@
+//! Why the control plane could not do what it was asked.
+
+use cutover_core::id::Revision;
+use cutover_core::rejected::Rejected;
+use thiserror::Error;
+
+use crate::store::record::RecordError;
+use crate::store::{Cause, ReadError};
+
+/// Why a command was not answered with success. Each variant says whether it was carried out.
+#[derive(Debug, Error)]
+pub enum SubmitError {
+    /// A rule forbids it. Nothing was changed.
+    #[error("{0}")]
+    Rejected(#[from] Rejected),
+    /// The caller named a revision, and the state is at another one. Nothing was changed.
+    #[error("the revision is {current}")]
+    RevisionMismatch {
+        /// The revision that it is at.
+        current: Revision,
+    },
+    /// The store failed. Nothing was changed.
+    #[error("the store is unavailable, nothing was changed")]
+    Unavailable {
+        /// What the store said.
+        source: Cause,
+    },
+    /// The store failed during the commit and can't be asked how it ended. The change may have been made or not; the state shows it as
+    /// soon as the store answers again.
+    #[error("the store failed during the commit, the change may have been made")]
+    Unknown {
+        /// What the store said.
+        source: Cause,
+    },
+    /// The change is committed and will be served, but a worker has not taken it over in time: some requests may still be decided by
+    /// the state before.
+    #[error("committed as revision {revision}, but not served by every worker yet")]
+    NotServed {
+        /// The revision that holds it.
+        revision: Revision,
+    },
+    /// The configuration was not applied yet. Nothing was changed.
+    #[error("the control plane is starting, nothing was changed")]
+    Starting,
+    /// Too many requests are waiting. Nothing was changed.
+    #[error("too many requests are waiting, nothing was changed")]
+    Overloaded,
+    /// The control plane has stopped. A request that it had not begun changed nothing.
+    #[error("the control plane has stopped")]
+    Stopped,
+}
+
+/// Why the stored state could not be taken over. Cutover does not start then.
+#[derive(Debug, Error)]
+pub enum LoadError {
+    /// The store could not be read.
+    #[error("the store could not be read")]
+    Store(#[from] ReadError),
+    /// A record is not what this release writes.
+    #[error("the stored state can't be read")]
+    Record(#[from] RecordError),
+}
