@@ -9,7 +9,6 @@ use hyper::{
     header::{CONTENT_TYPE, HOST, HeaderValue},
 };
 use serde_json::{Value, json};
-use tokio::time::Instant;
 
 use super::{
     error::Error,
@@ -37,14 +36,6 @@ pub(super) struct Backend {
     /// The version that is known to run there, if any is.
     pub(super) version: Option<String>,
     pub(super) in_flight: u64,
-}
-
-/// How a drain ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Drained {
-    pub(super) took: Duration,
-    /// `proof` or `deadline`.
-    pub(super) by: String,
 }
 
 impl Admin {
@@ -150,20 +141,19 @@ impl Admin {
         self.call(Method::POST, &path, Some(json!({})), LIMIT).await.map(drop)
     }
 
-    /// Waits until a version is drained, for at most `limit`.
+    /// Waits until a version is drained, for at most `limit`, and answers by what: `proof` or `deadline`.
     pub(super) async fn drained(
         &mut self,
         service: &str,
         version: Release,
         limit: Duration,
-    ) -> Result<Drained, Error> {
-        let began = Instant::now();
+    ) -> Result<String, Error> {
         let seconds = limit.as_secs();
         let path = format!("/v1/services/{service}/versions/{version}?wait=drained&timeout={seconds}s");
         let answer = self.call(Method::GET, &path, None, limit + LIMIT).await?;
         let by = answer.pointer("/drained/by").and_then(Value::as_str);
-        let by = by.ok_or_else(|| Error::Incomplete { call: format!("GET {path}"), field: "/drained/by" })?;
-        Ok(Drained { took: began.elapsed(), by: by.to_owned() })
+        by.map(str::to_owned)
+            .ok_or_else(|| Error::Incomplete { call: format!("GET {path}"), field: "/drained/by" })
     }
 
     /// One call; an answer other than 2xx is an error.

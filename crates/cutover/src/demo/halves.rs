@@ -5,7 +5,6 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{
-    admin::Drained,
     error::Error,
     judge::Verdict,
     lease::Leases,
@@ -31,6 +30,15 @@ pub(super) struct Show {
     pub(super) release: Release,
 }
 
+/// How the old version came to its end.
+#[derive(Debug)]
+pub(super) struct Drained {
+    /// From the flip's answer.
+    pub(super) took: Duration,
+    /// `proof` or `deadline`.
+    pub(super) by: String,
+}
+
 /// Plays the upgrade from the first release to the second, which the whole fleet runs at its end.
 pub(super) async fn play(stage: &mut Stage<'_>) -> Result<Show, Error> {
     let (old, new) = (Release::FIRST, Release::FIRST.next());
@@ -49,16 +57,18 @@ pub(super) async fn play(stage: &mut Stage<'_>) -> Result<Show, Error> {
     let mut changes = vec![flip(stage, old, new).await?];
     stage.watch().await;
 
-    stage.progress.step(&format!("rollback to {old}: sessions of {new} move at once"));
     changes.push(rollback(stage, new, old).await?);
     stage.watch().await;
 
-    stage.progress.step(&format!("{new} is cleared of its rejection"));
+    stage.progress.step(&format!("{new} is cleared of its rejection, to be flipped to again"));
     stage.admin.clear(SHOP, new).await?;
-    changes.push(flip(stage, old, new).await?);
+    let flipped = flip(stage, old, new).await?;
+    changes.push(flipped);
+    stage.watch().await;
 
     stage.progress.step(&format!("{old} drains: its sessions end by themselves"));
-    let drained = stage.admin.drained(SHOP, old, DRAIN_LIMIT).await?;
+    let by = stage.admin.drained(SHOP, old, DRAIN_LIMIT).await?;
+    let drained = Drained { took: flipped.answered.elapsed(), by };
 
     stage.progress.step(&format!("the second half restarts with {new} and joins"));
     stage.upgrade(SHOP, second_half, new, &new.to_string()).await?;
@@ -75,14 +85,21 @@ async fn flip(stage: &mut Stage<'_>, from: Release, to: Release) -> Result<Chang
     let admin = &mut stage.admin;
     let what = format!("a flip to {to} is allowed");
     until(&what, QUORUM_LIMIT, async || Ok(admin.may_flip(SHOP, to).await?.then_some(()))).await?;
-    stage.progress.step(&format!("flip to {to}"));
     let called = Instant::now();
     stage.admin.flip(SHOP, to).await?;
-    Ok(Change { kind: ChangeKind::Flip, from, to, called, answered: Instant::now() })
+    let change = Change { kind: ChangeKind::Flip, from, to, called, answered: Instant::now() };
+    stage
+        .progress
+        .step(&format!("flip to {to} in {:.1?}: new sessions get it, the others stay", change.took()));
+    Ok(change)
 }
 
 async fn rollback(stage: &mut Stage<'_>, from: Release, to: Release) -> Result<Change, Error> {
     let called = Instant::now();
     stage.admin.rollback(SHOP).await?;
-    Ok(Change { kind: ChangeKind::Rollback, from, to, called, answered: Instant::now() })
+    let change = Change { kind: ChangeKind::Rollback, from, to, called, answered: Instant::now() };
+    stage
+        .progress
+        .step(&format!("rollback to {to} in {:.1?}: sessions of {from} move at once", change.took()));
+    Ok(change)
 }

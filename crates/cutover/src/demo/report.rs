@@ -48,7 +48,7 @@ impl Report {
     /// The times of all changes of one kind, shortest first.
     fn durations(&self, kind: ChangeKind) -> Vec<Duration> {
         let chosen = self.show.changes.iter().filter(|change| change.kind == kind);
-        let mut durations: Vec<_> = chosen.map(|change: &Change| change.answered - change.called).collect();
+        let mut durations: Vec<_> = chosen.map(Change::took).collect();
         durations.sort();
         durations
     }
@@ -138,7 +138,7 @@ mod tests {
     use tokio::time::Instant;
 
     use super::*;
-    use crate::demo::{admin::Drained, release::Release};
+    use crate::demo::{halves::Drained, release::Release};
 
     #[test]
     fn the_text_has_a_line_for_each_promise_and_the_comparison() {

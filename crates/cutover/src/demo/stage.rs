@@ -4,7 +4,7 @@ use std::{net::SocketAddr, ops::Range, time::Duration};
 
 use super::{
     Options,
-    admin::Admin,
+    admin::{Admin, Backend},
     dice::Dice,
     error::Error,
     fleet::Fleet,
@@ -74,8 +74,7 @@ impl Stage<'_> {
         self.await_backends(service, &names, "have nothing in flight", |backend| backend.in_flight == 0)
             .await?;
         self.fleet.restart(which, release).await?;
-        let is_back =
-            |backend: &super::admin::Backend| backend.is_up && backend.version.as_deref() == Some(seen_as);
+        let is_back = |backend: &Backend| backend.is_up && backend.version.as_deref() == Some(seen_as);
         self.await_backends(service, &names, &format!("are up with {seen_as}"), is_back).await?;
         for name in &names {
             self.admin.set_admin(service, name, "ready").await?;
@@ -86,8 +85,7 @@ impl Stage<'_> {
     /// Waits until the whole fleet is up with one version, and that version is active.
     pub(super) async fn await_fleet(&mut self, service: &str, version: &str) -> Result<(), Error> {
         let names = self.fleet.names(0..self.fleet.servers().len());
-        let is_up =
-            |backend: &super::admin::Backend| backend.is_up && backend.version.as_deref() == Some(version);
+        let is_up = |backend: &Backend| backend.is_up && backend.version.as_deref() == Some(version);
         self.await_backends(service, &names, &format!("are up with {version}"), is_up).await?;
         let what = format!("{version} is active in {service}");
         let admin = &mut self.admin;
@@ -103,7 +101,7 @@ impl Stage<'_> {
         service: &str,
         names: &[String],
         how: &str,
-        is_so: impl Fn(&super::admin::Backend) -> bool,
+        is_so: impl Fn(&Backend) -> bool,
     ) -> Result<(), Error> {
         let what = format!("{} {how}", names.join(", "));
         let admin = &mut self.admin;

@@ -1,5 +1,7 @@
 //! What the visitors met: every answer of every session, and every failure, with times.
 
+use std::time::Duration;
+
 use tokio::time::Instant;
 
 use super::release::Release;
@@ -54,6 +56,13 @@ pub(super) struct Change {
     pub(super) to: Release,
     pub(super) called: Instant,
     pub(super) answered: Instant,
+}
+
+impl Change {
+    /// How long the call took.
+    pub(super) fn took(&self) -> Duration {
+        self.answered - self.called
+    }
 }
 
 /// Whether sessions stay where they are or move with the change.
