@@ -169,3 +169,58 @@ fn quoted_after<'a>(text: &'a str, marker: &str) -> Option<&'a str> {
     let (_, rest) = text.split_once(marker)?;
     rest.split_once('"').map(|(quoted, _)| quoted)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::demo::app::tests::serve_with;
+
+    #[tokio::test]
+    async fn a_view_of_an_honest_site_has_no_failure() {
+        let (address, _stop) = serve_with(&["--version", "v2"]).await;
+
+        let visit = one_view(address).await;
+
+        assert!(visit.failures.is_empty(), "{:?}", visit.failures);
+        assert!((4..=5).contains(&visit.requests));
+        assert!(visit.answers.iter().all(|seen| seen.release == Release::parse("v2").unwrap()));
+    }
+
+    #[tokio::test]
+    async fn a_view_that_fails_says_how() {
+        let (address, _stop) = serve_with(&["--error-rate", "1"]).await;
+        let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+
+        let failing = one_view(address).await;
+        let alone = one_view(nobody).await;
+
+        assert!(matches!(failing.failures[0].fault, Fault::Status(500)));
+        assert!(matches!(alone.failures[0].fault, Fault::NoAnswer(_)));
+        assert_eq!((failing.requests, alone.requests), (1, 1));
+    }
+
+    #[tokio::test]
+    async fn an_asset_of_another_build_is_told_apart_from_other_failures() {
+        let (address, _stop) = serve_with(&["--version", "v2"]).await;
+        let site = site(address);
+        let browser = Browser::new(address, "app.localhost");
+        let mut visitor = Visitor { site: &site, browser, visit: Visit::default() };
+        let page = Release::FIRST;
+
+        let asset = visitor.browser.load("/assets/app.v1.js").await;
+        visitor.check_asset("/assets/app.v1.js", Instant::now(), asset, page);
+
+        let fault = &visitor.visit.failures[0].fault;
+        assert!(matches!(fault, Fault::AssetMissing { page, by } if *page < *by), "{fault:?}");
+    }
+
+    /// A visit to a site that closes at once lasts for one view.
+    async fn one_view(address: SocketAddr) -> Visit {
+        let (_stop, mut stopped) = watch::channel(true);
+        visit(&site(address), &mut stopped).await
+    }
+
+    fn site(address: SocketAddr) -> Site {
+        Site { address, host: "app.localhost", dice: Dice::from_entropy().unwrap(), live: Live::default() }
+    }
+}

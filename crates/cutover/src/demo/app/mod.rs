@@ -270,4 +270,4 @@ fn announce(socket: &Socket, version: &str) -> io::Result<()> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

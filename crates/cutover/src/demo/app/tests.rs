@@ -109,6 +109,24 @@ async fn a_websocket_echoes_and_is_told_when_the_server_goes() {
     assert!(seen.ends_with(b"\x81\x02v3\x81\x05Hello\x88\x02\x03\xe9"), "{seen:?}");
 }
 
+#[test]
+fn an_address_is_a_socket_address_or_a_path() {
+    assert_eq!("127.0.0.1:80".parse(), Ok(Listen::Tcp(([127, 0, 0, 1], 80).into())));
+    assert_eq!("unix:/run/app".parse(), Ok(Listen::Unix("/run/app".into())));
+    assert!("localhost".parse::<Listen>().unwrap_err().contains("`localhost`"));
+}
+
+#[tokio::test]
+async fn a_unix_socket_leaves_no_file_behind() {
+    let path = std::env::temp_dir().join(format!("cutover-demo-app-{}", std::process::id()));
+
+    let socket = Socket::bind(&Listen::Unix(path.clone())).await.unwrap();
+    let connected = tokio::net::UnixStream::connect(&path).await;
+    drop(socket);
+
+    assert!(connected.is_ok() && !path.exists());
+}
+
 #[tokio::test]
 async fn what_is_in_flight_is_finished_after_a_stop() {
     let (address, stop) = serve_with(&[]).await;
@@ -132,7 +150,7 @@ async fn start(arguments: &[&str]) -> Browser {
 }
 
 /// A server in this process; it stops when the answered switch is thrown.
-async fn serve_with(arguments: &[&str]) -> (SocketAddr, watch::Sender<bool>) {
+pub(in crate::demo) async fn serve_with(arguments: &[&str]) -> (SocketAddr, watch::Sender<bool>) {
     #[derive(clap::Parser)]
     struct Line {
         #[command(flatten)]
