@@ -21,7 +21,6 @@ impl Entropy {
     }
 
     /// A number below `bound`; 0 when `bound` is 0. The bias is below `bound` / 2^64.
-    #[expect(clippy::cast_possible_truncation, reason = "the upper half of a 128-bit product fits 64 bits")]
     pub const fn below(&mut self, bound: u64) -> u64 {
         ((self.word() as u128 * bound as u128) >> 64) as u64
     }

@@ -45,40 +45,39 @@ pub fn may_retry(failure: Failure, replay: Replay) -> bool {
 /// Limits retries to a share of recent requests, so that they can't multiply an outage. A token bucket that requests fill and retries empty.
 #[derive(Debug, Clone, Copy)]
 pub struct Budget {
-    tokens: f64,
+    /// Thousandths of a retry.
+    saved: u64,
     filled_at: Timestamp,
 }
 
 impl Budget {
+    const RETRY: u64 = 1000;
     /// Retries that are always allowed per second, so that a quiet service can retry at all.
-    const PER_SECOND: f64 = 3.0;
+    const PER_SECOND: u64 = 3 * Self::RETRY;
     /// Most retries that may be saved up: what a busy service earned in the last moments, not in the last hour.
-    const SAVED_MAX: f64 = 100.0;
+    const SAVED_MAX: u64 = 100 * Self::RETRY;
 
     /// A budget that has the allowance of one second.
     #[must_use]
     pub const fn new(now: Timestamp) -> Self {
-        Self { tokens: Self::PER_SECOND, filled_at: now }
+        Self { saved: Self::PER_SECOND, filled_at: now }
     }
 
     /// Counts a request.
     pub fn earn(&mut self, share: Share) {
-        self.tokens = (self.tokens + share.value()).min(Self::SAVED_MAX);
+        self.saved = (self.saved + share.of(Self::RETRY)).min(Self::SAVED_MAX);
     }
 
     /// Takes a retry; `false` when the budget is spent.
     pub fn spend(&mut self, now: Timestamp) -> bool {
-        #[expect(clippy::cast_precision_loss, reason = "capped right away")]
-        let elapsed = now.since(self.filled_at).min(Millis::from_secs(1)).0 as f64 / 1000.0;
+        let elapsed = now.since(self.filled_at).min(Millis::from_secs(1));
         self.filled_at = now;
-        if self.tokens < Self::PER_SECOND {
-            self.tokens = (self.tokens + elapsed * Self::PER_SECOND).min(Self::PER_SECOND);
+        if self.saved < Self::PER_SECOND {
+            self.saved = (self.saved + elapsed.0 * Self::PER_SECOND / 1000).min(Self::PER_SECOND);
         }
-        let is_affordable = self.tokens >= 1.0;
-        if is_affordable {
-            self.tokens -= 1.0;
-        }
-        is_affordable
+        let Some(left) = self.saved.checked_sub(Self::RETRY) else { return false };
+        self.saved = left;
+        true
     }
 }
 

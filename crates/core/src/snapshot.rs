@@ -117,14 +117,14 @@ impl Snapshot {
     #[must_use]
     pub fn traffic(&self) -> Traffic {
         let mut traffic = Traffic::default();
-        for service in &self.services {
+        for (service, source) in self.services.iter().zip(&self.sources) {
             for version in &service.versions {
                 traffic.loads.insert((service.name.clone(), version.label.clone()), version.load());
             }
-            for backend in &service.backends {
-                let facts = backend.facts();
-                if facts.is_notable(backend.generation) {
-                    traffic.backends.insert((service.name.clone(), backend.id.clone()), facts);
+            for (entry, backend) in service.backends.iter().zip(source.backends.values()) {
+                let facts = entry.facts();
+                if facts.is_notable(entry.generation) || backend.leaving.is_some() {
+                    traffic.backends.insert((service.name.clone(), entry.id.clone()), facts);
                 }
             }
         }

@@ -1,0 +1,23 @@
+//! What the core promises, told as scenarios: a world of services, backends and sessions under a clock that tests move by hand.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::cast_possible_truncation,
+    reason = "a scenario that can't go on has failed, and its numbers are small"
+)]
+
+mod balance;
+mod compile;
+mod decide;
+mod drain;
+mod effect;
+mod first;
+mod flip;
+mod outlier;
+mod people;
+mod registry;
+mod reload;
+mod rollback;
+mod sessions;
+mod world;

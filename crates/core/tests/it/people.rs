@@ -1,0 +1,64 @@
+//! Limits and refusals around gates, rejections and services.
+
+use std::sync::Arc;
+
+use cutover_core::command::{Change, Command};
+use cutover_core::id::{GateName, ServiceName};
+use cutover_core::policy::Policy;
+use cutover_core::rejected::Code;
+use cutover_core::route::{HostPattern, PathPrefix};
+
+use crate::world::{World, codes, label, web};
+
+fn put(name: &str, host: Option<&str>, path: &str) -> Command {
+    let hosts = host.map(|host| HostPattern::parse(host).unwrap()).into_iter().collect();
+    let policy = Policy { hosts, paths: vec![PathPrefix::parse(path).unwrap()], ..Policy::default() };
+    Command::PutService {
+        service: ServiceName::parse(name).unwrap(),
+        policy: Arc::new(policy),
+        document: Arc::from("{}"),
+    }
+}
+
+#[test]
+fn the_active_version_is_not_rejected_but_rolled_back() {
+    let mut world = World::serving(Policy::default(), "v1", &["a"]);
+    let reject = Change::Reject { version: label("v1"), reason: "no".into() };
+    assert_eq!(codes(world.change(reject)), [Code::WrongRole]);
+    assert_eq!(codes(world.change(Change::Clear(label("v1")))), [Code::WrongRole]);
+}
+
+#[test]
+fn a_version_has_so_many_gates_and_no_more() {
+    let mut world = World::serving(Policy::default(), "v1", &["a"]);
+    let set = |number: usize| {
+        let gate = GateName::parse(&format!("g{number}")).unwrap();
+        Change::SetGate { version: label("v1"), gate, is_open: true, note: String::new(), by: "ci".into() }
+    };
+    for number in 0..cutover_core::gate::GATES_MAX {
+        world.change(set(number)).unwrap();
+    }
+    assert_eq!(codes(world.change(set(999))), [Code::LimitReached]);
+    world.change(set(0)).unwrap();
+}
+
+#[test]
+fn two_services_cannot_have_the_same_route() {
+    let mut world = World::new(Policy::default());
+    assert_eq!(codes(world.apply(&put("other", None, "/"))), [Code::RouteTaken]);
+    world.apply(&put("api", None, "/api")).unwrap();
+    world.apply(&put("shop", Some("shop.example"), "/")).unwrap();
+    assert_eq!(codes(world.apply(&put("shop2", Some("SHOP.example"), "/"))), [Code::RouteTaken]);
+    assert_eq!(world.snapshot.route("shop.example", "/api"), Some(1), "hosts go before paths");
+    assert_eq!(world.snapshot.route("x.example", "/api"), Some(0));
+}
+
+#[test]
+fn an_unknown_service_is_missing() {
+    let mut world = World::new(Policy::default());
+    let gone = ServiceName::parse("gone").unwrap();
+    assert_eq!(codes(world.apply(&Command::RemoveService(gone.clone()))), [Code::UnknownService]);
+    assert_eq!(codes(world.apply(&Command::Service(gone, Change::Unfreeze))), [Code::UnknownService]);
+    world.apply(&Command::RemoveService(web())).unwrap();
+    assert!(world.snapshot.services.is_empty() && world.snapshot.route("any", "/").is_none());
+}
