@@ -37,6 +37,8 @@ use super::{dice::Dice, leash};
 
 /// How the app server runs: `cutover demo-app`.
 #[derive(Clone, Debug, clap::Args)]
+// `--version` is the app's here, not the program's.
+#[command(disable_version_flag = true)]
 pub struct Options {
     /// Address to listen on: `host:port` (port 0 picks a free one) or `unix:/path`
     #[arg(long, default_value = "127.0.0.1:0")]
