@@ -1,0 +1,62 @@
+//! What one decision costs: a session that begins, one that is pinned, and one whose version is hidden among many.
+
+mod fleet;
+
+use std::hint::black_box;
+
+use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
+use cutover_core::decide::{Decision, Facts, PinAction};
+use cutover_core::entropy::Entropy;
+use cutover_core::pin::{NoPin, Pin};
+use cutover_core::policy::{Balance, HashOn, Policy};
+
+fn decide(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("decide");
+    for (name, balance) in [
+        ("power-of-two", Balance::PowerOfTwo),
+        ("round-robin", Balance::RoundRobin),
+        ("least-connections", Balance::LeastConnections),
+        ("peak-ewma", Balance::PeakEwma),
+        ("hash", Balance::Hash(HashOn::Pin)),
+    ] {
+        let policy = Policy { balance, ..Policy::default() };
+        let fleet = fleet::fleet([("web".to_owned(), policy)], 10);
+        let mut entropy = Entropy::new(1);
+        let new = facts(Err(NoPin::Absent));
+        group.bench_function(format!("new session, {name}, 10 backends"), |bencher| {
+            bencher.iter(|| fleet.snapshot.decide(black_box(&new), &mut entropy));
+        });
+        let Decision::Serve(choice) = fleet.snapshot.decide(&new, &mut entropy) else {
+            unreachable!("the fleet is up")
+        };
+        let PinAction::Hand(pin, _) = choice.pin else { unreachable!("a new session gets a pin") };
+        let pinned = facts(Ok(pin));
+        group.bench_function(format!("pinned session, {name}, 10 backends"), |bencher| {
+            bencher.iter(|| fleet.snapshot.decide(black_box(&pinned), &mut entropy));
+        });
+    }
+    group.finish();
+}
+
+fn route(criterion: &mut Criterion) {
+    let fleet = fleet::many_services(1000, 10);
+    let mut entropy = Entropy::new(1);
+    criterion.bench_function("route and decide among 1,000 services", |bencher| {
+        bencher.iter_batched(
+            || format!("s{}.example", entropy.clone().below(1000)),
+            |host| {
+                let service = fleet.snapshot.route(black_box(&host), "/some/path");
+                let facts = Facts { service: service.unwrap_or(0), ..facts(Err(NoPin::Absent)) };
+                fleet.snapshot.decide(&facts, &mut entropy)
+            },
+            BatchSize::SmallInput,
+        );
+    });
+}
+
+fn facts(pin: Result<Pin, NoPin>) -> Facts<'static> {
+    Facts { service: 0, explicit: None, pin, hash_key: None, may_wait: true, now: fleet::NOW }
+}
+
+criterion_group!(benches, decide, route);
+criterion_main!(benches);
