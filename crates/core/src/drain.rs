@@ -1,5 +1,7 @@
 //! How an old version leaves: what is left of it, and when it is provably unused.
 
+use std::sync::Arc;
+
 use crate::command::Traffic;
 use crate::gate::known;
 use crate::id::VersionLabel;
@@ -82,8 +84,11 @@ pub(crate) fn evict(service: &mut Service, label: &VersionLabel, now: Timestamp)
     Ok(())
 }
 
-/// After a restart: earlier processes may have handed out pins until the moment they ended, and nobody wrote that down.
+/// After a restart: holds have one full term, and earlier processes may have handed out pins until the moment they ended, which nobody wrote down.
 pub(crate) fn restore(service: &mut Service, now: Timestamp) {
+    for version in service.versions.values_mut().filter(|version| !version.holds.is_empty()) {
+        Arc::make_mut(version).holds.values_mut().for_each(|hold| hold.expires_at = now + hold.ttl);
+    }
     let PinPolicy { mode, idle, life, .. } = service.policy.pin;
     if mode == PinMode::None {
         return;

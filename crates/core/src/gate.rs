@@ -62,7 +62,7 @@ pub(crate) fn set_hold(
         let detail = format!("version {label} is {}; a hold on it would come too late", version.role);
         return Err(Rejected::because(Code::WrongRole, detail));
     }
-    version.holds.insert(hold.clone(), Hold { expires_at: now + ttl, by: by.to_owned() });
+    version.holds.insert(hold.clone(), Hold { ttl, expires_at: now + ttl, by: by.to_owned() });
     Ok(())
 }
 

@@ -56,8 +56,9 @@ fn appear(service: &mut Service, now: Timestamp) {
     let unknown: Vec<VersionLabel> = service
         .backends
         .values()
-        .filter_map(|backend| backend.version.clone())
-        .filter(|label| !service.versions.contains_key(label))
+        .filter_map(|backend| backend.version.as_ref())
+        .filter(|&label| !service.versions.contains_key(label))
+        .cloned()
         .collect();
     for label in unknown {
         if service.versions.contains_key(&label) {

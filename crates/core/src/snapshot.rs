@@ -113,12 +113,16 @@ impl Snapshot {
             && self.pin_keys == other.pin_keys
     }
 
-    /// What the data plane reported through the cells: the loads of all versions, and what is notable about backends.
+    /// What the data plane reported through the cells and the control plane may have to act on: loads of versions that leave, and what is notable about backends.
     #[must_use]
     pub fn traffic(&self) -> Traffic {
         let mut traffic = Traffic::default();
         for (service, source) in self.services.iter().zip(&self.sources) {
-            for version in &service.versions {
+            let leaving = service
+                .versions
+                .iter()
+                .filter(|version| matches!(version.role, Role::Draining | Role::Rejected));
+            for version in leaving {
                 traffic.loads.insert((service.name.clone(), version.label.clone()), version.load());
             }
             for (entry, backend) in service.backends.iter().zip(source.backends.values()) {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::id::{Epoch, GateName, HoldName, VersionLabel};
-use crate::time::Timestamp;
+use crate::time::{Millis, Timestamp};
 
 /// The backends of one service that report the same label, and the part they play.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,6 +92,8 @@ pub struct Gate {
 /// A lease by something other than a web session that says "I still run this version".
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hold {
+    /// Length of a renewal.
+    pub ttl: Millis,
     /// When it lapses.
     pub expires_at: Timestamp,
     /// Who set it.

@@ -103,6 +103,19 @@ fn a_hold_holds_it_until_it_is_dropped_or_lapses() {
 }
 
 #[test]
+fn after_a_restart_a_hold_has_one_full_term() {
+    let mut world = flipped(without_pins());
+    let (version, hold) = (label("v1"), HoldName::parse("cron").unwrap());
+    world.change(Change::SetHold { version, hold, ttl: Millis::from_secs(60), by: "w".into() }).unwrap();
+    world.now = world.now + Millis::from_secs(600);
+    world.state = world.state.clone().restored(world.now);
+    world.wait(Millis::from_secs(59));
+    assert_eq!((world.role("v1"), world.version("v1").holds.len()), ("draining", 1));
+    world.wait(Millis::from_secs(1));
+    assert_eq!(world.version("v1").holds.len(), 0);
+}
+
+#[test]
 fn at_the_deadline_pins_are_evicted_one_after_the_other_and_then_it_says_so() {
     let mut world = World::serving(Policy::default(), "v1", &["a"]);
     let mut pins: Vec<_> = (0..200).map(|_| world.request(None).pin).collect();
