@@ -8,7 +8,8 @@ use crate::policy::{Balance, Policy};
 use crate::snapshot::{BackendEntry, VersionSet};
 use crate::time::{Millis, Timestamp};
 
-/// Most turns in a round-robin schedule. Weights that need more are scaled down, which changes their ratios by less than one in a hundred.
+/// Most turns in a round-robin schedule. Weights that need more are scaled down, which changes their ratios by less than
+/// one in a hundred.
 const TURNS_MAX: u32 = 4096;
 /// Draws before a scan takes over, so that a choice ends whatever the entropy is.
 const DRAWS: usize = 8;
@@ -54,7 +55,8 @@ impl VersionSet {
         self.least_loaded(may_serve, entropy)
     }
 
-    /// The place of the ready member that sessions tied to the backend with this hash go to. A draining one is among them, if sessions may stay with it.
+    /// The place of the ready member that sessions tied to the backend with this hash go to. A draining one is among
+    /// them, if sessions may stay with it.
     #[must_use]
     pub fn member_by_hash(&self, hash: u64) -> Option<usize> {
         self.members.iter().position(|entry| entry.hash == hash && entry.is_sendable())
@@ -66,7 +68,8 @@ impl VersionSet {
         usize::from(self.turns[(turn % self.turns.len() as u64) as usize])
     }
 
-    /// Draws two different members by weight and takes the one with the lower score (Mitzenmacher, "The power of two choices", 2001).
+    /// Draws two different members by weight and takes the one with the lower score (Mitzenmacher, "The power of two
+    /// choices", 2001).
     fn better_of_two(&self, entropy: &mut Entropy, score: impl Fn(&BackendEntry) -> f64) -> usize {
         let first = self.draw(entropy);
         if self.ready == 1 {
@@ -112,7 +115,8 @@ impl VersionSet {
         best.map(|(at, _)| at)
     }
 
-    /// Weighted rendezvous hashing (Thaler & Ravishankar, 1998; weights after Schindelhauer & Schomaker, 2005): a member that leaves moves only its own keys.
+    /// Weighted rendezvous hashing (Thaler & Ravishankar, 1998; weights after Schindelhauer & Schomaker, 2005): a member
+    /// that leaves moves only its own keys.
     fn rendezvous(&self, key: u64, may_serve: impl Fn(usize) -> bool) -> Option<usize> {
         let score = |at: usize| {
             let entry = &self.members[at];
@@ -135,7 +139,8 @@ impl BackendEntry {
         self.load_score() * (self.traffic.latency_us().max(1) as f64)
     }
 
-    /// Whether a backend that is still starting slowly takes this request: with a chance of its elapsed share of the window, a tenth at least (Envoy's slow start with aggression 1).
+    /// Whether a backend that is still starting slowly takes this request: with a chance of its elapsed share of the
+    /// window, a tenth at least (Envoy's slow start with aggression 1).
     #[expect(clippy::cast_precision_loss, reason = "milliseconds of a window are far below 2^52")]
     fn is_warm(&self, window: Millis, now: Timestamp, entropy: &mut Entropy) -> bool {
         let age = self.up_since.map_or(window, |since| now.since(since));
@@ -154,7 +159,8 @@ pub(crate) fn cumulative(weights: &[u16]) -> Vec<u32> {
         .collect()
 }
 
-/// The turns of smooth weighted round robin (as in nginx): each member gets as many turns as its weight, spread as evenly as possible.
+/// The turns of smooth weighted round robin (as in nginx): each member gets as many turns as its weight, spread as evenly
+/// as possible.
 pub(crate) fn turns(weights: &[u16]) -> Vec<u16> {
     let divisor = weights.iter().fold(0, |divisor, &weight| gcd(divisor, weight)).max(1);
     let mut weights: Vec<i64> = weights.iter().map(|&weight| i64::from(weight / divisor)).collect();

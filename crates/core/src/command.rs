@@ -14,7 +14,8 @@ use crate::time::{Millis, Timestamp};
 /// A change of the control state.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Command {
-    /// Makes the services and backends of the configuration file exactly these. What runs is kept: a reload undoes no flip, drain or registration.
+    /// Makes the services and backends of the configuration file exactly these. What runs is kept: a reload undoes no
+    /// flip, drain or registration.
     Configure(Vec<Configured>),
     /// Creates a service or replaces its policy.
     PutService {

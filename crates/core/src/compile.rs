@@ -15,7 +15,8 @@ use crate::snapshot::{BackendEntry, ServiceSet, Snapshot, VersionSet};
 use crate::state::State;
 use crate::version::Version;
 
-/// The snapshot of `state`. Services that did not change since `previous` are the same allocations, and so are the cells of all versions and backends that were there before.
+/// The snapshot of `state`. Services that did not change since `previous` are the same allocations, and so are the cells
+/// of all versions and backends that were there before.
 #[must_use]
 pub fn compile(state: &State, previous: &Snapshot) -> Snapshot {
     let mut services = Vec::with_capacity(state.services.len());

@@ -84,7 +84,8 @@ pub(crate) fn evict(service: &mut Service, label: &VersionLabel, now: Timestamp)
     Ok(())
 }
 
-/// After a restart: holds have one full term, and earlier processes may have handed out pins until the moment they ended, which nobody wrote down.
+/// After a restart: holds have one full term, and earlier processes may have handed out pins until the moment they ended,
+/// which nobody wrote down.
 pub(crate) fn restore(service: &mut Service, now: Timestamp) {
     for version in service.versions.values_mut().filter(|version| !version.holds.is_empty()) {
         Arc::make_mut(version).holds.values_mut().for_each(|hold| hold.expires_at = now + hold.ttl);

@@ -1,4 +1,5 @@
-//! The pin: what ties a session to a version of a service in an epoch. It is carried by the client and signed; there is no session table.
+//! The pin: what ties a session to a version of a service in an epoch. It is carried by the client and signed; there is
+//! no session table.
 //!
 //! Layout of a token, integers in big endian:
 //!
@@ -127,7 +128,8 @@ impl Pin {
         Some(token)
     }
 
-    /// Reads a token and checks that it was sealed for `service`, in full and unchanged. Its dates are checked by [`check_dates`](Self::check_dates).
+    /// Reads a token and checks that it was sealed for `service`, in full and unchanged. Its dates are checked by
+    /// [`check_dates`](Self::check_dates).
     ///
     /// # Errors
     /// [`NoPin::Malformed`], [`NoPin::UnknownKey`] or [`NoPin::BadMac`].

@@ -8,7 +8,8 @@ use crate::time::{Millis, Timestamp};
 pub enum Failure {
     /// No connection could be opened: the backend never saw the request.
     NotConnected,
-    /// A kept connection turned out to be closed before a byte of an answer came: the backend may have seen the request, and very likely did not.
+    /// A kept connection turned out to be closed before a byte of an answer came: the backend may have seen the request,
+    /// and very likely did not.
     StaleConnection,
     /// The connection broke before a byte of an answer came.
     NoAnswer,
@@ -29,7 +30,8 @@ pub struct Replay {
     pub is_sent: bool,
 }
 
-/// Whether a request may be tried again after this failure: when no byte was sent, or when it is idempotent and its body is at hand.
+/// Whether a request may be tried again after this failure: when no byte was sent, or when it is idempotent and its body
+/// is at hand.
 #[must_use]
 pub fn may_retry(failure: Failure, replay: Replay) -> bool {
     match failure {
@@ -42,7 +44,8 @@ pub fn may_retry(failure: Failure, replay: Replay) -> bool {
     }
 }
 
-/// Limits retries to a share of recent requests, so that they can't multiply an outage. A token bucket that requests fill and retries empty.
+/// Limits retries to a share of recent requests, so that they can't multiply an outage. A token bucket that requests fill
+/// and retries empty.
 #[derive(Debug, Clone, Copy)]
 pub struct Budget {
     /// Thousandths of a retry.

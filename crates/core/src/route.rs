@@ -129,7 +129,8 @@ impl RouteTable {
 
     /// The service for `host` (without port, any case) and `path`, or `None`.
     ///
-    /// A more specific host whose paths don't match gives way to the next one, as people expect of virtual hosts with a catch-all.
+    /// A more specific host whose paths don't match gives way to the next one, as people expect of virtual hosts with a
+    /// catch-all.
     #[must_use]
     pub fn find(&self, host: &str, path: &str) -> Option<usize> {
         let find_in = |routes: &[Route]| {

@@ -141,7 +141,8 @@ fn returned(version: &Version) -> Role {
     }
 }
 
-/// The weight that the service is expected to have: it grows with the active version, and becomes what that version has once the old one is gone.
+/// The weight that the service is expected to have: it grows with the active version, and becomes what that version has
+/// once the old one is gone.
 pub(crate) fn learn(service: &mut Service, capacity: impl Fn(&VersionLabel) -> Capacity, has_ended: bool) {
     let Some(active) = &service.active else { return };
     let registered = capacity(active).registered_weight;
@@ -166,7 +167,8 @@ fn first_to_activate(service: &Service) -> Option<VersionLabel> {
         .map(|(version, _)| version.label.clone())
 }
 
-/// In mode `auto`: the newest staged version, if nothing stands in its way. Never one that was active before: an old server that rejoins can't pull traffic back.
+/// In mode `auto`: the newest staged version, if nothing stands in its way. Never one that was active before: an old
+/// server that rejoins can't pull traffic back.
 fn next_by_itself(service: &Service, now: Timestamp) -> Option<VersionLabel> {
     if service.policy.flip.mode == FlipMode::Manual || service.active.is_none() {
         return None;

@@ -113,7 +113,8 @@ impl Snapshot {
             && self.pin_keys == other.pin_keys
     }
 
-    /// What the data plane reported through the cells and the control plane may have to act on: loads of versions that leave, and what is notable about backends.
+    /// What the data plane reported through the cells and the control plane may have to act on: loads of versions that
+    /// leave, and what is notable about backends.
     #[must_use]
     pub fn traffic(&self) -> Traffic {
         let mut traffic = Traffic::default();
@@ -179,7 +180,8 @@ impl BackendEntry {
         }
     }
 
-    /// Whether the process that is meant is still believed to be there. A worker that notices its loss says so to all others by the cell, before any snapshot can.
+    /// Whether the process that is meant is still believed to be there. A worker that notices its loss says so to all
+    /// others by the cell, before any snapshot can.
     #[must_use]
     pub fn is_sendable(&self) -> bool {
         self.traffic.lost_generation() < self.generation

@@ -55,7 +55,8 @@ impl State {
     }
 
     /// The state after a restart of the proxy, from what was stored: nothing is believed because it was true before.
-    /// Every backend is `starting` with identity `unknown`, every lease has one full term, and pins that earlier processes handed out may be as fresh as `now`.
+    /// Every backend is `starting` with identity `unknown`, every lease has one full term, and pins that earlier
+    /// processes handed out may be as fresh as `now`.
     #[must_use]
     pub fn restored(mut self, now: Timestamp) -> Self {
         for service in self.services.values_mut() {

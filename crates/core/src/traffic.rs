@@ -104,7 +104,8 @@ impl BackendTraffic {
         self.consecutive_errors.store(0, Relaxed);
     }
 
-    /// Says that the process which was known under `generation` may be gone. Nothing more is sent to the backend, by any worker, until the control plane publishes a newer generation.
+    /// Says that the process which was known under `generation` may be gone. Nothing more is sent to the backend, by any
+    /// worker, until the control plane publishes a newer generation.
     /// Answers whether this is news.
     pub fn note_identity_lost(&self, generation: u32) -> bool {
         self.lost_generation.fetch_max(generation, Relaxed) < generation

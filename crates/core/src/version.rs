@@ -17,7 +17,8 @@ pub struct Version {
     pub seen_at: Timestamp,
     /// The part it plays.
     pub role: Role,
-    /// Why it must not be chosen by itself, if somebody judged it bad. Its role is `rejected` unless it still serves its sessions.
+    /// Why it must not be chosen by itself, if somebody judged it bad. Its role is `rejected` unless it still serves its
+    /// sessions.
     pub rejected: Option<String>,
     /// Whether an operator wants it staged although a newer one exists.
     pub is_kept: bool,
