@@ -161,7 +161,9 @@ impl ServiceSet {
         let at = self.versions.iter().position(|version| version.hash == pin.version).ok_or(Why::Ended)?;
         let version = &self.versions[at];
         let is_evicted = version.eviction.is_some_and(|window| drain::is_evicted(pin.id, window, facts.now));
-        if !version.serves_pins() || is_evicted {
+        // A pin of a later epoch than ours was handed out by somebody who knows more: what we think of its version is outdated.
+        let is_ahead = pin.epoch > self.epoch;
+        if !is_ahead && (!version.serves_pins() || is_evicted) {
             return Err(Why::Ended);
         }
         let tied = pin.backend.filter(|_| self.policy.affinity == Affinity::Backend);

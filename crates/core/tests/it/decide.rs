@@ -79,6 +79,22 @@ fn a_pin_for_a_version_nobody_knows_begins_anew() {
 }
 
 #[test]
+fn a_pin_of_a_later_epoch_is_obeyed_by_who_is_behind() {
+    let mut behind = World::serving(Policy::default(), "v1", &["a"]);
+    behind.join("v2", &["b"]);
+    let mut ahead = World {
+        state: behind.state.clone(),
+        snapshot: behind.snapshot.clone(),
+        ..World::new(Policy::default())
+    };
+    ahead.flip_when_stable("v2");
+    let pin = ahead.request(None).pin;
+    let served = behind.request(pin);
+    assert_eq!((served.version.as_str(), served.pin), ("v2", pin));
+    assert_eq!(behind.request(None).version, "v1");
+}
+
+#[test]
 fn an_invalid_pin_is_as_if_absent_and_counted() {
     let (mut world, _) = two_versions(Policy::default());
     for problem in [NoPin::BadMac, NoPin::Expired, NoPin::FutureDated, NoPin::UnknownKey, NoPin::Malformed] {
