@@ -1,0 +1,210 @@
+//! From a request's head to the facts that `core` decides by.
+
+use std::borrow::Cow;
+use std::net::{IpAddr, Ipv6Addr};
+
+use cutover_core::decide::Facts;
+use cutover_core::mix;
+use cutover_core::pin::{NoPin, Pin};
+use cutover_core::policy::{Balance, HashOn, PinPolicy};
+use cutover_core::snapshot::ServiceSet;
+use cutover_core::time::Timestamp;
+use http::header::{HOST, HeaderMap, HeaderName};
+use http::{Uri, Version};
+
+use crate::cookie;
+use crate::keyring::Keyring;
+use crate::pin;
+
+/// Names a version explicitly.
+pub const X_CUTOVER_VERSION: HeaderName = HeaderName::from_static("x-cutover-version");
+
+/// Why a request has no host that could be believed (RFC 9112 section 3.2): it is answered with 400.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum HostError {
+    /// HTTP/1.1 and nothing that names a host.
+    #[error("the request names no host")]
+    Missing,
+    /// More than one `Host` line.
+    #[error("the request has more than one Host field")]
+    Several,
+    /// Not a host with an optional port.
+    #[error("the Host field is not a host")]
+    Invalid,
+}
+
+/// Where a request goes: its authority as it was given, and the host in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Authority<'a> {
+    /// Host and port, as in `Host`; empty when an HTTP/1.0 client named none.
+    pub text: &'a str,
+    /// The host without its port, IPv6 addresses in brackets, in the client's case.
+    pub host: &'a str,
+}
+
+/// The authority of a request: of an absolute target or an HTTP/2 `:authority` if there is one, else `Host`.
+///
+/// When it comes from the target, `Host` must be replaced by it before the request is passed on (RFC 9112 section 3.2.2).
+///
+/// # Errors
+/// [`HostError`].
+pub fn authority<'a>(
+    version: Version,
+    uri: &'a Uri,
+    headers: &'a HeaderMap,
+) -> Result<Authority<'a>, HostError> {
+    let mut lines = headers.get_all(HOST).iter();
+    let line = lines.next();
+    if lines.next().is_some() {
+        return Err(HostError::Several);
+    }
+    if line.is_none() && version == Version::HTTP_11 {
+        return Err(HostError::Missing);
+    }
+    let text = match (uri.authority(), line) {
+        (Some(authority), _) => authority.as_str(),
+        (None, Some(line)) => std::str::from_utf8(line.as_bytes()).map_err(|_| HostError::Invalid)?,
+        (None, None) if version < Version::HTTP_11 => "",
+        (None, None) => return Err(HostError::Missing),
+    };
+    let host = host_of(text).ok_or(HostError::Invalid)?;
+    Ok(Authority { text, host })
+}
+
+/// The head of a request, as far as facts are made of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Head<'a> {
+    /// Its target.
+    pub uri: &'a Uri,
+    /// Its fields, before anything was taken out.
+    pub headers: &'a HeaderMap,
+    /// Where it comes from, as far as that can be believed.
+    pub client: IpAddr,
+    /// Whether the client came over TLS, as far as that can be believed.
+    pub is_secure: bool,
+}
+
+/// What was read from a request's head for one service.
+#[derive(Debug, Clone)]
+pub struct Given<'a> {
+    /// The version that it names, if it names one.
+    pub explicit: Option<Cow<'a, str>>,
+    /// Its pin: authentic and alive, or why there is none.
+    pub pin: Result<Pin, NoPin>,
+    /// The key for balancing by hash, if the request has one.
+    pub hash_key: Option<u64>,
+}
+
+impl<'a> Head<'a> {
+    /// Reads what `service` decides by.
+    #[must_use]
+    pub fn read(&self, service: &ServiceSet, keyring: &Keyring, now: Timestamp) -> Given<'a> {
+        let policy = &service.policy;
+        Given {
+            explicit: self.explicit_version(&policy.pin),
+            pin: pin::read(self.headers, &policy.pin, self.is_secure, &service.name, keyring, now),
+            hash_key: self.hash_key(&policy.balance),
+        }
+    }
+
+    /// The version that the request names: by our own header, else by the first of the configured headers, else of the configured query parameters, that is there and not empty.
+    fn explicit_version(&self, policy: &PinPolicy) -> Option<Cow<'a, str>> {
+        let field =
+            |value: &'a http::HeaderValue| Some(value.as_bytes().trim_ascii()).filter(|v| !v.is_empty());
+        if let Some(own) = self.headers.get(&X_CUTOVER_VERSION).and_then(field) {
+            return Some(String::from_utf8_lossy(own));
+        }
+        let mut configured = policy.headers.iter().filter_map(|name| self.headers.get(name.as_str()));
+        if let Some(version) = configured.find_map(field) {
+            return Some(String::from_utf8_lossy(version));
+        }
+        if policy.query.is_empty() {
+            return None;
+        }
+        let query = self.uri.query()?;
+        policy.query.iter().find_map(|name| parameter(query, name))
+    }
+
+    fn hash_key(&self, balance: &Balance) -> Option<u64> {
+        let Balance::Hash(on) = balance else { return None };
+        match on {
+            // The session's own id, which the core has from the pin or draws.
+            HashOn::Pin => None,
+            HashOn::ClientIp => Some(match self.client {
+                IpAddr::V4(address) => mix::hash(&address.octets()),
+                IpAddr::V6(address) => mix::hash(&address.octets()),
+            }),
+            HashOn::Header(name) => self.headers.get(name.as_str()).map(|value| mix::hash(value.as_bytes())),
+            HashOn::Cookie(name) => {
+                cookie::values(self.headers, |found| found == name.as_bytes()).next().map(mix::hash)
+            }
+        }
+    }
+}
+
+impl Given<'_> {
+    /// The facts for `service`, by its place in the snapshot.
+    #[must_use]
+    pub fn facts(&self, service: usize, may_wait: bool, now: Timestamp) -> Facts<'_> {
+        Facts {
+            service,
+            explicit: self.explicit.as_deref(),
+            pin: self.pin,
+            hash_key: self.hash_key,
+            may_wait,
+            now,
+        }
+    }
+}
+
+/// The host of `host[:port]`; `None` when that is none.
+fn host_of(authority: &str) -> Option<&str> {
+    let host_len = match authority.strip_prefix('[') {
+        Some(_) => authority.find(']')? + 1,
+        None => authority.find(':').unwrap_or(authority.len()),
+    };
+    let (host, port) = authority.split_at(host_len);
+    let is_port = port.is_empty() || port.strip_prefix(':')?.bytes().all(|byte| byte.is_ascii_digit());
+    let is_host = match host.strip_prefix('[').and_then(|inner| inner.strip_suffix(']')) {
+        Some(inner) => inner.parse::<Ipv6Addr>().is_ok(),
+        // Narrower than RFC 3986: commas, quotes and the like are in no real name, and would change the meaning of forwarding headers.
+        None => {
+            host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~' | b'%'))
+        }
+    };
+    let is_host = is_host && (port.is_empty() || !host.is_empty());
+    (is_port && is_host).then_some(host)
+}
+
+/// The value of a query parameter, percent-decoded, where it is there and not empty. A `+` is a plus sign: versions are opaque.
+fn parameter<'a>(query: &'a str, name: &str) -> Option<Cow<'a, str>> {
+    let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+    pairs.filter(|(found, _)| *found == name).map(|(_, value)| decoded(value)).find(|value| !value.is_empty())
+}
+
+/// `text` with `%XX` decoded (RFC 3986 section 2.1). A broken escape stays as it is.
+fn decoded(text: &str) -> Cow<'_, str> {
+    if !text.contains('%') {
+        return Cow::Borrowed(text);
+    }
+    let mut rest = text.as_bytes();
+    let mut bytes = Vec::with_capacity(rest.len());
+    while let Some((&first, after)) = rest.split_first() {
+        let escaped = match (first, after) {
+            (b'%', &[high, low, ..]) => hex_digit(high).zip(hex_digit(low)),
+            _ => None,
+        };
+        rest = if let Some((high, low)) = escaped {
+            bytes.push(high << 4 | low);
+            &after[2..]
+        } else {
+            bytes.push(first);
+            after
+        };
+    }
+    Cow::Owned(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+fn hex_digit(byte: u8) -> Option<u8> {
+    char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
+}

@@ -1,0 +1,180 @@
+//! Where a request really comes from: `X-Forwarded-*` and `Forwarded` (RFC 7239), believed from trusted proxies only.
+
+use std::net::{IpAddr, SocketAddr};
+
+use http::header::{FORWARDED, HeaderMap, HeaderName, HeaderValue};
+
+use crate::config::Network;
+use crate::list;
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+
+/// What apps believe about the way of a request. From a peer that is not trusted, all of them are taken out.
+const CLAIMS: [HeaderName; 10] = [
+    FORWARDED,
+    X_FORWARDED_FOR,
+    X_FORWARDED_PROTO,
+    X_FORWARDED_HOST,
+    HeaderName::from_static("x-forwarded-port"),
+    HeaderName::from_static("x-forwarded-prefix"),
+    HeaderName::from_static("x-forwarded-scheme"),
+    HeaderName::from_static("x-forwarded-server"),
+    HeaderName::from_static("x-forwarded-ssl"),
+    HeaderName::from_static("x-real-ip"),
+];
+
+/// The other end of a client connection, with what is the same for all its requests.
+#[derive(Debug, Clone)]
+pub struct Peer {
+    address: IpAddr,
+    is_tls: bool,
+    is_trusted: bool,
+    /// The address, as `X-Forwarded-For` has it.
+    for_value: HeaderValue,
+}
+
+/// Where a request comes from, as far as that can be believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Origin {
+    /// The client: the last hop that is not a trusted proxy.
+    pub client: IpAddr,
+    /// Whether the client came over TLS.
+    pub is_secure: bool,
+}
+
+impl Peer {
+    /// A connection from `address`, which is believed if one of `trusted` has it.
+    #[must_use]
+    pub fn new(address: IpAddr, is_tls: bool, trusted: &[Network]) -> Self {
+        let address = address.to_canonical();
+        let for_value = HeaderValue::from_str(&address.to_string());
+        Self {
+            address,
+            is_tls,
+            is_trusted: is_trusted(address, trusted),
+            for_value: for_value.unwrap_or(HeaderValue::from_static("unknown")),
+        }
+    }
+
+    /// The address of the peer itself, IPv4 where it is mapped into IPv6.
+    #[must_use]
+    pub const fn address(&self) -> IpAddr {
+        self.address
+    }
+
+    /// Where a request on this connection comes from.
+    ///
+    /// From a trusted peer: the client is the right-most hop of `X-Forwarded-For` (of `Forwarded` where there is none) that `trusted` does not have; a hop that is no
+    /// address ends the search, since nobody vouches for what is left of it. The scheme is the first of `X-Forwarded-Proto`, else of `Forwarded`.
+    #[must_use]
+    pub fn origin(&self, headers: &HeaderMap, trusted: &[Network]) -> Origin {
+        let own = Origin { client: self.address, is_secure: self.is_tls };
+        if !self.is_trusted {
+            return own;
+        }
+        let hops = list::elements(headers, X_FORWARDED_FOR).map(node);
+        let client = if headers.contains_key(X_FORWARDED_FOR) {
+            last_untrusted(hops, trusted)
+        } else {
+            let hops = list::elements(headers, FORWARDED);
+            last_untrusted(hops.map(|hop| parameter(hop, b"for").and_then(node)), trusted)
+        };
+        let proto = list::elements(headers, X_FORWARDED_PROTO)
+            .next()
+            .or_else(|| list::elements(headers, FORWARDED).next().and_then(|hop| parameter(hop, b"proto")));
+        Origin {
+            client: client.unwrap_or(self.address),
+            is_secure: proto.map_or(self.is_tls, |proto| proto.eq_ignore_ascii_case(b"https")),
+        }
+    }
+
+    /// Tells the app where a request comes from. What a trusted peer said is kept and this hop is added to it; what others said is replaced.
+    ///
+    /// `authority` is the host, with its port, that the client asked for. Called after the fields named in `Connection` are gone.
+    pub fn write(&self, headers: &mut HeaderMap, authority: &str) {
+        if !self.is_trusted {
+            CLAIMS.iter().for_each(|name| {
+                headers.remove(name);
+            });
+        }
+        let for_value = appended(headers, &X_FORWARDED_FOR, &self.for_value);
+        headers.insert(X_FORWARDED_FOR, for_value);
+        let proto = if self.is_tls { "https" } else { "http" };
+        headers.entry(X_FORWARDED_PROTO).or_insert(HeaderValue::from_static(proto));
+        if let Ok(host) = HeaderValue::from_str(authority) {
+            headers.entry(X_FORWARDED_HOST).or_insert(host);
+        }
+        if let Ok(hop) = HeaderValue::from_maybe_shared(bytes::Bytes::from(self.hop(proto, authority))) {
+            let forwarded = appended(headers, &FORWARDED, &hop);
+            headers.insert(FORWARDED, forwarded);
+        }
+    }
+
+    /// One element of `Forwarded` (RFC 7239 section 4).
+    fn hop(&self, proto: &str, authority: &str) -> Vec<u8> {
+        let mut hop = Vec::with_capacity(80 + authority.len());
+        let (open, close): (&[u8], &[u8]) = match self.address {
+            IpAddr::V4(_) => (b"for=", b""),
+            // No token has a colon.
+            IpAddr::V6(_) => (b"for=\"[", b"]\""),
+        };
+        for part in [open, self.for_value.as_bytes(), close, b";proto=", proto.as_bytes()] {
+            hop.extend_from_slice(part);
+        }
+        // An authority has neither quotes nor backslashes, so that quoting it is all it takes.
+        if !authority.is_empty() && !authority.contains(['"', '\\']) {
+            let quote: &[u8] = if authority.contains(':') { b"\"" } else { b"" };
+            for part in [b";host=", quote, authority.as_bytes(), quote] {
+                hop.extend_from_slice(part);
+            }
+        }
+        hop
+    }
+}
+
+fn is_trusted(address: IpAddr, trusted: &[Network]) -> bool {
+    trusted.iter().any(|network| network.contains(address))
+}
+
+/// The right-most of `hops` that is not trusted; the left-most of those after it when a hop is unknown; the first when all are trusted. Hops come in their order on the line, so that one pass is enough.
+fn last_untrusted(hops: impl Iterator<Item = Option<IpAddr>>, trusted: &[Network]) -> Option<IpAddr> {
+    hops.fold(None, |client, hop| match hop {
+        Some(address) if client.is_none() || !is_trusted(address, trusted) => Some(address),
+        Some(_) => client,
+        None => None,
+    })
+}
+
+/// The address of a hop, with or without a port, in brackets or not; `None` for a name or garbage.
+fn node(text: &[u8]) -> Option<IpAddr> {
+    let text = std::str::from_utf8(list::unquoted(text)?).ok()?;
+    let bracketed = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
+    let address: Option<IpAddr> = match bracketed {
+        Some(v6) => v6.parse().ok().map(IpAddr::V6),
+        None => text.parse().ok().or_else(|| text.parse().ok().map(|socket: SocketAddr| socket.ip())),
+    };
+    address.map(|address| address.to_canonical())
+}
+
+/// A parameter of one element of `Forwarded`, without its quotes.
+fn parameter<'a>(hop: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    let mut pairs = list::split(hop, b';').map(|pair| list::pair(pair, b'='));
+    let (_, value) = pairs.find(|(found, _)| found.eq_ignore_ascii_case(name))?;
+    list::unquoted(value?)
+}
+
+/// All lines of a list field as one, because not every app reads more than the first, with `last` at its end.
+fn appended(headers: &HeaderMap, name: &HeaderName, last: &HeaderValue) -> HeaderValue {
+    if !headers.contains_key(name) {
+        return last.clone();
+    }
+    let mut line = Vec::new();
+    for element in list::elements(headers, name) {
+        line.extend_from_slice(element);
+        line.extend_from_slice(b", ");
+    }
+    line.extend_from_slice(last.as_bytes());
+    HeaderValue::from_maybe_shared(bytes::Bytes::from(line)).unwrap_or_else(|_| last.clone())
+}

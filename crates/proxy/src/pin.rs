@@ -1,0 +1,288 @@
+//! The pin on the wire: read from the request's cookie, kept from the app, and handed out with the answer.
+
+use cutover_core::decide::{Choice, PinAction, Why};
+use cutover_core::id::ServiceName;
+use cutover_core::pin::{NoPin, Pin};
+use cutover_core::policy::{PinMode, PinPolicy, SameSite};
+use cutover_core::snapshot::ServiceSet;
+use cutover_core::time::Timestamp;
+use http::StatusCode;
+use http::header::{CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue, SET_COOKIE};
+
+use crate::cookie;
+use crate::keyring::Keyring;
+use crate::list;
+
+/// By which an app ends the pin (`end`) or asks for none (`none`). It means nothing in requests.
+pub const CUTOVER_PIN: HeaderName = HeaderName::from_static("cutover-pin");
+/// Tells a client on an outdated version which one is active.
+pub const CUTOVER_UPDATE: HeaderName = HeaderName::from_static("cutover-update");
+
+/// Prefix of the cookie's name on secure connections (RFC 6265bis section 4.1.3.2): no other host can have set it.
+const HOST_PREFIX: &[u8] = b"__Host-";
+/// Cookies of the right name that are tried. Each costs a MAC, and a client decides how many it sends.
+const TRIES_MAX: usize = 4;
+
+/// What became of a request's pin, as in metrics and the access log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum PinOutcome {
+    /// There are no pins here.
+    None,
+    /// The client keeps what it has.
+    Kept,
+    /// A session began.
+    New,
+    /// A session began, because what came was no pin of ours.
+    Malformed,
+    /// A session began, because the pin's key is not known (any more).
+    UnknownKey,
+    /// A session began, because the pin was forged or damaged.
+    BadMac,
+    /// A session began, because the last one had ended.
+    Expired,
+    /// A session began, because the pin is from the future.
+    FutureDated,
+    /// The pin was renewed before it went idle.
+    Refreshed,
+    /// The session got another backend of the same version.
+    Rebalanced,
+    /// The session moved, because its version may not serve it any more.
+    MovedEnded,
+    /// The session moved, because its version has no usable backend.
+    MovedNoBackend,
+    /// The app ended the pin.
+    EndedByApp,
+    /// The app asked for no pin on this answer.
+    DeclinedByApp,
+    /// A pin was due, but others could have got it from a cache.
+    Withheld,
+}
+
+/// Reads the pin of a request: the first valid one of those that it carries.
+///
+/// `is_secure` says whether the client came over TLS, as far as that can be believed: only the cookie name that fits is looked at.
+///
+/// # Errors
+/// Why there is none; of several invalid ones, what is wrong with the first.
+pub fn read(
+    headers: &HeaderMap,
+    policy: &PinPolicy,
+    is_secure: bool,
+    service: &ServiceName,
+    keyring: &Keyring,
+    now: Timestamp,
+) -> Result<Pin, NoPin> {
+    if policy.mode == PinMode::None {
+        return Err(NoPin::Absent);
+    }
+    let open = |text: &[u8]| {
+        let pin = keyring.open(text, service)?;
+        pin.check_dates(policy, now).map(|()| pin)
+    };
+    let mut problem = NoPin::Absent;
+    for text in cookie::values(headers, |name| is_cookie(name, policy, is_secure)).take(TRIES_MAX) {
+        match open(text) {
+            Ok(pin) => return Ok(pin),
+            Err(found) if problem == NoPin::Absent => problem = found,
+            Err(_) => {}
+        }
+    }
+    Err(problem)
+}
+
+/// Takes the pin out of what the app sees, unless the policy forwards it; the name for the other scheme too, since browsers send both.
+/// All other cookies stay as they are, byte for byte.
+pub fn strip(headers: &mut HeaderMap, policy: &PinPolicy) {
+    if policy.mode == PinMode::None || policy.forward {
+        return;
+    }
+    cookie::remove(headers, |name| is_cookie(name, policy, false) || is_cookie(name, policy, true));
+}
+
+/// Everything that an answer's pin depends on.
+#[derive(Debug, Clone, Copy)]
+pub struct Answering<'a> {
+    /// The service that answers.
+    pub service: &'a ServiceSet,
+    /// What was decided for the request.
+    pub choice: &'a Choice,
+    /// Signs the pin.
+    pub keyring: &'a Keyring,
+    /// Whether the client came over TLS, as in [`read`].
+    pub is_secure: bool,
+}
+
+impl Answering<'_> {
+    /// Completes the head of an app's final answer (101 included): hands out or ends the pin, says what is active to an outdated client, and
+    /// takes out what is between the app and the proxy. Answers what became of the pin.
+    ///
+    /// No pin goes out on an answer that shared caches may store, and none on a 304, because that one changes what a cache has stored. The expiry of a pin
+    /// that goes out is noted in the version's cells here, before any byte of it can leave.
+    pub fn write(&self, status: StatusCode, headers: &mut HeaderMap) -> PinOutcome {
+        let wish = headers.remove(CUTOVER_PIN);
+        headers.remove(CUTOVER_UPDATE);
+        let is_stored = status == StatusCode::NOT_MODIFIED || is_for_shared_caches(headers);
+        if self.choice.is_outdated
+            && !is_stored
+            && let Some(active) = self.service.active_version()
+            && let Ok(label) = HeaderValue::from_str(active.label.as_str())
+        {
+            headers.insert(CUTOVER_UPDATE, label);
+        }
+        let decided = PinOutcome::from(&self.choice.pin);
+        if self.service.policy.pin.mode == PinMode::None {
+            return decided;
+        }
+        let wish = wish.as_ref().map_or(&b""[..], |wish| wish.as_bytes().trim_ascii());
+        let pin = match &self.choice.pin {
+            _ if wish.eq_ignore_ascii_case(b"end") => {
+                return self.end(is_stored, headers);
+            }
+            PinAction::None | PinAction::Keep(_) => return decided,
+            PinAction::Hand(..) if wish.eq_ignore_ascii_case(b"none") => return PinOutcome::DeclinedByApp,
+            PinAction::Hand(..) if is_stored => return PinOutcome::Withheld,
+            PinAction::Hand(pin, _) => pin,
+        };
+        let Some(token) = self.keyring.seal(pin, &self.service.name) else { return PinOutcome::Withheld };
+        let policy = &self.service.policy.pin;
+        if let Some(version) = self.service.versions.get(self.choice.version) {
+            version.traffic.note_pin_expiry(pin.expires_at(policy));
+        }
+        let max_age = (!policy.max_life.is_zero()).then(|| policy.max_life.as_secs());
+        self.set_cookie(headers, token.as_bytes(), max_age);
+        decided
+    }
+
+    fn end(&self, is_stored: bool, headers: &mut HeaderMap) -> PinOutcome {
+        if is_stored {
+            return PinOutcome::Withheld;
+        }
+        self.set_cookie(headers, b"", Some(0));
+        PinOutcome::EndedByApp
+    }
+
+    fn set_cookie(&self, headers: &mut HeaderMap, value: &[u8], max_age: Option<u64>) {
+        let line = set_cookie(&self.service.policy.pin, self.is_secure, value, max_age);
+        let Ok(line) = HeaderValue::from_maybe_shared(bytes::Bytes::from(line)) else { return };
+        headers.append(SET_COOKIE, line);
+        if !has_directive(headers, |name| is_any(name, &["private", "no-store"])) {
+            headers.append(CACHE_CONTROL, HeaderValue::from_static("private"));
+        }
+    }
+}
+
+impl PinOutcome {
+    /// All of them, in the order of their numbers.
+    pub const ALL: [Self; 15] = [
+        Self::None,
+        Self::Kept,
+        Self::New,
+        Self::Malformed,
+        Self::UnknownKey,
+        Self::BadMac,
+        Self::Expired,
+        Self::FutureDated,
+        Self::Refreshed,
+        Self::Rebalanced,
+        Self::MovedEnded,
+        Self::MovedNoBackend,
+        Self::EndedByApp,
+        Self::DeclinedByApp,
+        Self::Withheld,
+    ];
+
+    /// The word for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Kept => "kept",
+            Self::New => "new",
+            Self::Malformed => "malformed",
+            Self::UnknownKey => "unknown_key",
+            Self::BadMac => "bad_mac",
+            Self::Expired => "expired",
+            Self::FutureDated => "future_dated",
+            Self::Refreshed => "refreshed",
+            Self::Rebalanced => "rebalanced",
+            Self::MovedEnded => "moved_ended",
+            Self::MovedNoBackend => "moved_no_backend",
+            Self::EndedByApp => "ended_by_app",
+            Self::DeclinedByApp => "declined_by_app",
+            Self::Withheld => "withheld",
+        }
+    }
+}
+
+impl From<&PinAction> for PinOutcome {
+    fn from(action: &PinAction) -> Self {
+        match action {
+            PinAction::None => Self::None,
+            PinAction::Keep(_) => Self::Kept,
+            PinAction::Hand(_, Why::New(NoPin::Absent)) => Self::New,
+            PinAction::Hand(_, Why::New(NoPin::Malformed)) => Self::Malformed,
+            PinAction::Hand(_, Why::New(NoPin::UnknownKey)) => Self::UnknownKey,
+            PinAction::Hand(_, Why::New(NoPin::BadMac)) => Self::BadMac,
+            PinAction::Hand(_, Why::New(NoPin::Expired)) => Self::Expired,
+            PinAction::Hand(_, Why::New(NoPin::FutureDated)) => Self::FutureDated,
+            PinAction::Hand(_, Why::Refreshed) => Self::Refreshed,
+            PinAction::Hand(_, Why::Rebalanced) => Self::Rebalanced,
+            PinAction::Hand(_, Why::Ended) => Self::MovedEnded,
+            PinAction::Hand(_, Why::NoBackend) => Self::MovedNoBackend,
+        }
+    }
+}
+
+/// Whether `name` is the pin cookie's on a connection that is or is not secure.
+fn is_cookie(name: &[u8], policy: &PinPolicy, is_secure: bool) -> bool {
+    let name = if is_secure { name.strip_prefix(HOST_PREFIX) } else { Some(name) };
+    name == Some(policy.cookie.as_bytes())
+}
+
+/// The value of a `Set-Cookie` line (RFC 6265 section 4.1).
+fn set_cookie(policy: &PinPolicy, is_secure: bool, value: &[u8], max_age_secs: Option<u64>) -> Vec<u8> {
+    let mut line = Vec::with_capacity(192);
+    if is_secure {
+        line.extend_from_slice(HOST_PREFIX);
+    }
+    line.extend_from_slice(policy.cookie.as_bytes());
+    line.push(b'=');
+    line.extend_from_slice(value);
+    line.extend_from_slice(b"; Path=/; HttpOnly; SameSite=");
+    line.extend_from_slice(match policy.same_site {
+        SameSite::Strict => b"Strict",
+        SameSite::None if is_secure => b"None",
+        // Browsers drop `SameSite=None` from an insecure connection; in a page of its own the session works with `Lax`.
+        SameSite::Lax | SameSite::None => b"Lax",
+    });
+    if is_secure {
+        line.extend_from_slice(b"; Secure");
+        if policy.partitioned {
+            line.extend_from_slice(b"; Partitioned");
+        }
+    }
+    if let Some(secs) = max_age_secs {
+        line.extend_from_slice(b"; Max-Age=");
+        line.extend_from_slice(secs.to_string().as_bytes());
+    }
+    line
+}
+
+/// Whether the app said that caches which serve many may store the answer (RFC 9111 section 5.2.2).
+fn is_for_shared_caches(headers: &HeaderMap) -> bool {
+    has_directive(headers, |name| is_any(name, &["public", "s-maxage"]))
+}
+
+fn has_directive(headers: &HeaderMap, is_wanted: impl Fn(&[u8]) -> bool) -> bool {
+    // `private="field"` keeps only that field from shared caches, and is no `private`; `s-maxage` always has an argument.
+    let is_wanted = |directive: &[u8]| match list::pair(directive, b'=') {
+        (name, Some(_)) => is_wanted(name) && !name.eq_ignore_ascii_case(b"private"),
+        (name, None) => is_wanted(name),
+    };
+    list::elements(headers, CACHE_CONTROL).any(is_wanted)
+}
+
+fn is_any(name: &[u8], wanted: &[&str]) -> bool {
+    wanted.iter().any(|wanted| name.eq_ignore_ascii_case(wanted.as_bytes()))
+}
