@@ -64,6 +64,18 @@ impl Report {
     }
 }
 
+impl Report {
+    /// The errors as a document, for `--json`.
+    #[must_use]
+    pub fn to_json(&self) -> serde_json::Value {
+        let errors = self.errors.iter().map(|error| {
+            let (line, column) = error.at.unzip();
+            serde_json::json!({ "file": error.file, "line": line, "column": column, "message": error.message })
+        });
+        serde_json::json!({ "ok": false, "errors": errors.collect::<Vec<_>>() })
+    }
+}
+
 impl fmt::Display for Located {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.at {

@@ -1,0 +1,399 @@
+//! The commands that talk to a running cutover.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Subcommand, ValueEnum};
+use cutover_control::document::scalar;
+
+use super::target::Target;
+
+/// Where the admin API is, and who asks.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Server")]
+pub(crate) struct Remote {
+    /// The admin API: `http://host:port` or `unix:/path`
+    #[arg(long, value_name = "URL", env = "CUTOVER_ADMIN", default_value = "http://127.0.0.1:9900")]
+    pub(crate) admin: Target,
+    /// The bearer token; better given by the environment than by an argument that others can see
+    #[arg(long, value_name = "TOKEN", env = "CUTOVER_TOKEN", hide_env_values = true)]
+    pub(crate) token: Option<String>,
+}
+
+/// A command that talks to a running cutover.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Show the node: version, uptime, revision, store
+    Status {
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// Watch services, versions and backends, once a second
+    Watch {
+        /// Only this service
+        service: Option<String>,
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// List the services, show one, create, replace or remove one
+    Services(Services),
+    /// List the backends of a service
+    Backends {
+        /// The service
+        service: String,
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// List the versions of a service, or show one
+    Versions {
+        /// The service
+        service: String,
+        /// Only this version
+        version: Option<String>,
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// Register a backend
+    Register(Register),
+    /// Let a backend leave: it drains first
+    Deregister {
+        #[command(flatten)]
+        backend: BackendArgs,
+        /// Time for what is in flight; "0s" = at once
+        #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
+        drain: Duration,
+    },
+    /// Keep a backend's lease, and learn whether it drains
+    Heartbeat {
+        #[command(flatten)]
+        backend: BackendArgs,
+        /// The version that it runs
+        #[arg(long, value_name = "VERSION")]
+        version: Option<String>,
+        /// What names its process
+        #[arg(long, value_name = "ID")]
+        boot_id: Option<String>,
+    },
+    /// Make a version active, for everybody at once
+    Flip(Flip),
+    /// Go back to the version that was active before
+    Rollback(Rollback),
+    /// Let a backend finish what it has
+    Drain(Patch),
+    /// Let a backend take traffic again
+    Ready(Patch),
+    /// Take a backend out altogether
+    Maint(Patch),
+    /// Open or close a gate of a version
+    Gate {
+        #[command(flatten)]
+        version: VersionArgs,
+        /// The gate
+        gate: String,
+        /// Close it
+        #[arg(long)]
+        close: bool,
+        /// What to remember with it
+        #[arg(long)]
+        note: Option<String>,
+    },
+    /// Hold a version: it is not drained while something other than web sessions needs it
+    Hold {
+        #[command(flatten)]
+        version: VersionArgs,
+        /// The name of the hold
+        hold: String,
+        /// How long it lasts unless it is renewed
+        #[arg(long, value_name = "TIME", default_value = "5m", value_parser = duration)]
+        ttl: Duration,
+        /// Give it up
+        #[arg(long, conflicts_with = "ttl")]
+        release: bool,
+    },
+    /// Wait until a version has a role
+    Wait {
+        #[command(flatten)]
+        version: VersionArgs,
+        /// The role
+        #[arg(long = "for", value_enum, value_name = "ROLE")]
+        role: Role,
+        #[command(flatten)]
+        limit: Limit,
+    },
+    /// End the drain of a version now
+    Evict(VersionArgs),
+    /// Judge a version bad: it is never chosen automatically, and can't be flipped to
+    Reject {
+        #[command(flatten)]
+        version: VersionArgs,
+        /// Why
+        #[arg(long)]
+        reason: Option<String>,
+    },
+    /// Take back that a version was rejected or superseded
+    Clear(VersionArgs),
+    /// Forbid flips of a service
+    Freeze {
+        /// The service
+        service: String,
+        /// Why
+        #[arg(long, required_unless_present = "off")]
+        reason: Option<String>,
+        /// Until when, as 2026-01-31T12:00:00Z
+        #[arg(long, value_name = "TIME")]
+        until: Option<jiff::Timestamp>,
+        /// Allow flips again
+        #[arg(long, conflicts_with_all = ["reason", "until"])]
+        off: bool,
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// Show what happened to a service: who did what, when and why
+    Timeline {
+        /// The service
+        service: String,
+        /// Entries to show
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
+        limit: u32,
+        /// Only entries older than this id
+        #[arg(long, value_name = "ID")]
+        before: Option<String>,
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// Follow every change as it happens
+    Events {
+        /// Only of this service
+        #[arg(long)]
+        service: Option<String>,
+        /// Begin after the event with this id
+        #[arg(long, value_name = "ID")]
+        after: Option<String>,
+        #[command(flatten)]
+        remote: Remote,
+    },
+}
+
+/// Services.
+#[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct Services {
+    /// Only this one, with its policy
+    pub(crate) service: Option<String>,
+    #[command(flatten)]
+    pub(crate) remote: Remote,
+    /// What to change
+    #[command(subcommand)]
+    pub(crate) change: Option<ServiceChange>,
+}
+
+/// A change of a service as a whole.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ServiceChange {
+    /// Create a service, or replace its policy
+    Put {
+        /// The service
+        service: String,
+        /// The fields of `[[service]]` as TOML or JSON; "-" = JSON from standard input
+        #[arg(value_name = "FILE", default_value = "-")]
+        file: PathBuf,
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// Remove a service with all its backends
+    Delete {
+        /// The service
+        service: String,
+        #[command(flatten)]
+        remote: Remote,
+    },
+}
+
+/// One backend of a service.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct BackendArgs {
+    /// The service
+    pub(crate) service: String,
+    /// The backend
+    pub(crate) backend: String,
+    #[command(flatten)]
+    pub(crate) remote: Remote,
+}
+
+/// One version of a service.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct VersionArgs {
+    /// The service
+    pub(crate) service: String,
+    /// The version
+    pub(crate) version: String,
+    #[command(flatten)]
+    pub(crate) remote: Remote,
+}
+
+/// A registration.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Register {
+    #[command(flatten)]
+    pub(crate) backend: BackendArgs,
+    /// Where it listens: `host:port`, `[v6]:port` or `unix:/path`
+    #[arg(long)]
+    pub(crate) address: String,
+    /// The version that it runs, where its health answer does not tell
+    #[arg(long, value_name = "VERSION")]
+    pub(crate) version: Option<String>,
+    /// Its share of the version's traffic, relative to the others
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub(crate) weight: Option<u16>,
+    /// How long it stays without a heartbeat; "0s" = for ever
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
+    pub(crate) ttl: Duration,
+    /// What names its process
+    #[arg(long, value_name = "ID")]
+    pub(crate) boot_id: Option<String>,
+    /// Where it runs
+    #[arg(long)]
+    pub(crate) zone: Option<String>,
+    /// What to remember with it; may be given more than once
+    #[arg(long, value_name = "KEY=VALUE", value_parser = pair)]
+    pub(crate) metadata: Vec<(String, String)>,
+}
+
+/// A flip.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Flip {
+    /// The service
+    pub(crate) service: String,
+    /// The version that becomes active
+    pub(crate) version: String,
+    /// Only say what would happen
+    #[arg(long, conflicts_with = "wait")]
+    pub(crate) dry_run: bool,
+    /// Override quorum, gates and freeze
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// Only if the service is at this epoch
+    #[arg(long, value_name = "N")]
+    pub(crate) if_epoch: Option<u64>,
+    /// Why
+    #[arg(long)]
+    pub(crate) reason: Option<String>,
+    /// Wait until the old version is drained
+    #[arg(long)]
+    pub(crate) wait: bool,
+    #[command(flatten)]
+    pub(crate) limit: Limit,
+    #[command(flatten)]
+    pub(crate) remote: Remote,
+}
+
+/// A rollback.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Rollback {
+    /// The service
+    pub(crate) service: String,
+    /// Only if the service is at this epoch
+    #[arg(long, value_name = "N")]
+    pub(crate) if_epoch: Option<u64>,
+    /// Why
+    #[arg(long)]
+    pub(crate) reason: Option<String>,
+    /// What happens to the sessions of the bad version
+    #[arg(long, value_enum)]
+    pub(crate) sessions: Option<Sessions>,
+    #[command(flatten)]
+    pub(crate) remote: Remote,
+}
+
+/// A change of a backend's admin state.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Patch {
+    #[command(flatten)]
+    pub(crate) backend: BackendArgs,
+    /// Do it even if too little capacity is left
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// Why
+    #[arg(long)]
+    pub(crate) reason: Option<String>,
+    /// Wait until it is so: nothing in flight, or usable
+    #[arg(long)]
+    pub(crate) wait: bool,
+    #[command(flatten)]
+    pub(crate) limit: Limit,
+}
+
+/// How long a command waits.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub(crate) struct Limit {
+    /// How long to wait at most
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = duration)]
+    pub(crate) timeout: Duration,
+}
+
+/// A role of a version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Role {
+    /// Known, gets no user traffic
+    Staged,
+    /// Gets a share of new sessions
+    Canary,
+    /// Gets new sessions
+    Active,
+    /// Only sessions pinned to it
+    Draining,
+    /// Provably unused
+    Drained,
+    /// Failed
+    Rejected,
+    /// A newer staged version replaced it
+    Superseded,
+    /// No backend left
+    Retired,
+}
+
+impl Role {
+    /// The word of the API.
+    #[must_use]
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Staged => "staged",
+            Self::Canary => "canary",
+            Self::Active => "active",
+            Self::Draining => "draining",
+            Self::Drained => "drained",
+            Self::Rejected => "rejected",
+            Self::Superseded => "superseded",
+            Self::Retired => "retired",
+        }
+    }
+}
+
+/// What a rollback does with the sessions of the bad version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Sessions {
+    /// They move at their next request
+    Move,
+    /// They stay until their pins end
+    Keep,
+}
+
+impl Sessions {
+    /// The word of the API.
+    #[must_use]
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Move => "move",
+            Self::Keep => "keep",
+        }
+    }
+}
+
+fn duration(text: &str) -> Result<Duration, scalar::DurationError> {
+    scalar::duration(text).map(Duration::from)
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or_else(|| format!("{text:?} has no '='; write KEY=VALUE"))?;
+    Ok((key.to_owned(), value.to_owned()))
+}

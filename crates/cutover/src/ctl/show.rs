@@ -1,0 +1,185 @@
+//! Answers of the admin API as text for people.
+
+use std::fmt::Write;
+
+use super::table::{or_dash, table, time, until};
+use super::view::{Backend, DryRun, Entry, Flipped, Registered, Service, Status, Version};
+
+pub(super) fn status(status: &Status) -> String {
+    let state = if status.ready { "ready" } else { "not ready" };
+    format!(
+        "node      {}\nstate     {state}\nversion   {}\npid       {}\nuptime    {}\nrevision  {}\nstore     {}\n",
+        status.node, status.version, status.pid, status.uptime, status.revision, status.store.kind
+    )
+}
+
+pub(super) fn services(services: &[Service]) -> String {
+    if services.is_empty() {
+        return "no services\n".to_owned();
+    }
+    table(
+        &["SERVICE", "ACTIVE", "EPOCH", "USABLE", "BACKENDS", "VERSIONS", "FROZEN", "SOURCE"],
+        services.iter().map(|service| {
+            vec![
+                service.name.clone(),
+                or_dash(service.active.as_deref()),
+                service.epoch.to_string(),
+                format!("{}/{}", service.usable_weight, service.expected_weight),
+                service.backends.to_string(),
+                or_dash(Some(&versions_in_short(service))),
+                or_dash(frozen(service).as_deref()),
+                or_dash(Some(&service.source)),
+            ]
+        }),
+    )
+}
+
+fn versions_in_short(service: &Service) -> String {
+    let versions = service.versions.iter().map(|version| format!("{} ({})", version.version, version.role));
+    versions.collect::<Vec<_>>().join(", ")
+}
+
+fn frozen(service: &Service) -> Option<String> {
+    let freeze = service.freeze.as_ref()?;
+    Some(match &freeze.until {
+        Some(end) => format!("{} until {}", freeze.reason, time(end)),
+        None => freeze.reason.clone(),
+    })
+}
+
+pub(super) fn versions(versions: &[Version], now: jiff::Timestamp) -> String {
+    if versions.is_empty() {
+        return "no versions\n".to_owned();
+    }
+    table(
+        &["VERSION", "ROLE", "EPOCH", "BACKENDS", "USABLE", "IN FLIGHT", "TUNNELS", "PINS", "HOLDS", "GATES"],
+        versions.iter().map(|version| {
+            let role = match &version.drained {
+                Some(drained) => format!("{} by {}", version.role, drained.by),
+                None => version.role.clone(),
+            };
+            vec![
+                version.version.clone(),
+                role,
+                version.epoch.map_or_else(|| "-".to_owned(), |epoch| epoch.to_string()),
+                format!("{}/{}", version.usable_backends, version.backends),
+                format!("{}/{}", version.usable_weight, version.expected_weight),
+                version.in_flight.to_string(),
+                version.tunnels.to_string(),
+                until(version.latest_pin_expiry.as_deref(), now),
+                or_dash(Some(&version.holds.keys().cloned().collect::<Vec<_>>().join(", "))),
+                or_dash(Some(&gates(version))),
+            ]
+        }),
+    )
+}
+
+fn gates(version: &Version) -> String {
+    let state = |open| if open { "open" } else { "closed" };
+    let gates = version.gates.iter().map(|(name, gate)| format!("{name} {}", state(gate.open)));
+    gates.collect::<Vec<_>>().join(", ")
+}
+
+pub(super) fn backends(backends: &[Backend], now: jiff::Timestamp) -> String {
+    if backends.is_empty() {
+        return "no backends\n".to_owned();
+    }
+    table(
+        &[
+            "BACKEND",
+            "ADDRESS",
+            "VERSION",
+            "WEIGHT",
+            "ADMIN",
+            "STATE",
+            "IDENTITY",
+            "IN FLIGHT",
+            "LEASE",
+            "LAST PROBE",
+        ],
+        backends.iter().map(|backend| {
+            let version = backend.identity.version.as_deref().or(backend.version.as_deref());
+            vec![
+                backend.id.clone(),
+                backend.address.clone(),
+                or_dash(version),
+                backend.weight.to_string(),
+                backend.admin.clone(),
+                backend.operational.clone(),
+                backend.identity.state.clone(),
+                backend.in_flight.to_string(),
+                until(backend.lease_expires_at.as_deref(), now),
+                or_dash(backend.last_probe.as_ref().map(|probe| probe.detail.as_str())),
+            ]
+        }),
+    )
+}
+
+pub(super) fn registered(service: &str, backend: &str, answer: &Registered) -> String {
+    let version = or_dash(answer.version.as_deref());
+    let role = or_dash(answer.role.as_deref());
+    format!("{service}/{backend}: {}, version {version}, role {role}, epoch {}\n", answer.admin, answer.epoch)
+}
+
+pub(super) fn flipped(service: &str, answer: &Flipped) -> String {
+    let from = answer.from.as_ref().map(|from| format!(", was {from}")).unwrap_or_default();
+    format!("{service}: {} is active in epoch {}{from}\n", answer.to, answer.epoch)
+}
+
+pub(super) fn dry_run(service: &str, answer: &DryRun) -> String {
+    let DryRun { allowed, reasons, plan } = answer;
+    let verdict = if *allowed { "is allowed" } else { "would be refused" };
+    let from = or_dash(plan.from.as_deref());
+    let mut text = format!("{service}: the flip from {from} to {} {verdict}\n", plan.to);
+    for reason in reasons {
+        let _ = writeln!(text, "  - {} ({})", reason.detail, reason.code);
+    }
+    let pins = plan
+        .old
+        .latest_pin_expiry
+        .as_deref()
+        .map_or_else(|| "none".to_owned(), |at| format!("until {}", time(at)));
+    let _ = write!(
+        text,
+        "epoch      {}\ncapacity   {} backends, weight {} of {} expected\nold        {} in flight, {} tunnels, {} holds, pins {pins}\n\
+         drain      {} expected, {} at most\n",
+        plan.epoch,
+        plan.capacity.usable_backends,
+        plan.capacity.usable_weight,
+        plan.capacity.expected_weight,
+        plan.old.in_flight,
+        plan.old.tunnels,
+        plan.old.holds,
+        plan.drain.expected,
+        plan.drain.at_most,
+    );
+    text
+}
+
+/// The oldest first, as a log is read.
+pub(super) fn timeline(entries: &[Entry], next: Option<u64>) -> String {
+    let mut text = String::new();
+    if let Some(next) = next {
+        let _ = writeln!(text, "(older entries: --before {next})");
+    }
+    for line in entries.iter().rev().map(entry) {
+        text.push_str(&line);
+        text.push('\n');
+    }
+    if text.is_empty() { "nothing happened yet\n".to_owned() } else { text }
+}
+
+/// One line.
+pub(super) fn entry(entry: &Entry) -> String {
+    let mut line = format!("{}  {:<12}  {:<18}  {}", time(&entry.at), entry.service, entry.kind, entry.text);
+    if !matches!(entry.actor.as_str(), "" | "cutover") {
+        let _ = write!(line, " [by {}]", entry.actor);
+    }
+    if let Some(reason) = entry.reason.as_deref().filter(|reason| !reason.is_empty()) {
+        let _ = write!(line, " [{reason}]");
+    }
+    if entry.forced {
+        line.push_str(" [forced]");
+    }
+    line
+}

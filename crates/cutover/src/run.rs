@@ -1,0 +1,112 @@
+//! From the command line to what it asks for, and to the exit code.
+
+use std::io::{self, IsTerminal, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+use tokio::runtime;
+
+use crate::args::{Cli, Command};
+use crate::config;
+use crate::ctl::{self, Exit};
+use crate::{demo, serve, token};
+
+/// Runs what the arguments of the process ask for.
+#[must_use]
+pub fn main() -> ExitCode {
+    // Wrong usage ends here, with 2.
+    let Cli { json, command } = Cli::parse();
+    match command {
+        Command::Serve(args) => serve::run(&args, json).into(),
+        Command::Check { file } => check(&file, json).into(),
+        Command::Control(command) => on_runtime(async { ctl::run(command, json).await.into() }),
+        Command::Demo(options) => on_runtime(async {
+            match Box::pin(demo::run(options)).await {
+                Ok(code) => code,
+                Err(error) => fail(&error).into(),
+            }
+        }),
+        Command::DemoApp(options) => on_runtime(async {
+            match demo::app::run(options).await {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => fail(&error).into(),
+            }
+        }),
+        Command::Token(args) => said(token::make(&args).and_then(|made| print(&made.text(json)))),
+        Command::Completions { shell } => {
+            let mut text = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "cutover", &mut text);
+            said(io::stdout().lock().write_all(&text))
+        }
+        Command::Man { dir } => said(man(dir.as_deref())),
+    }
+}
+
+fn on_runtime(work: impl Future<Output = ExitCode>) -> ExitCode {
+    match runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(work),
+        Err(error) => fail(&error).into(),
+    }
+}
+
+/// `cutover check`: says nothing but that all is right, or everything that is wrong.
+fn check(file: &Path, json: bool) -> Exit {
+    let (text, exit) = match config::load(file) {
+        Ok(_) if json => ("{\"ok\":true,\"errors\":[]}\n".to_owned(), Exit::Done),
+        Ok(config) => {
+            let services = config.services.len();
+            (format!("{}: no errors, {services} services\n", file.display()), Exit::Done)
+        }
+        Err(report) if json => (format!("{:#}\n", report.to_json()), Exit::Failed),
+        Err(report) => {
+            let mut err = io::stderr().lock();
+            let text = if err.is_terminal() { report.with_excerpts() } else { format!("{report}\n") };
+            let written = err.write_all(text.as_bytes());
+            return written.map_or(Exit::Failed, |()| Exit::Failed);
+        }
+    };
+    print(&text).map_or(Exit::Failed, |()| exit)
+}
+
+/// The manual page of `cutover` to standard output, or the pages of all commands into `dir`.
+fn man(dir: Option<&Path>) -> io::Result<()> {
+    let command = Cli::command();
+    match dir {
+        Some(dir) => {
+            std::fs::create_dir_all(dir)?;
+            clap_mangen::generate_to(command, dir)
+        }
+        None => {
+            let mut text = Vec::new();
+            clap_mangen::Man::new(command).render(&mut text)?;
+            io::stdout().lock().write_all(&text)
+        }
+    }
+}
+
+fn print(text: &str) -> io::Result<()> {
+    io::stdout().lock().write_all(text.as_bytes())
+}
+
+/// Output that nobody reads to its end is no failure.
+fn said(written: io::Result<()>) -> ExitCode {
+    match written {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => fail(&error).into(),
+        _ => ExitCode::SUCCESS,
+    }
+}
+
+/// Says an error with its causes.
+pub(crate) fn fail(error: &dyn std::error::Error) -> Exit {
+    let mut text = format!("error: {error}");
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(&format!(": {error}"));
+        cause = error.source();
+    }
+    text.push('\n');
+    // Nobody to tell it to: the exit code says it too.
+    let _ = io::stderr().lock().write_all(text.as_bytes());
+    Exit::Failed
+}
