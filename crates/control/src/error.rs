@@ -60,3 +60,20 @@ pub enum LoadError {
     #[error("the stored state can't be read")]
     Record(#[from] RecordError),
 }
+
+/// Why the control plane did not start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// The stored state could not be taken over.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// The first key that signs pins could not be stored.
+    #[error("the first key could not be stored")]
+    FirstKey(#[source] SubmitError),
+    /// The system gives no random bytes.
+    #[error("the system gives no random bytes")]
+    Entropy(#[source] Cause),
+    /// Metrics of these names are registered already.
+    #[error("the metrics could not be registered")]
+    Metrics(#[source] Cause),
+}

@@ -75,27 +75,38 @@ impl EventLog {
         self.latest.borrow().id
     }
 
-    /// Adds entries, whose ids grow from the last one's on. Those that are `committed` become part of the timeline.
-    pub fn append(&self, entries: impl IntoIterator<Item = (Arc<Entry>, bool)>) {
-        let mut last = None;
+    /// Says which entries must leave the timeline when these come in, and takes the mark off those that find no room themselves.
+    #[must_use]
+    pub fn make_room(&self, entries: &mut [(Arc<Entry>, bool)]) -> Vec<Arc<Entry>> {
+        self.kept().make_room(entries)
+    }
+
+    /// Adds entries, whose ids grow from the last one's on. Those that are marked become part of the timeline, `outdated` ones leave it.
+    pub fn append(&self, entries: Vec<(Arc<Entry>, bool)>, outdated: &[Arc<Entry>]) {
+        let Some(last) = entries.last().map(|(entry, _)| entry.id) else { return };
         let mut kept = self.kept();
+        outdated.iter().for_each(|entry| kept.remove(entry));
         for (entry, is_committed) in entries {
-            last = Some(entry.id);
             if is_committed {
                 kept.insert(Arc::clone(&entry));
             }
             kept.pass(entry);
         }
         drop(kept);
-        if let Some(id) = last {
-            self.latest.send_modify(|latest| latest.id = id.max(latest.id));
-        }
+        self.latest.send_modify(|latest| latest.id = last.max(latest.id));
     }
 
-    /// Which entries must go when entries for these services are added, so that the timeline keeps its bounds.
-    #[must_use]
-    pub fn outdated_by<'a>(&self, added: impl IntoIterator<Item = &'a ServiceName>) -> Vec<Arc<Entry>> {
-        self.kept().outdated_by(added)
+    /// Takes over the timeline that the store holds: somebody else may have written to it. Whoever follows is told that it missed something.
+    pub fn replace_timeline(&self, timeline: impl IntoIterator<Item = Entry>) {
+        let mut kept = self.kept();
+        let mut fresh = Kept { trimmed: kept.trimmed, ..Kept::default() };
+        timeline.into_iter().for_each(|entry| fresh.insert(Arc::new(entry)));
+        // Later than everything that was told, so that nobody is past it.
+        let id = EventId(fresh.last_committed().max(self.last()).0.saturating_add(1));
+        fresh.ring_after = id;
+        *kept = fresh;
+        drop(kept);
+        self.latest.send_modify(|latest| latest.id = id);
     }
 
     /// Follows events: those after `after` that are still known, then live ones; only live ones without it.
@@ -135,9 +146,6 @@ impl Kept {
     }
 
     fn insert(&mut self, entry: Arc<Entry>) {
-        for outdated in self.outdated_by([&entry.service]) {
-            self.remove(&outdated);
-        }
         self.by_service.entry(entry.service.clone()).or_default().push_back(entry.id);
         self.committed.insert(entry.id, entry);
     }
@@ -153,22 +161,24 @@ impl Kept {
         }
     }
 
-    fn outdated_by<'a>(&self, added: impl IntoIterator<Item = &'a ServiceName>) -> Vec<Arc<Entry>> {
-        let mut by_service: BTreeMap<&ServiceName, usize> = BTreeMap::new();
-        for service in added {
-            *by_service.entry(service).or_default() += 1;
+    fn make_room(&self, entries: &mut [(Arc<Entry>, bool)]) -> Vec<Arc<Entry>> {
+        let mut added: BTreeMap<ServiceName, usize> = BTreeMap::new();
+        // From the latest on: of more than there is room for, the latest stay.
+        for (entry, is_committed) in entries.iter_mut().rev().filter(|(_, is_committed)| *is_committed) {
+            let of_service = added.entry(entry.service.clone()).or_default();
+            *is_committed = *of_service < TIMELINE_PER_SERVICE;
+            *of_service += usize::from(*is_committed);
         }
-        let total: usize = by_service.values().sum();
         let mut outdated: BTreeMap<EventId, Arc<Entry>> = BTreeMap::new();
-        for (service, added) in by_service {
+        for (service, added) in &added {
             let Some(ids) = self.by_service.get(service) else { continue };
             let beyond = (ids.len() + added).saturating_sub(TIMELINE_PER_SERVICE);
             let oldest = ids.iter().take(beyond).filter_map(|id| self.committed.get(id));
             outdated.extend(oldest.map(|entry| (entry.id, Arc::clone(entry))));
         }
-        let beyond = (self.committed.len() + total).saturating_sub(TIMELINE_TOTAL + outdated.len());
+        let total = self.committed.len() + added.values().sum::<usize>() - outdated.len();
         let others = self.committed.values().filter(|entry| !outdated.contains_key(&entry.id));
-        let oldest: Vec<Arc<Entry>> = others.take(beyond).cloned().collect();
+        let oldest: Vec<Arc<Entry>> = others.take(total.saturating_sub(TIMELINE_TOTAL)).cloned().collect();
         outdated.into_values().chain(oldest).collect()
     }
 

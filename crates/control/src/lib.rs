@@ -1,10 +1,18 @@
 //! The control plane: the only writer of cutover's state.
 
 pub mod admin;
+pub mod clock;
+pub mod controller;
 pub mod document;
 pub mod error;
 pub mod event_log;
 pub mod handle;
+pub mod limited_store;
+pub mod metrics;
 pub mod probe;
+mod reconcile;
+mod resync;
+pub mod run;
+mod step;
 pub mod store;
 pub mod timeline;

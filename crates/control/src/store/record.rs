@@ -1,8 +1,45 @@
 //! What is stored of the control state: one JSON document for each service, backend, version, pin key and timeline entry.
+//!
+//! Only facts that somebody decided are stored. What was merely observed (health, identities, ejections, how long a quorum stands) is
+//! observed anew after a restart, so it changes no record.
 
+mod backend;
+mod entry;
+mod pin_key;
+mod service;
+#[cfg(test)]
+mod tests;
+mod version;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use cutover_core::backend::Backend;
+use cutover_core::id::ServiceName;
+use cutover_core::policy::Policy;
+use cutover_core::service::Service;
+use cutover_core::state::State;
+use cutover_core::time::Timestamp;
+use cutover_core::version::Version;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use thiserror::Error;
 
-use super::Key;
+use self::backend::BackendRecord;
+use self::entry::EntryRecord;
+use self::pin_key::PinKeyRecord;
+use self::service::ServiceRecord;
+use self::version::VersionRecord;
+use super::{Change, Document, Key};
+use crate::timeline::{Entry, EventId};
+
+/// The format that this release writes, and the only one there ever was.
+const FORMAT: u32 = 1;
+
+/// Reads the policy of a service from the document that it was put with.
+pub type ReadPolicy = fn(&ServiceName, &str) -> Result<Arc<Policy>, String>;
 
 /// Why a record is not what this release writes. Nothing is guessed: cutover does not start.
 #[derive(Debug, Error)]
@@ -17,6 +54,12 @@ pub enum RecordError {
         /// The newest format that is understood.
         newest: u32,
     },
+    /// No record of this release has such a name: a newer one wrote it, or somebody else.
+    #[error("{key} is no record of this release; start the release that wrote it")]
+    Unknown {
+        /// The record's name.
+        key: Key,
+    },
     /// It makes no sense.
     #[error("{key} is damaged: {cause}")]
     Damaged {
@@ -25,4 +68,246 @@ pub enum RecordError {
         /// What is wrong with it.
         cause: String,
     },
+}
+
+/// What must be stored so that the store holds another state.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Difference {
+    /// The records that change.
+    pub changes: BTreeMap<Key, Change>,
+    /// The services that they are about.
+    pub services: BTreeSet<ServiceName>,
+}
+
+/// What the records hold.
+#[derive(Debug)]
+pub struct Stored {
+    /// The control state, with nothing observed yet. Services of the configuration file have the default policy until they are configured.
+    pub state: State,
+    /// The timeline, oldest first.
+    pub timeline: Vec<Entry>,
+}
+
+/// What changes in the records from one state to the next. What the two share is not looked at.
+#[must_use]
+pub fn difference(before: &State, after: &State) -> Difference {
+    let mut changes = Changes::default();
+    let mut services = BTreeSet::new();
+    let names: BTreeSet<&ServiceName> = before.services.keys().chain(after.services.keys()).collect();
+    for name in names {
+        let (old, new) = (before.services.get(name), after.services.get(name));
+        if matches!((old, new), (Some(old), Some(new)) if Arc::ptr_eq(old, new)) {
+            continue;
+        }
+        let count = changes.0.len();
+        changes.compare_service(name, old, new);
+        if changes.0.len() > count {
+            services.insert(name.clone());
+        }
+    }
+    changes.compare_pin_keys(before, after);
+    Difference { changes: changes.0, services }
+}
+
+/// Whether two services have the same record, their backends and versions aside.
+#[must_use]
+pub fn is_same_service(a: &Service, b: &Service) -> bool {
+    ServiceRecord::of(a) == ServiceRecord::of(b)
+}
+
+/// Whether two backends have the same record.
+#[must_use]
+pub fn is_same_backend(a: &Backend, b: &Backend) -> bool {
+    BackendRecord::of(a) == BackendRecord::of(b)
+}
+
+/// Whether two versions have the same record.
+#[must_use]
+pub fn is_same_version(a: &Version, b: &Version) -> bool {
+    VersionRecord::of(a) == VersionRecord::of(b)
+}
+
+/// The changes that bring timeline entries into the store and take others out.
+pub fn timeline<'a>(
+    added: impl IntoIterator<Item = &'a Entry>,
+    outdated: impl IntoIterator<Item = &'a Entry>,
+) -> impl Iterator<Item = (Key, Change)> {
+    let deleted = outdated.into_iter().map(|entry| (entry::key(entry), Change::Delete));
+    deleted.chain(added.into_iter().map(|entry| (entry::key(entry), put(&EntryRecord::of(entry)))))
+}
+
+/// Reads all records. Leases and holds get a full term from `now` on.
+///
+/// # Errors
+/// [`RecordError`] for the first record that is not understood.
+pub fn read(
+    records: &BTreeMap<Key, Document>,
+    read_policy: ReadPolicy,
+    now: Timestamp,
+) -> Result<Stored, RecordError> {
+    let mut state = State::default();
+    let mut pin_keys = Vec::new();
+    let mut timeline = Vec::new();
+    // Services first: the others belong to one.
+    for (key, document) in records.range(Key::new("service").subtree()) {
+        let mut segments = Segments::of(key);
+        segments.next::<String>()?;
+        let name = segments.last()?;
+        let service = document.read::<ServiceRecord>(key)?.service(name, read_policy);
+        let service = service.map_err(|cause| damaged(key, cause))?;
+        state.services.insert(service.name.clone(), Arc::new(service));
+    }
+    for (key, document) in records {
+        let mut segments = Segments::of(key);
+        match segments.next::<String>()?.as_str() {
+            "service" => {}
+            "backend" => {
+                let service = service_of(&mut state, &mut segments)?;
+                let backend = document.read::<BackendRecord>(key)?.backend(segments.last()?, now);
+                let backend = backend.map_err(|cause| damaged(key, cause))?;
+                service.backends.insert(backend.id.clone(), Arc::new(backend));
+            }
+            "version" => {
+                let service = service_of(&mut state, &mut segments)?;
+                let version = document.read::<VersionRecord>(key)?.version(segments.last()?, now);
+                let version = version.map_err(|cause| damaged(key, cause))?;
+                service.versions.insert(version.label.clone(), Arc::new(version));
+            }
+            "key" if segments.next::<String>()? == "pin" => {
+                let pin_key = document.read::<PinKeyRecord>(key)?.pin_key(segments.last()?);
+                pin_keys.push(pin_key.map_err(|cause| damaged(key, cause))?);
+            }
+            "timeline" => {
+                let (service, id) = (segments.next()?, segments.last()?);
+                let entry = document.read::<EntryRecord>(key)?.entry(service, EventId(id));
+                timeline.push(entry.map_err(|cause| damaged(key, cause))?);
+            }
+            _ => return Err(RecordError::Unknown { key: key.clone() }),
+        }
+    }
+    pin_keys.sort_by_key(|(place, _)| *place);
+    state.pin_keys = pin_keys.into_iter().map(|(_, key)| key).collect();
+    timeline.sort_by_key(|entry| entry.id);
+    Ok(Stored { state, timeline })
+}
+
+fn service_of<'a>(state: &'a mut State, segments: &mut Segments<'_>) -> Result<&'a mut Service, RecordError> {
+    let name: ServiceName = segments.next()?;
+    let service = state.services.get_mut(&name).map(Arc::make_mut);
+    service.ok_or_else(|| damaged(segments.key, format!("there is no record of service {name}")))
+}
+
+fn damaged(key: &Key, cause: impl Display) -> RecordError {
+    RecordError::Damaged { key: key.clone(), cause: cause.to_string() }
+}
+
+impl Document {
+    fn read<R: DeserializeOwned>(&self, key: &Key) -> Result<R, RecordError> {
+        if self.format > FORMAT {
+            return Err(RecordError::Newer { key: key.clone(), format: self.format, newest: FORMAT });
+        }
+        if self.format < FORMAT {
+            return Err(damaged(key, format_args!("there never was a format {}", self.format)));
+        }
+        serde_json::from_str(&self.json).map_err(|error| damaged(key, error))
+    }
+}
+
+/// The segments of a record's name, parsed one by one.
+struct Segments<'a> {
+    key: &'a Key,
+    place: usize,
+}
+
+impl<'a> Segments<'a> {
+    fn of(key: &'a Key) -> Self {
+        Self { key, place: 0 }
+    }
+
+    fn next<T: FromStr<Err: Display>>(&mut self) -> Result<T, RecordError> {
+        let segment = self.key.segments().nth(self.place);
+        self.place += 1;
+        let segment = segment.ok_or_else(|| RecordError::Unknown { key: self.key.clone() })?;
+        segment.parse().map_err(|error| damaged(self.key, format_args!("its name {segment:?} {error}")))
+    }
+
+    fn last<T: FromStr<Err: Display>>(mut self) -> Result<T, RecordError> {
+        let segment = self.next()?;
+        match self.key.segments().nth(self.place) {
+            Some(_) => Err(RecordError::Unknown { key: self.key.clone() }),
+            None => Ok(segment),
+        }
+    }
+}
+
+#[derive(Default)]
+struct Changes(BTreeMap<Key, Change>);
+
+impl Changes {
+    fn compare_service(
+        &mut self,
+        name: &ServiceName,
+        old: Option<&Arc<Service>>,
+        new: Option<&Arc<Service>>,
+    ) {
+        let key = |kind| Key::new(kind).child(name.as_str());
+        let record = |service: &Arc<Service>| ServiceRecord::of(service);
+        self.compare_one(key("service"), old.map(record), new.map(record));
+        let (no_backends, no_versions) = (BTreeMap::new(), BTreeMap::new());
+        let backends = [old, new].map(|service| service.map_or(&no_backends, |service| &service.backends));
+        self.compare_all(&key("backend"), backends, BackendRecord::of);
+        let versions = [old, new].map(|service| service.map_or(&no_versions, |service| &service.versions));
+        self.compare_all(&key("version"), versions, VersionRecord::of);
+    }
+
+    fn compare_pin_keys(&mut self, before: &State, after: &State) {
+        if Arc::ptr_eq(&before.pin_keys, &after.pin_keys) {
+            return;
+        }
+        let ids: BTreeSet<u8> = before.pin_keys.iter().chain(&*after.pin_keys).map(|key| key.id).collect();
+        for id in ids {
+            let record = |state: &State| {
+                let place = state.pin_keys.iter().position(|key| key.id == id)?;
+                Some(PinKeyRecord::of(&state.pin_keys[place], place))
+            };
+            let key = Key::new("key").child("pin").child(&id.to_string());
+            self.compare_one(key, record(before), record(after));
+        }
+    }
+
+    fn compare_all<K: Ord + Display, V, R: Serialize + PartialEq>(
+        &mut self,
+        root: &Key,
+        [old, new]: [&BTreeMap<K, Arc<V>>; 2],
+        record: impl Fn(&V) -> R,
+    ) {
+        for gone in old.keys().filter(|&key| !new.contains_key(key)) {
+            self.0.insert(root.child(&gone.to_string()), Change::Delete);
+        }
+        for (key, value) in new {
+            let known = old.get(key);
+            if !known.is_some_and(|known| Arc::ptr_eq(known, value)) {
+                let known = known.map(|known| record(known));
+                self.compare_one(root.child(&key.to_string()), known, Some(record(value)));
+            }
+        }
+    }
+
+    fn compare_one<R: Serialize + PartialEq>(&mut self, key: Key, old: Option<R>, new: Option<R>) {
+        match new {
+            Some(new) if old.as_ref() == Some(&new) => {}
+            Some(new) => drop(self.0.insert(key, put(&new))),
+            None if old.is_some() => drop(self.0.insert(key, Change::Delete)),
+            None => {}
+        }
+    }
+}
+
+#[expect(
+    clippy::expect_used,
+    reason = "records are structs of text and numbers, which always have a JSON form"
+)]
+fn put(record: &impl Serialize) -> Change {
+    let json = serde_json::to_string(record).expect("records have a JSON form");
+    Change::Put(Document { format: FORMAT, json })
 }

@@ -1,0 +1,400 @@
+//! Decide → store → publish → answer: the one place where the control state changes.
+//!
+//! It has no clock, no timer and no channel, and takes one thing after the other, so that a simulation can step it. The loop in
+//! [`run`](crate::run) brings those. Nothing is published that is not committed; what is never committed (health, identities, leases)
+//! is published although the store may be down.
+
+use std::collections::BTreeMap;
+use std::mem;
+use std::sync::Arc;
+
+use cutover_core::command::{Change, Command, Finding};
+use cutover_core::compile::compile;
+use cutover_core::id::{BackendId, Revision, ServiceName};
+use cutover_core::publish::Publisher;
+use cutover_core::rejected::Rejected;
+use cutover_core::state::State;
+use cutover_core::time::Timestamp;
+use tokio::sync::watch;
+
+use crate::error::{LoadError, SubmitError};
+use crate::event_log::EventLog;
+use crate::handle::{Current, Done, Request};
+use crate::metrics::Metrics;
+use crate::reconcile;
+use crate::resync;
+use crate::step::{Step, Why};
+use crate::store::record::{self, ReadPolicy, Stored};
+use crate::store::{Cause, Commit, CommitError, Guard, OperationId, Store};
+
+/// How often a command is decided anew because somebody else committed first.
+const COMMIT_TRIES: u32 = 3;
+
+/// Draws the id of the next commit; see [`OperationId`].
+pub type DrawOperation = Box<dyn FnMut() -> OperationId + Send>;
+
+/// What a controller works with.
+pub struct Parts {
+    /// Where the state is kept. No call may take for ever: see [`LimitedStore`](crate::limited_store::LimitedStore).
+    pub store: Arc<dyn Store>,
+    /// Where snapshots go.
+    pub publisher: Publisher,
+    /// How the documents of services are read back.
+    pub read_policy: ReadPolicy,
+    /// Where ids of commits come from.
+    pub draw_operation: DrawOperation,
+    /// What is counted.
+    pub metrics: Metrics,
+}
+
+/// What probes found out about one backend.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// Its service.
+    pub service: ServiceName,
+    /// The backend.
+    pub backend: BackendId,
+    /// The generation that was probed.
+    pub generation: u32,
+    /// What was found.
+    pub finding: Finding,
+}
+
+/// The only writer of the control state.
+pub struct Controller {
+    parts: Parts,
+    state: Arc<State>,
+    revision: Revision,
+    events: Arc<EventLog>,
+    current: watch::Sender<Current>,
+    /// Whether the configuration was applied. Before, nothing is known of its services but their records, so nothing may be decided.
+    is_configured: bool,
+    /// Whether the store may hold something else than `state`: a commit ended without an answer. The state must be read again before the
+    /// next one.
+    is_in_doubt: bool,
+    is_store_failing: bool,
+    /// Findings that led to a change which could not be committed.
+    unsaved: BTreeMap<(ServiceName, BackendId), (u32, Finding)>,
+}
+
+/// Why a step was not taken. Nothing was changed, unless in doubt.
+#[derive(Debug)]
+enum Setback {
+    /// Somebody else was first; the state was read again.
+    Conflict,
+    Unavailable(Cause),
+    InDoubt(Cause),
+}
+
+impl Controller {
+    /// A controller of what the store holds. It publishes nothing before the first [`Command::Configure`], and refuses every other command
+    /// but [`Command::AddPinKey`] until then.
+    ///
+    /// # Errors
+    /// [`LoadError`] when the store can't be read or holds something that this release does not understand.
+    pub async fn load(parts: Parts, now: Timestamp) -> Result<Self, LoadError> {
+        let loaded = parts.store.load().await?;
+        let Stored { state, timeline } = record::read(&loaded.records, parts.read_policy, now)?;
+        let state = Arc::new(state);
+        let current = Current {
+            revision: loaded.revision,
+            state: Arc::clone(&state),
+            snapshot: parts.publisher.current(),
+        };
+        Ok(Self {
+            state,
+            revision: loaded.revision,
+            events: Arc::new(EventLog::new(timeline)),
+            current: watch::Sender::new(current),
+            is_configured: false,
+            is_in_doubt: false,
+            is_store_failing: false,
+            unsaved: BTreeMap::new(),
+            parts,
+        })
+    }
+
+    /// Carries out a command. When it answers `Done`, the change is committed and published; whether it is served by every worker,
+    /// [`is_served`](Self::is_served) tells.
+    ///
+    /// # Errors
+    /// See [`SubmitError`]; `NotServed`, `Overloaded` and `Stopped` are the loop's.
+    pub async fn handle(&mut self, request: Request, now: Timestamp) -> Result<Done, SubmitError> {
+        let outcome = self.carry_out(&request, now).await;
+        if let Command::Service(name, _) = &request.command
+            && self.state.services.contains_key(name)
+        {
+            self.parts.metrics.count_command(&request.command, outcome.as_ref().err());
+        }
+        outcome
+    }
+
+    /// Takes in what probes found out. What can't be committed now is tried again at the next tick.
+    pub async fn found(&mut self, findings: Vec<Found>, now: Timestamp) {
+        if !self.is_configured || findings.is_empty() {
+            return;
+        }
+        let mut after = State::clone(&self.state);
+        for found in &findings {
+            // A service that is gone has no backends to find out about.
+            after = after.apply(&found.command(), now).unwrap_or(after);
+        }
+        let step = self.step(after, &Why::itself(), now);
+        match self.advance(step).await {
+            Ok(_) => {}
+            Err(Setback::Conflict) => self.unsaved.extend(findings.into_iter().map(Found::into_pair)),
+            Err(Setback::Unavailable(_) | Setback::InDoubt(_)) => self.take_volatile(findings, now),
+        }
+    }
+
+    /// Lets time pass and traffic be seen: drains and leases end, ejections begin, what failed before is tried again.
+    pub async fn tick(&mut self, now: Timestamp) {
+        if !self.is_configured {
+            return;
+        }
+        if self.is_in_doubt && self.read_again(now).await.is_err() {
+            tracing::debug!("the store still can't tell how the last commit ended");
+        }
+        let unsaved = mem::take(&mut self.unsaved);
+        self.found(unsaved.into_iter().map(Found::from_pair).collect(), now).await;
+
+        let traffic = reconcile::traffic(&self.state, &self.parts.publisher);
+        let after = match self.state.apply(&Command::Tick(traffic), now) {
+            Ok(after) => after,
+            Err(rejected) => return tracing::error!(%rejected, "time can't be refused"),
+        };
+        let step = self.step(after, &Why::itself(), now);
+        let rest = step.volatile_part(&self.state);
+        if self.advance(step).await.is_err() {
+            // Whatever must be committed is decided again by the next tick.
+            let step = self.step(rest, &Why::itself(), now);
+            if step.is_volatile() {
+                self.adopt(step);
+            }
+        }
+    }
+
+    /// The control state.
+    #[must_use]
+    pub fn state(&self) -> &Arc<State> {
+        &self.state
+    }
+
+    /// The last committed revision.
+    #[must_use]
+    pub fn revision(&self) -> Revision {
+        self.revision
+    }
+
+    /// Whether the configuration was applied and published.
+    #[must_use]
+    pub fn is_configured(&self) -> bool {
+        self.is_configured
+    }
+
+    /// Whether every live worker decides by snapshots of `generation` or newer only.
+    #[must_use]
+    pub fn is_served(&self, generation: u64) -> bool {
+        self.parts.publisher.is_served(generation)
+    }
+
+    /// Whether a worker has reported since the last call that something needs a decision at once.
+    #[must_use]
+    pub fn take_alarm(&self) -> bool {
+        self.parts.publisher.take_alarm()
+    }
+
+    /// Follows the state.
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<Current> {
+        self.current.subscribe()
+    }
+
+    /// Everything that happened.
+    #[must_use]
+    pub fn events(&self) -> &Arc<EventLog> {
+        &self.events
+    }
+
+    async fn carry_out(&mut self, request: &Request, now: Timestamp) -> Result<Done, SubmitError> {
+        let why = Why::asked(request);
+        for _ in 0..COMMIT_TRIES {
+            if self.is_in_doubt {
+                self.read_again(now).await.map_err(|source| SubmitError::Unavailable { source })?;
+            }
+            if request.if_match.is_some_and(|expected| expected != self.revision) {
+                return Err(SubmitError::RevisionMismatch { current: self.revision });
+            }
+            let before = Arc::clone(&self.state);
+            let after = self.decide(&request.command, now)?;
+            let mut step = self.step(after, &why, now);
+            if let (false, Command::Configure(_)) = (self.is_configured, &request.command) {
+                step.begins();
+            }
+            match self.advance(step).await {
+                Ok(generation) => {
+                    let state = Arc::clone(&self.state);
+                    return Ok(Done { revision: self.revision, state, before, generation });
+                }
+                Err(Setback::Conflict) => {}
+                Err(Setback::Unavailable(source)) => return Err(SubmitError::Unavailable { source }),
+                Err(Setback::InDoubt(source)) => return Err(SubmitError::Unknown { source }),
+            }
+        }
+        Err(SubmitError::Unavailable { source: "others keep committing first".into() })
+    }
+
+    fn decide(&self, command: &Command, now: Timestamp) -> Result<State, SubmitError> {
+        let decide = || -> Result<State, Rejected> { self.state.apply(command, now) };
+        match command {
+            _ if self.is_configured => Ok(decide()?),
+            // Only now the policies are known by which pins of earlier processes are judged.
+            Command::Configure(_) => Ok(decide()?.restored(now)),
+            Command::AddPinKey(_) => Ok(decide()?),
+            _ => Err(SubmitError::Starting),
+        }
+    }
+
+    /// Takes in those findings that need no commit; the others wait.
+    fn take_volatile(&mut self, findings: Vec<Found>, now: Timestamp) {
+        for found in findings {
+            let Ok(after) = self.state.apply(&found.command(), now) else { continue };
+            let step = self.step(after, &Why::itself(), now);
+            if step.is_volatile() {
+                self.adopt(step);
+            } else {
+                self.unsaved.extend([found.into_pair()]);
+            }
+        }
+    }
+
+    fn step(&self, after: State, why: &Why, now: Timestamp) -> Step {
+        Step::between(&self.state, after, why, (self.revision, &self.events), now)
+    }
+
+    /// Commits the step if it must be, then makes it true. Answers the generation that holds it.
+    async fn advance(&mut self, step: Step) -> Result<u64, Setback> {
+        if !step.is_volatile() {
+            self.commit(&step).await?;
+        }
+        Ok(self.adopt(step))
+    }
+
+    async fn commit(&mut self, step: &Step) -> Result<(), Setback> {
+        if self.is_in_doubt {
+            return match self.read_again(step.now()).await {
+                Ok(()) => Err(Setback::Conflict),
+                Err(source) => Err(Setback::Unavailable(source)),
+            };
+        }
+        let operation = (self.parts.draw_operation)();
+        let commit =
+            Commit { guards: vec![Guard::Revision(self.revision)], changes: step.changes(), operation };
+        let outcome = match self.parts.store.commit(commit).await {
+            Ok(revision) => Ok(revision),
+            Err(CommitError::Conflict { .. }) => {
+                self.is_in_doubt = true;
+                self.read_again(step.now()).await.map_err(Setback::Unavailable)?;
+                return Err(Setback::Conflict);
+            }
+            Err(CommitError::Unavailable { source }) => Err(Setback::Unavailable(source)),
+            Err(CommitError::Unknown { source }) => match self.parts.store.committed(operation).await {
+                Ok(Some(revision)) => Ok(revision),
+                Ok(None) => Err(Setback::Unavailable(source)),
+                Err(_) => {
+                    self.is_in_doubt = true;
+                    Err(Setback::InDoubt(source))
+                }
+            },
+        };
+        self.note_store(outcome.as_ref().err());
+        self.revision = outcome?;
+        Ok(())
+    }
+
+    /// Makes a step true that is committed or need not be.
+    fn adopt(&mut self, step: Step) -> u64 {
+        let (before, begins) = (Arc::clone(&self.state), step.is_beginning());
+        self.state = Arc::clone(step.after());
+        let generation = self.publish(begins);
+        self.is_configured |= begins;
+        reconcile::carry_out(&step, &self.parts.publisher.current(), &self.parts.metrics);
+        self.parts.metrics.follow(&before, &self.state, self.revision);
+        step.log(&self.events);
+        self.tell();
+        generation
+    }
+
+    /// Publishes the state, if requests are served differently by it or it is the first.
+    fn publish(&self, is_first: bool) -> u64 {
+        let previous = self.parts.publisher.current();
+        if !is_first && !self.is_configured {
+            return previous.generation;
+        }
+        let snapshot = compile(&self.state, &previous);
+        if !is_first && snapshot.is_same(&previous) {
+            return previous.generation;
+        }
+        let generation = snapshot.generation;
+        self.parts.publisher.publish(Arc::new(snapshot));
+        generation
+    }
+
+    /// Takes over what the store holds, and keeps what was observed about it.
+    async fn read_again(&mut self, now: Timestamp) -> Result<(), Cause> {
+        let loaded = self.parts.store.load().await?;
+        let stored = record::read(&loaded.records, self.parts.read_policy, now)?;
+        let before = Arc::clone(&self.state);
+        self.state = Arc::new(resync::merge(stored.state, &before));
+        self.revision = loaded.revision;
+        self.is_in_doubt = false;
+        self.events.replace_timeline(stored.timeline);
+        self.publish(false);
+        self.parts.metrics.follow(&before, &self.state, self.revision);
+        self.tell();
+        tracing::warn!(revision = %self.revision, "read the state from the store again");
+        Ok(())
+    }
+
+    fn tell(&self) {
+        self.current.send_replace(Current {
+            revision: self.revision,
+            state: Arc::clone(&self.state),
+            snapshot: self.parts.publisher.current(),
+        });
+    }
+
+    fn note_store(&mut self, setback: Option<&Setback>) {
+        match setback {
+            Some(Setback::Unavailable(source) | Setback::InDoubt(source)) if !self.is_store_failing => {
+                tracing::error!(error = %source, "the store fails; nothing can be changed until it works again");
+            }
+            None if self.is_store_failing => tracing::info!("the store works again"),
+            _ => {}
+        }
+        self.is_store_failing = setback.is_some();
+    }
+}
+
+impl std::fmt::Debug for Controller {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Controller").field("revision", &self.revision).finish_non_exhaustive()
+    }
+}
+
+impl Found {
+    fn command(&self) -> Command {
+        let Self { service, backend, generation, finding } = self.clone();
+        Command::Service(service, Change::Probed { backend, generation, finding })
+    }
+
+    fn into_pair(self) -> ((ServiceName, BackendId), (u32, Finding)) {
+        ((self.service, self.backend), (self.generation, self.finding))
+    }
+
+    fn from_pair(
+        ((service, backend), (generation, finding)): ((ServiceName, BackendId), (u32, Finding)),
+    ) -> Self {
+        Self { service, backend, generation, finding }
+    }
+}

@@ -1,0 +1,65 @@
+//! The data plane's facts on their way in, and the effects of a step on their way out. Both are derived from states, so nothing is lost
+//! with a process.
+
+use std::sync::Arc;
+
+use cutover_core::command::Traffic;
+use cutover_core::effect::Event;
+use cutover_core::id::{BackendId, ServiceName};
+use cutover_core::publish::Publisher;
+use cutover_core::snapshot::{BackendEntry, Snapshot};
+use cutover_core::state::State;
+
+use crate::metrics::Metrics;
+use crate::step::Step;
+
+/// What the data plane reports.
+///
+/// That something ended is reported only while every worker serves the latest snapshot: one that does not might still begin a request
+/// by an older one, in which the version was active or the backend there.
+pub(crate) fn traffic(state: &State, publisher: &Publisher) -> Traffic {
+    // In this order: a worker that takes the snapshot over in between has nothing older left to begin.
+    let snapshot = publisher.current();
+    let is_served = publisher.is_served(snapshot.generation);
+    let mut traffic = snapshot.traffic();
+    // A backend that nobody could use before is no other in the snapshot when it leaves, which then does not know.
+    for service in state.services.values() {
+        let leaving = service.backends.values().filter(|backend| backend.leaving.is_some());
+        for backend in leaving {
+            if let Some(entry) = entry(&snapshot, &service.name, &backend.id) {
+                traffic.backends.insert((service.name.clone(), backend.id.clone()), entry.facts());
+            }
+        }
+    }
+    if !is_served {
+        traffic.loads.clear();
+        traffic.backends.values_mut().for_each(|facts| facts.in_flight = facts.in_flight.max(1));
+    }
+    traffic
+}
+
+/// Carries out what a step means to the world beyond its snapshot, and writes it to the log.
+pub(crate) fn carry_out(step: &Step, snapshot: &Snapshot, metrics: &Metrics) {
+    for (service, event) in step.events() {
+        tracing::info!(%service, kind = event.kind(), "{event}");
+        match event {
+            Event::Ejected(backend, true) => {
+                // It is judged anew when it comes back.
+                if let Some(entry) = entry(snapshot, service, backend) {
+                    entry.traffic.forget_errors();
+                }
+            }
+            Event::Activated { .. } if step.is_by_itself() => metrics.count_activation(service),
+            _ => {}
+        }
+    }
+}
+
+/// A backend, as requests see it.
+pub(crate) fn entry<'a>(
+    snapshot: &'a Snapshot,
+    service: &ServiceName,
+    backend: &BackendId,
+) -> Option<&'a Arc<BackendEntry>> {
+    snapshot.service(service)?.backends.iter().find(|entry| entry.id == *backend)
+}

@@ -1,0 +1,72 @@
+//! Puts together what the store holds and what was observed, when the state is read again while the proxy runs.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use cutover_core::backend::Backend;
+use cutover_core::service::{Service, Source};
+use cutover_core::state::State;
+use cutover_core::version::Version;
+
+use crate::store::record;
+
+/// The stored state, with everything that `believed` knows beyond records, wherever the two agree. What has another record than was
+/// believed starts anew.
+pub(crate) fn merge(stored: State, believed: &State) -> State {
+    let services = stored.services.into_iter().filter_map(|(name, service)| {
+        let known = believed.services.get(&name);
+        // Without the configuration that it came from nobody knows its routes. It appears when it is configured again.
+        let is_known = known.is_some() || service.source != Source::Config;
+        is_known.then(|| (name, merge_service(service, known)))
+    });
+    let services = services.collect();
+    let is_same_keys = stored.pin_keys == believed.pin_keys;
+    let pin_keys = if is_same_keys { Arc::clone(&believed.pin_keys) } else { stored.pin_keys };
+    State { services, pin_keys }
+}
+
+fn merge_service(stored: Arc<Service>, known: Option<&Arc<Service>>) -> Arc<Service> {
+    let Some(known) = known else { return stored };
+    let mut merged = Service::clone(&stored);
+    if stored.source == known.source {
+        merged.policy = Arc::clone(&known.policy);
+    }
+    for (id, backend) in &mut merged.backends {
+        if let Some(known) = known.backends.get(id) {
+            merge_backend(backend, known);
+        }
+    }
+    for (label, version) in &mut merged.versions {
+        if let Some(known) = known.versions.get(label) {
+            merge_version(version, known);
+        }
+    }
+    let is_same = Arc::ptr_eq(&merged.policy, &known.policy)
+        && record::is_same_service(&merged, known)
+        && are_same(&merged.backends, &known.backends)
+        && are_same(&merged.versions, &known.versions);
+    if is_same { Arc::clone(known) } else { Arc::new(merged) }
+}
+
+fn merge_backend(stored: &mut Arc<Backend>, known: &Arc<Backend>) {
+    if record::is_same_backend(stored, known) {
+        *stored = Arc::clone(known);
+    } else {
+        // Connections to whatever was there before are not used.
+        Arc::make_mut(stored).generation = known.generation + 1;
+    }
+}
+
+fn merge_version(stored: &mut Arc<Version>, known: &Arc<Version>) {
+    if record::is_same_version(stored, known) {
+        *stored = Arc::clone(known);
+    } else {
+        let stored = Arc::make_mut(stored);
+        stored.quorum_since = known.quorum_since;
+        stored.pins_until = known.pins_until;
+    }
+}
+
+fn are_same<K: Ord, V>(a: &BTreeMap<K, Arc<V>>, b: &BTreeMap<K, Arc<V>>) -> bool {
+    a.len() == b.len() && a.iter().zip(b).all(|((a, x), (b, y))| a == b && Arc::ptr_eq(x, y))
+}

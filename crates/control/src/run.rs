@@ -1,0 +1,267 @@
+//! The single task in which the [`Controller`] runs: brings it requests, findings and time, and answers when every worker serves the change.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use cutover_core::command::Command;
+use cutover_core::pin::PinKey;
+use cutover_core::publish::Publisher;
+use prometheus::Registry;
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep_until};
+
+use crate::clock::Clock;
+use crate::controller::{Controller, Found, Parts};
+use crate::error::{StartError, SubmitError};
+use crate::handle::{About, Call, Control, Done, REQUESTS_MAX, Request, Shared};
+use crate::limited_store::LimitedStore;
+use crate::metrics::Metrics;
+use crate::probe::{ProbeBoard, Prober};
+use crate::store::record::ReadPolicy;
+use crate::store::{OperationId, Store};
+use crate::timeline::Actor;
+
+/// Time between ticks while nothing urgent happens.
+const TICK: Duration = Duration::from_millis(100);
+/// Time between ticks while something urgent happens all the time. Workers stop using a lost backend by themselves; this long, they wait
+/// to learn what else follows.
+const TICK_URGENT: Duration = Duration::from_millis(5);
+/// How long an answer may wait for a worker that does not take over a snapshot. It takes microseconds unless the worker hangs.
+const SERVED_MAX: Duration = Duration::from_secs(5);
+/// Answers that may wait for workers at a time; further requests stay in their queue.
+const AWAITING_MAX: usize = 1024;
+/// Findings that may wait. What finds no room is found again by the next probe.
+const FINDINGS_MAX: usize = 4096;
+/// Findings that are taken in at a time: many come up together after a start, and one step is cheaper than many.
+const FINDINGS_BATCH: usize = 64;
+/// How long a call of the store may take.
+const STORE_MAX: Duration = Duration::from_secs(5);
+
+/// What the control plane needs to start.
+pub struct Settings {
+    /// The node's name.
+    pub node: String,
+    /// Where the state is kept.
+    pub store: Arc<dyn Store>,
+    /// The kind of store, for people: `embedded` or `memory`.
+    pub store_kind: &'static str,
+    /// Where snapshots go.
+    pub publisher: Publisher,
+    /// Notified by the publisher's `wake_publisher`: `Box::new(move || wake.notify_one())`.
+    pub wake: Arc<Notify>,
+    /// The time.
+    pub clock: Clock,
+    /// How the documents of services are read back.
+    pub read_policy: ReadPolicy,
+    /// Where metrics are registered.
+    pub registry: Registry,
+}
+
+/// A control plane that runs.
+#[derive(Debug)]
+pub struct Running {
+    control: Control,
+    stop: Arc<Notify>,
+    controller: JoinHandle<()>,
+    prober: JoinHandle<()>,
+}
+
+/// Loads the stored state and starts the tasks, on the current tokio runtime. Nothing is served, and the handle is not ready, before the
+/// first [`Command::Configure`] is submitted.
+///
+/// # Errors
+/// See [`StartError`].
+pub async fn start(settings: Settings) -> Result<Running, StartError> {
+    let Settings { node, store, store_kind, publisher, wake, clock, read_policy, registry } = settings;
+    let metrics = Metrics::register(&registry).map_err(|error| StartError::Metrics(error.into()))?;
+    let store = Arc::new(LimitedStore::new(store, STORE_MAX, metrics.clone()));
+    let draw_operation = Box::new(draw_operation);
+    let parts = Parts { store, publisher, read_policy, draw_operation, metrics: metrics.clone() };
+    let mut controller = Controller::load(parts, clock.now()).await?;
+    add_first_key(&mut controller, clock).await?;
+
+    let (calls, calls_in) = mpsc::channel(REQUESTS_MAX);
+    let (findings, findings_in) = mpsc::channel(FINDINGS_MAX);
+    let suspicion = Arc::new(Notify::new());
+    let stop = Arc::new(Notify::new());
+    let is_ready = Arc::new(AtomicBool::new(false));
+    let probes = Arc::new(ProbeBoard::default());
+    let current = controller.watch();
+    let control = Control::new(Shared {
+        calls,
+        current: current.clone(),
+        events: Arc::clone(controller.events()),
+        probes: Arc::clone(&probes),
+        is_ready: Arc::clone(&is_ready),
+        about: About { node, store: store_kind, started_at: clock.began() },
+    });
+    let prober =
+        Prober { current, findings, suspicion: Arc::clone(&suspicion), board: probes, metrics, clock };
+    let inner = Loop {
+        controller,
+        clock,
+        calls: calls_in,
+        findings: findings_in,
+        wake,
+        suspicion,
+        stop: Arc::clone(&stop),
+        is_ready,
+        awaiting: VecDeque::new(),
+        last_tick: Instant::now(),
+        next_tick: Instant::now(),
+    };
+    let prober = tokio::spawn(prober.run());
+    let controller = tokio::spawn(inner.run());
+    Ok(Running { control, stop, controller, prober })
+}
+
+impl Running {
+    /// A handle.
+    #[must_use]
+    pub fn control(&self) -> Control {
+        self.control.clone()
+    }
+
+    /// Waits until the control plane ends, which it only does by itself when it has a bug. The data plane goes on with what it has.
+    pub async fn ended(&mut self) {
+        if let Err(error) = (&mut self.controller).await {
+            tracing::error!(%error, "the control plane broke");
+        }
+    }
+
+    /// Finishes what was begun, answers it, and ends. Requests that wait are answered [`SubmitError::Stopped`] and change nothing.
+    pub async fn stop(mut self) {
+        self.stop.notify_one();
+        self.ended().await;
+        self.prober.abort();
+    }
+}
+
+/// Pins are signed from the first request on, so there is always a key.
+async fn add_first_key(controller: &mut Controller, clock: Clock) -> Result<(), StartError> {
+    if !controller.state().pin_keys.is_empty() {
+        return Ok(());
+    }
+    let mut secret = [0; 32];
+    getrandom::fill(&mut secret).map_err(|error| StartError::Entropy(error.into()))?;
+    let now = clock.now();
+    let key = PinKey { id: 1, secret, made_at: now };
+    let request = Request::new(Command::AddPinKey(key), Actor::cutover());
+    controller.handle(request, now).await.map(drop).map_err(StartError::FirstKey)
+}
+
+/// Ids of commits need to be unique, not secret. Without random bytes from the system, which `start` has just had, time does.
+fn draw_operation() -> OperationId {
+    let mut bytes = [0; 16];
+    if getrandom::fill(&mut bytes).is_err() {
+        let since_epoch =
+            std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        return OperationId(since_epoch.as_nanos());
+    }
+    OperationId(u128::from_ne_bytes(bytes))
+}
+
+struct Loop {
+    controller: Controller,
+    clock: Clock,
+    calls: mpsc::Receiver<Call>,
+    findings: mpsc::Receiver<Found>,
+    wake: Arc<Notify>,
+    suspicion: Arc<Notify>,
+    stop: Arc<Notify>,
+    is_ready: Arc<AtomicBool>,
+    /// Oldest first: generations and deadlines grow together.
+    awaiting: VecDeque<Awaiting>,
+    last_tick: Instant,
+    next_tick: Instant,
+}
+
+/// An answer that waits until every worker serves the change.
+struct Awaiting {
+    until: Instant,
+    done: Done,
+    reply: oneshot::Sender<Result<Done, SubmitError>>,
+}
+
+impl Loop {
+    async fn run(mut self) {
+        let mut batch = Vec::with_capacity(FINDINGS_BATCH);
+        loop {
+            let overdue = self.awaiting.front().map(|first| first.until);
+            tokio::select! {
+                () = self.stop.notified() => break,
+                Some(call) = self.calls.recv(), if self.awaiting.len() < AWAITING_MAX => self.handle(call).await,
+                1.. = self.findings.recv_many(&mut batch, FINDINGS_BATCH) => {
+                    self.controller.found(batch.split_off(0), self.clock.now()).await;
+                }
+                () = self.wake.notified() => {
+                    if self.controller.take_alarm() {
+                        self.hurry();
+                    }
+                }
+                () = self.suspicion.notified() => self.hurry(),
+                () = sleep_until(self.next_tick) => self.tick().await,
+                () = sleep_until(overdue.unwrap_or(self.next_tick)), if overdue.is_some() => {}
+            }
+            self.answer();
+        }
+        self.finish().await;
+    }
+
+    async fn handle(&mut self, Call { request, reply }: Call) {
+        match self.controller.handle(request, self.clock.now()).await {
+            Ok(done) => {
+                let until = Instant::now() + SERVED_MAX;
+                self.awaiting.push_back(Awaiting { until, done, reply });
+            }
+            // Nobody may wait for it any more, which is fine.
+            Err(error) => drop(reply.send(Err(error))),
+        }
+    }
+
+    async fn tick(&mut self) {
+        self.controller.tick(self.clock.now()).await;
+        self.last_tick = Instant::now();
+        self.next_tick = self.last_tick + TICK;
+    }
+
+    /// Ticks soon, but not more often than the loop can bear.
+    fn hurry(&mut self) {
+        self.next_tick = self.next_tick.min(self.last_tick + TICK_URGENT);
+    }
+
+    /// Answers what every worker serves, and what has waited too long.
+    fn answer(&mut self) {
+        let now = Instant::now();
+        while let Some(first) = self.awaiting.front() {
+            let is_served = self.controller.is_served(first.done.generation);
+            if !is_served && first.until > now {
+                break;
+            }
+            let Some(Awaiting { done, reply, .. }) = self.awaiting.pop_front() else { break };
+            let answer =
+                if is_served { Ok(done) } else { Err(SubmitError::NotServed { revision: done.revision }) };
+            drop(reply.send(answer));
+        }
+        if self.controller.is_configured() && self.awaiting.is_empty() {
+            self.is_ready.store(true, Ordering::Release);
+        }
+    }
+
+    /// Answers what was carried out already; the rest was not begun.
+    async fn finish(mut self) {
+        self.calls.close();
+        while let Some(first) = self.awaiting.front() {
+            tokio::select! {
+                () = self.wake.notified() => {}
+                () = sleep_until(first.until) => {}
+            }
+            self.answer();
+        }
+        self.controller.events().close();
+        tracing::info!(revision = %self.controller.revision(), "the control plane has stopped");
+    }
+}

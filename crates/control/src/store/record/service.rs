@@ -1,0 +1,85 @@
+//! The record of a service: what it was put with, which version is active, whether it is frozen.
+
+use std::sync::Arc;
+
+use cutover_core::id::{Epoch, ServiceName, VersionLabel};
+use cutover_core::policy::Policy;
+use cutover_core::service::{Freeze, Service, Source};
+use cutover_core::time::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::ReadPolicy;
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ServiceRecord {
+    source: SourceRecord,
+    active: Option<String>,
+    epoch: u64,
+    learned_weight: u64,
+    next_seen: u64,
+    freeze: Option<FreezeRecord>,
+}
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+enum SourceRecord {
+    Config,
+    Api { document: Arc<str> },
+}
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FreezeRecord {
+    reason: String,
+    until_ms: Option<u64>,
+    by: String,
+    at_ms: u64,
+}
+
+impl ServiceRecord {
+    pub(super) fn of(service: &Service) -> Self {
+        Self {
+            source: match &service.source {
+                Source::Config => SourceRecord::Config,
+                Source::Api(document) => SourceRecord::Api { document: Arc::clone(document) },
+            },
+            active: service.active.as_ref().map(ToString::to_string),
+            epoch: service.epoch.0,
+            learned_weight: service.learned_weight,
+            next_seen: service.next_seen,
+            freeze: service.freeze.as_ref().map(|freeze| FreezeRecord {
+                reason: freeze.reason.clone(),
+                until_ms: freeze.until.map(|at| at.0),
+                by: freeze.by.clone(),
+                at_ms: freeze.at.0,
+            }),
+        }
+    }
+
+    /// The service without its backends and versions.
+    pub(super) fn service(self, name: ServiceName, read_policy: ReadPolicy) -> Result<Service, String> {
+        let (policy, source) = match self.source {
+            SourceRecord::Config => (Arc::new(Policy::default()), Source::Config),
+            SourceRecord::Api { document } => {
+                let policy = read_policy(&name, &document)
+                    .map_err(|error| format!("the document of the service is not valid any more: {error}"))?;
+                (policy, Source::Api(document))
+            }
+        };
+        let active = self.active.map(|label| VersionLabel::parse(&label)).transpose();
+        Ok(Service {
+            active: active.map_err(|error| format!("active {error}"))?,
+            epoch: Epoch(self.epoch),
+            learned_weight: self.learned_weight,
+            next_seen: self.next_seen,
+            freeze: self.freeze.map(|freeze| Freeze {
+                reason: freeze.reason,
+                until: freeze.until_ms.map(Timestamp),
+                by: freeze.by,
+                at: Timestamp(freeze.at_ms),
+            }),
+            ..Service::new(name, policy, source)
+        })
+    }
+}
