@@ -1,0 +1,192 @@
+//! The thread that writes the access log: it collects the workers' lines some times a second and writes each batch at once.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, Thread};
+use std::time::{Duration, Instant};
+
+use prometheus::IntCounter;
+
+use super::record::Format;
+use super::sink::{Sink, Waiting};
+
+/// Time between two rounds. The writer looks by itself, because a worker that had to wake it would pay a system call per request.
+const ROUND: Duration = Duration::from_millis(50);
+/// Time between two complaints about the same trouble.
+const COMPLAIN_EVERY: Duration = Duration::from_secs(60);
+
+/// An access log that is being written. Lines of one worker are in the order of their ends; those of several are mixed by rounds.
+#[derive(Debug)]
+pub struct AccessLog {
+    format: Format,
+    shared: Arc<Shared>,
+    writer: Thread,
+    dropped: IntCounter,
+    ended: Receiver<()>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    /// One per worker.
+    sinks: Mutex<Vec<Arc<Waiting>>>,
+    is_ending: AtomicBool,
+}
+
+impl AccessLog {
+    /// Appends to the file at `path`, which is made if it is not there. Lines that can't be written are counted in `dropped`.
+    ///
+    /// # Errors
+    /// The file can't be opened, or no thread be started.
+    pub fn to_file(path: &Path, format: Format, dropped: IntCounter) -> io::Result<Self> {
+        Self::start(OpenOptions::new().append(true).create(true).open(path)?, format, dropped)
+    }
+
+    /// Writes to standard output.
+    ///
+    /// # Errors
+    /// Standard output is closed, or no thread can be started.
+    pub fn to_stdout(format: Format, dropped: IntCounter) -> io::Result<Self> {
+        // A descriptor of its own: `io::stdout` has a lock, and looks for line ends in every batch.
+        Self::start(File::from(io::stdout().as_fd().try_clone_to_owned()?), format, dropped)
+    }
+
+    /// Writes to `output`, from a thread of its own.
+    ///
+    /// # Errors
+    /// No thread can be started.
+    pub fn start(
+        output: impl Write + Send + 'static,
+        format: Format,
+        dropped: IntCounter,
+    ) -> io::Result<Self> {
+        let shared = Arc::new(Shared::default());
+        let (said, ended) = mpsc::channel();
+        let writer = Writer {
+            output,
+            shared: Arc::clone(&shared),
+            dropped: dropped.clone(),
+            batch: Vec::new(),
+            is_torn: false,
+            trouble: Trouble::default(),
+        };
+        let thread = thread::Builder::new().name("access-log".into()).spawn(move || writer.run(&said))?;
+        Ok(Self { format, shared, writer: thread.thread().clone(), dropped, ended })
+    }
+
+    /// An end for one more worker.
+    #[must_use]
+    pub fn sink(&self) -> Sink {
+        let waiting = Arc::new(Waiting::default());
+        self.shared.sinks().push(Arc::clone(&waiting));
+        Sink::new(self.format, waiting, self.writer.clone(), self.dropped.clone())
+    }
+
+    /// Writes what waits and ends, in `limit` at most: the reader of a pipe that does not read must not keep the process alive. Answers whether everything was written
+    /// in time. Called when no worker logs any more.
+    pub fn finish(self, limit: Duration) -> bool {
+        self.shared.end(&self.writer);
+        // The sender says nothing; it goes when the thread ends.
+        self.ended.recv_timeout(limit) == Err(mpsc::RecvTimeoutError::Disconnected)
+    }
+}
+
+impl Drop for AccessLog {
+    fn drop(&mut self) {
+        self.shared.end(&self.writer);
+    }
+}
+
+impl Shared {
+    fn sinks(&self) -> std::sync::MutexGuard<'_, Vec<Arc<Waiting>>> {
+        self.sinks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn end(&self, writer: &Thread) {
+        self.is_ending.store(true, Ordering::Release);
+        writer.unpark();
+    }
+}
+
+/// What the thread has.
+struct Writer<W> {
+    output: W,
+    shared: Arc<Shared>,
+    dropped: IntCounter,
+    batch: Vec<u8>,
+    /// Whether the last write ended in the middle of a line.
+    is_torn: bool,
+    trouble: Trouble,
+}
+
+/// Lines lost since the last complaint.
+#[derive(Default)]
+struct Trouble {
+    lost: u64,
+    complained_at: Option<Instant>,
+}
+
+impl<W: Write> Writer<W> {
+    fn run(mut self, _ended: &Sender<()>) {
+        loop {
+            let is_last = self.shared.is_ending.load(Ordering::Acquire);
+            self.round();
+            if is_last {
+                return;
+            }
+            thread::park_timeout(ROUND);
+        }
+    }
+
+    fn round(&mut self) {
+        // Held for a few pointers only: a write may take for ever, and a worker may be starting.
+        let sinks = self.shared.sinks().clone();
+        for waiting in &sinks {
+            self.batch.clear();
+            waiting.swap(&mut self.batch);
+            if self.batch.is_empty() {
+                continue;
+            }
+            if let Err((error, lost)) = self.write_batch() {
+                self.dropped.inc_by(lost);
+                self.trouble.note(&error, lost);
+            }
+        }
+    }
+
+    /// Writes the batch, or answers how many of its lines are lost. After a line that broke off, the next batch begins a new one.
+    fn write_batch(&mut self) -> Result<(), (io::Error, u64)> {
+        let lines = |bytes: &[u8]| bytes.iter().map(|&byte| u64::from(byte == b'\n')).sum();
+        if self.is_torn {
+            self.output.write_all(b"\n").map_err(|error| (error, lines(&self.batch)))?;
+            self.is_torn = false;
+        }
+        let mut rest = &self.batch[..];
+        while !rest.is_empty() {
+            match self.output.write(rest) {
+                Ok(written) if written > 0 => rest = &rest[written..],
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                failed => {
+                    let written = &self.batch[..self.batch.len() - rest.len()];
+                    self.is_torn = written.last().is_some_and(|&byte| byte != b'\n');
+                    return Err((failed.err().unwrap_or(io::ErrorKind::WriteZero.into()), lines(rest)));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Trouble {
+    fn note(&mut self, error: &io::Error, lost: u64) {
+        self.lost += lost;
+        if self.complained_at.is_none_or(|at| at.elapsed() >= COMPLAIN_EVERY) {
+            tracing::warn!(%error, lines = self.lost, "the access log can't be written");
+            *self = Self { lost: 0, complained_at: Some(Instant::now()) };
+        }
+    }
+}

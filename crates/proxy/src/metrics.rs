@@ -1,0 +1,324 @@
+//! Metrics of the data plane. Handles are resolved once per snapshot, so that a request only adds to counters; no label has a value that a client chooses.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use cutover_core::id::{ServiceName, VersionLabel};
+use cutover_core::snapshot::{ServiceSet, Snapshot};
+use http::StatusCode;
+use prometheus::core::Collector;
+use prometheus::{
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
+};
+
+use crate::pin::PinOutcome;
+
+/// Upper bounds in seconds: from a cached answer on loopback to the default time limit of an upstream.
+const DURATION_BUCKETS: [f64; 16] =
+    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
+const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
+/// Every status that the proxy answers by itself; another one would be counted as the last.
+const OWN_STATUSES: [u16; 16] =
+    [400, 404, 405, 408, 409, 413, 414, 417, 421, 431, 501, 502, 503, 504, 508, 500];
+
+/// How a try to get an answer from a backend failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum UpstreamFailure {
+    /// No connection.
+    Connect,
+    /// No connection in time.
+    ConnectTimeout,
+    /// The connection ended before the answer began.
+    NoAnswer,
+    /// No answer in time.
+    AnswerTimeout,
+    /// What came is no answer.
+    BadAnswer,
+    /// The answer broke off in the middle.
+    BrokenBody,
+}
+
+/// All metrics of the data plane, shared by its workers.
+#[derive(Debug)]
+pub struct Metrics {
+    /// Client connections that are open.
+    pub connections: IntGauge,
+    /// Client connections that were accepted.
+    pub accepted: IntCounter,
+    /// Tunnels that are open.
+    pub tunnels: IntGauge,
+    /// Requests that wait for a backend.
+    pub queue_waiting: IntGauge,
+    /// Access-log lines that were dropped because the log's reader or disk is too slow, or gone.
+    pub access_log_dropped: IntCounter,
+    own_answers: [IntCounter; OWN_STATUSES.len()],
+    requests: IntCounterVec,
+    duration: HistogramVec,
+    pins: IntCounterVec,
+    retries: IntCounterVec,
+    failures: IntCounterVec,
+    received: IntCounterVec,
+    sent: IntCounterVec,
+    /// Locked when a snapshot comes, never by a request.
+    known: Mutex<Known>,
+}
+
+/// The labels that series were made for.
+#[derive(Debug, Default)]
+struct Known {
+    /// The newest snapshot whose labels are among them.
+    generation: u64,
+    services: BTreeMap<ServiceName, BTreeSet<VersionLabel>>,
+}
+
+/// The counters of one service.
+#[derive(Debug, Clone)]
+pub struct ServiceHandles {
+    /// Tries beyond a request's first.
+    pub retries: IntCounter,
+    /// Body bytes received from clients.
+    pub received: IntCounter,
+    /// Body bytes sent to clients.
+    pub sent: IntCounter,
+    /// Per version, in the order of [`ServiceSet::versions`].
+    pub versions: Vec<VersionHandles>,
+    pins: [IntCounter; PinOutcome::ALL.len()],
+    failures: [IntCounter; UpstreamFailure::ALL.len()],
+}
+
+/// The counters of one version.
+#[derive(Debug, Clone)]
+pub struct VersionHandles {
+    requests: [IntCounter; CLASSES.len()],
+    duration: Histogram,
+}
+
+impl Metrics {
+    /// Makes the metrics and adds them to `registry`.
+    ///
+    /// # Errors
+    /// The registry has metrics of these names already.
+    pub fn new(registry: &Registry) -> prometheus::Result<Self> {
+        let service = &["service"][..];
+        let own = counters(
+            registry,
+            "cutover_own_answers_total",
+            "Answers of the proxy itself, because no backend could or should answer",
+            &["status"],
+        )?;
+        let duration = HistogramOpts::new(
+            "cutover_request_duration_seconds",
+            "Time from a request's head to the last byte of its answer",
+        );
+        let duration = duration.buckets(DURATION_BUCKETS.to_vec());
+        Ok(Self {
+            connections: gauge(registry, "cutover_connections", "Client connections that are open")?,
+            accepted: register(
+                registry,
+                IntCounter::new(
+                    "cutover_connections_accepted_total",
+                    "Client connections that were accepted",
+                )?,
+            )?,
+            tunnels: gauge(
+                registry,
+                "cutover_tunnels",
+                "Tunnels (WebSocket and other upgrades) that are open",
+            )?,
+            queue_waiting: gauge(
+                registry,
+                "cutover_queue_waiting",
+                "Requests that wait for a usable backend",
+            )?,
+            access_log_dropped: register(
+                registry,
+                IntCounter::new(
+                    "cutover_access_log_dropped_total",
+                    "Access-log lines that could not be written",
+                )?,
+            )?,
+            own_answers: OWN_STATUSES.map(|status| own.with_label_values(&[status.to_string()])),
+            requests: counters(
+                registry,
+                "cutover_requests_total",
+                "Requests that were answered, by class of status",
+                &["service", "version", "class"],
+            )?,
+            duration: register(registry, HistogramVec::new(duration, &["service", "version"])?)?,
+            pins: counters(
+                registry,
+                "cutover_pins_total",
+                "Requests by what became of their pin",
+                &["service", "outcome"],
+            )?,
+            retries: counters(
+                registry,
+                "cutover_upstream_retries_total",
+                "Tries beyond a request's first",
+                service,
+            )?,
+            failures: counters(
+                registry,
+                "cutover_upstream_errors_total",
+                "Tries that failed, by how",
+                &["service", "kind"],
+            )?,
+            received: counters(
+                registry,
+                "cutover_received_bytes_total",
+                "Body bytes received from clients",
+                service,
+            )?,
+            sent: counters(registry, "cutover_sent_bytes_total", "Body bytes sent to clients", service)?,
+            known: Mutex::default(),
+        })
+    }
+
+    /// The counters of `service`, as it is in the snapshot of `generation`. Takes a lock: for when a snapshot comes, not for requests.
+    #[must_use]
+    pub fn resolve(&self, service: &ServiceSet, generation: u64) -> ServiceHandles {
+        // Under the lock, so that no series is made while `forget_gone` decides about it.
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.generation = known.generation.max(generation);
+        let labels = known.services.entry(service.name.clone()).or_default();
+        labels.extend(service.versions.iter().map(|version| version.label.clone()));
+        let name = service.name.as_str();
+        ServiceHandles {
+            retries: self.retries.with_label_values(&[name]),
+            received: self.received.with_label_values(&[name]),
+            sent: self.sent.with_label_values(&[name]),
+            versions: service
+                .versions
+                .iter()
+                .map(|version| self.version(name, version.label.as_str()))
+                .collect(),
+            pins: PinOutcome::ALL.map(|outcome| self.pins.with_label_values(&[name, outcome.as_str()])),
+            failures: UpstreamFailure::ALL
+                .map(|kind| self.failures.with_label_values(&[name, kind.as_str()])),
+        }
+    }
+
+    /// Ends the series of all services and versions that `snapshot` does not have, so that their number stays bounded over any number of deploys.
+    /// Called by each worker when it takes over a snapshot; an older one than was already seen ends nothing.
+    pub fn forget_gone(&self, snapshot: &Snapshot) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if snapshot.generation < known.generation {
+            return;
+        }
+        known.generation = snapshot.generation;
+        known.services.retain(|name, labels| {
+            let service = snapshot.service(name);
+            labels.retain(|label| {
+                let is_there = service.is_some_and(|service| service.version(label.as_str()).is_some());
+                if !is_there {
+                    self.forget_version(name.as_str(), label.as_str());
+                }
+                is_there
+            });
+            if service.is_none() {
+                self.forget_service(name.as_str());
+            }
+            service.is_some()
+        });
+    }
+
+    /// Counts an answer of ours.
+    pub fn own_answer(&self, status: StatusCode) {
+        let at = OWN_STATUSES.iter().position(|&own| own == status.as_u16());
+        self.own_answers[at.unwrap_or(OWN_STATUSES.len() - 1)].inc();
+    }
+
+    fn version(&self, service: &str, version: &str) -> VersionHandles {
+        VersionHandles {
+            requests: CLASSES.map(|class| self.requests.with_label_values(&[service, version, class])),
+            duration: self.duration.with_label_values(&[service, version]),
+        }
+    }
+
+    // Removing fails only for what is not there.
+
+    fn forget_version(&self, service: &str, version: &str) {
+        for class in CLASSES {
+            let _ = self.requests.remove_label_values(&[service, version, class]);
+        }
+        let _ = self.duration.remove_label_values(&[service, version]);
+    }
+
+    fn forget_service(&self, service: &str) {
+        for outcome in PinOutcome::ALL {
+            let _ = self.pins.remove_label_values(&[service, outcome.as_str()]);
+        }
+        for kind in UpstreamFailure::ALL {
+            let _ = self.failures.remove_label_values(&[service, kind.as_str()]);
+        }
+        for bytes_or_tries in [&self.retries, &self.received, &self.sent] {
+            let _ = bytes_or_tries.remove_label_values(&[service]);
+        }
+    }
+}
+
+impl ServiceHandles {
+    /// Counts what became of a pin.
+    pub fn pin(&self, outcome: PinOutcome) {
+        self.pins[outcome as usize].inc();
+    }
+
+    /// Counts a try that failed.
+    pub fn upstream_failed(&self, how: UpstreamFailure) {
+        self.failures[how as usize].inc();
+    }
+}
+
+impl VersionHandles {
+    /// Counts a request that was answered.
+    pub fn answered(&self, status: StatusCode, took: Duration) {
+        let class = usize::from(status.as_u16() / 100).clamp(1, CLASSES.len());
+        self.requests[class - 1].inc();
+        self.duration.observe(took.as_secs_f64());
+    }
+}
+
+impl UpstreamFailure {
+    /// All of them, in the order of their numbers.
+    pub const ALL: [Self; 6] = [
+        Self::Connect,
+        Self::ConnectTimeout,
+        Self::NoAnswer,
+        Self::AnswerTimeout,
+        Self::BadAnswer,
+        Self::BrokenBody,
+    ];
+
+    /// The word for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Connect => "connect",
+            Self::ConnectTimeout => "connect_timeout",
+            Self::NoAnswer => "no_answer",
+            Self::AnswerTimeout => "answer_timeout",
+            Self::BadAnswer => "bad_answer",
+            Self::BrokenBody => "broken_body",
+        }
+    }
+}
+
+fn register<C: Collector + Clone + 'static>(registry: &Registry, metric: C) -> prometheus::Result<C> {
+    registry.register(Box::new(metric.clone()))?;
+    Ok(metric)
+}
+
+fn gauge(registry: &Registry, name: &str, help: &str) -> prometheus::Result<IntGauge> {
+    register(registry, IntGauge::new(name, help)?)
+}
+
+fn counters(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+    labels: &[&str],
+) -> prometheus::Result<IntCounterVec> {
+    register(registry, IntCounterVec::new(Opts::new(name, help), labels)?)
+}
