@@ -101,7 +101,7 @@ path = ""
 [[service]]
 name = "{SHOP}"
 hosts = ["{SHOP_HOST}"]
-identity = "response"
+identity = "health"
 
 [service.pin]
 idle = "5s"
@@ -129,4 +129,20 @@ policy = "none"
 interval = "250ms"
 "#
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config;
+
+    #[test]
+    fn the_configuration_has_no_errors_whatever_the_directory_is_called() {
+        let local = |port| SocketAddr::from(([127, 0, 0, 1], port));
+
+        let text = configuration(local(8080), local(9900), Path::new("/tmp/a \"b\" \\ c"));
+
+        let parsed = config::parse("demo.toml", &text, &|_| None);
+        assert_eq!(parsed.map(|config| config.services.len()).map_err(|report| report.to_string()), Ok(2));
+    }
 }
