@@ -94,18 +94,14 @@ pub(crate) fn restore(service: &mut Service, now: Timestamp) {
     if mode == PinMode::None {
         return;
     }
-    let labels: Vec<VersionLabel> = service
-        .versions
-        .values()
-        .filter(|version| version.serves_pins())
-        .map(|version| version.label.clone())
-        .collect();
-    for label in labels {
-        if let Some(version) = service.version_mut(&label) {
-            // A draining version gets no new sessions: its pins are only refreshed, and never beyond their life.
-            let end_of_life = version.demoted_at.map_or(Timestamp(u64::MAX), |demoted_at| demoted_at + life);
-            version.pins_until = (now + idle).min(end_of_life);
-        }
+    // Whatever its role: a version that is retired or rejected right now may return and serve its pins again.
+    for version in
+        service.versions.values_mut().filter(|version| version.was_active() && version.drained.is_none())
+    {
+        let version = Arc::make_mut(version);
+        // What is not active gets no new sessions: its pins are only refreshed, and never beyond their life.
+        let end_of_life = version.demoted_at.map_or(Timestamp(u64::MAX), |demoted_at| demoted_at + life);
+        version.pins_until = (now + idle).min(end_of_life);
     }
 }
 

@@ -168,6 +168,16 @@ fn after_a_restart_pins_of_before_may_still_be_alive() {
 }
 
 #[test]
+fn after_a_restart_that_holds_for_a_version_that_was_away_too() {
+    let mut world = flipped(Policy::default());
+    world.change(Change::Deregister { backend: id("a"), drain: Millis::ZERO }).unwrap();
+    world.state = world.state.clone().restored(world.now);
+    world.join("v1", &["a"]);
+    world.wait(Millis(HALF_HOUR.0 - 1));
+    assert_eq!(world.role("v1"), "draining");
+}
+
+#[test]
 fn after_a_restart_without_pins_there_is_nothing_to_wait_for() {
     let mut world = flipped(without_pins());
     world.state = world.state.clone().restored(world.now);

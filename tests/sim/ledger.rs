@@ -1,0 +1,97 @@
+//! What was acknowledged, and must be there after any crash.
+
+use std::collections::BTreeMap;
+
+use cutover_core::backend::AdminState;
+use cutover_core::command::Change;
+use cutover_core::id::{BackendId, Epoch, GateName, HoldName, VersionLabel};
+use cutover_core::service::Service;
+use cutover_core::time::Timestamp;
+
+/// The last acknowledged word on each thing. What was attempted without an answer is not in it: it may or may not be so.
+#[derive(Default)]
+pub(crate) struct Ledger {
+    backends: BTreeMap<BackendId, bool>,
+    admins: BTreeMap<BackendId, AdminState>,
+    gates: BTreeMap<(VersionLabel, GateName), bool>,
+    holds: BTreeMap<(VersionLabel, HoldName), Option<Timestamp>>,
+    is_frozen: Option<bool>,
+    epoch: Epoch,
+}
+
+impl Ledger {
+    /// Somebody is about to try this: what it touches is open from now on.
+    pub(crate) fn attempt(&mut self, change: &Change) {
+        match change {
+            Change::Register(registration) => {
+                self.backends.remove(&registration.backend);
+                self.admins.remove(&registration.backend);
+            }
+            Change::Deregister { backend, .. } => drop(self.backends.remove(backend)),
+            Change::Patch { backend, .. } => drop(self.admins.remove(backend)),
+            Change::SetGate { version, gate, .. } => drop(self.gates.remove(&(version.clone(), gate.clone()))),
+            Change::SetHold { version, hold, .. } | Change::DropHold { version, hold } => {
+                self.holds.remove(&(version.clone(), hold.clone()));
+            }
+            Change::Freeze { .. } | Change::Unfreeze => self.is_frozen = None,
+            _ => {}
+        }
+    }
+
+    /// It was acknowledged.
+    pub(crate) fn acknowledge(&mut self, change: &Change, service: &Service, now: Timestamp) {
+        match change {
+            Change::Register(registration) => drop(self.backends.insert(registration.backend.clone(), true)),
+            Change::Deregister { backend, drain } if drain.is_zero() => drop(self.backends.insert(backend.clone(), false)),
+            // Only maintenance stays when the process does not.
+            Change::Patch { backend, admin: Some(AdminState::Maint), .. } => {
+                self.admins.insert(backend.clone(), AdminState::Maint);
+            }
+            Change::SetGate { version, gate, is_open, .. } => {
+                self.gates.insert((version.clone(), gate.clone()), *is_open);
+            }
+            Change::SetHold { version, hold, ttl, .. } => {
+                self.holds.insert((version.clone(), hold.clone()), Some(now + *ttl));
+            }
+            Change::DropHold { version, hold } => drop(self.holds.insert((version.clone(), hold.clone()), None)),
+            Change::Freeze { .. } => self.is_frozen = Some(true),
+            Change::Unfreeze => self.is_frozen = Some(false),
+            _ => {}
+        }
+        self.epoch = service.epoch;
+    }
+
+    /// Whether a hold of the version is alive for certain.
+    pub(crate) fn is_held(&self, version: &VersionLabel, now: Timestamp) -> bool {
+        self.holds.iter().any(|((held, _), until)| held == version && until.is_some_and(|until| until > now))
+    }
+
+    /// G6: everything that was acknowledged is there.
+    pub(crate) fn check(&self, service: &Service, now: Timestamp) {
+        assert!(service.epoch >= self.epoch, "G6: epoch {} was acknowledged, {} is there", self.epoch, service.epoch);
+        for (id, is_there) in &self.backends {
+            assert_eq!(service.backends.contains_key(id), *is_there, "G6: backend {id}");
+        }
+        for (id, admin) in &self.admins {
+            let found = service.backends.get(id).map(|backend| backend.admin.state);
+            assert!(found.is_none_or(|found| found == *admin), "G6: backend {id} is {found:?}, not {admin}");
+        }
+        for ((version, gate), is_open) in &self.gates {
+            // A version that retired long ago may be forgotten with its gates.
+            let found = service.versions.get(version).map(|version| version.gates.get(gate).map(|gate| gate.is_open));
+            assert!(found.is_none_or(|found| found == Some(*is_open)), "G6: gate {gate} of {version} is {found:?}");
+        }
+        for ((version, hold), until) in &self.holds {
+            let Some(version) = service.versions.get(version) else { continue };
+            let is_there = version.holds.contains_key(hold);
+            match until {
+                Some(until) if *until > now => assert!(is_there, "G6: hold {hold} is gone"),
+                None => assert!(!is_there, "G6: hold {hold} is back"),
+                Some(_) => {}
+            }
+        }
+        if let Some(is_frozen) = self.is_frozen {
+            assert_eq!(service.freeze.is_some(), is_frozen, "G6: freeze");
+        }
+    }
+}

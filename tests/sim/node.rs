@@ -1,0 +1,125 @@
+//! One process of cutover: the real controller, and workers that read what it publishes.
+
+use std::sync::Arc;
+
+use cutover_control::controller::{Controller, Found, Parts};
+use cutover_control::error::SubmitError;
+use cutover_control::handle::{Done, Request};
+use cutover_control::metrics::Metrics;
+use cutover_control::store::OperationId;
+use cutover_control::timeline::Actor;
+use cutover_core::command::{Change, Command};
+use cutover_core::decide::{Decision, Facts};
+use cutover_core::entropy::Entropy;
+use cutover_core::id::ServiceName;
+use cutover_core::policy::Policy;
+use cutover_core::publish::{SnapshotReader, Wake, channel};
+use cutover_core::service::Service;
+use cutover_core::snapshot::{ServiceSet, Snapshot};
+use cutover_core::time::Timestamp;
+use cutover_core::traffic::InFlight;
+
+use crate::drive::{drive, drive_for};
+use crate::faults::Disk;
+
+pub(crate) const WORKERS: usize = 3;
+
+pub(crate) struct Node {
+    pub(crate) controller: Controller,
+    pub(crate) workers: Vec<Worker>,
+}
+
+/// A worker of the data plane. It reads the newest snapshot whenever it has a request; while it is idle it lags.
+pub(crate) struct Worker {
+    reader: SnapshotReader,
+    pub(crate) snapshot: Arc<Snapshot>,
+    pub(crate) in_flight: Vec<(InFlight, String, Timestamp)>,
+}
+
+pub(crate) fn web() -> ServiceName {
+    ServiceName::parse("web").unwrap()
+}
+
+impl Node {
+    /// Starts a process on this disk. A disk that fails right then makes it fail to start: it is started again.
+    pub(crate) fn start(disk: &Disk, policy: &Arc<Policy>, dice: &mut Entropy, now: Timestamp) -> Self {
+        (0..100)
+            .find_map(|_| Self::try_start(disk, policy, dice, now))
+            .unwrap_or_else(|| panic!("the process did not start in a hundred tries"))
+    }
+
+    fn try_start(disk: &Disk, policy: &Arc<Policy>, dice: &mut Entropy, now: Timestamp) -> Option<Self> {
+        let wakes = (0..WORKERS).map(|_| -> Wake { Box::new(|| {}) }).collect();
+        let (publisher, readers) = channel(Snapshot::default(), wakes, Box::new(|| {}));
+        let mut operations = Entropy::new(dice.word());
+        let parts = Parts {
+            store: disk.open(dice.word()),
+            publisher,
+            read_policy: |_, _| Ok(Arc::new(Policy::default())),
+            draw_operation: Box::new(move || {
+                OperationId(u128::from(operations.word()) << 64 | u128::from(operations.word()))
+            }),
+            metrics: Metrics::unregistered().unwrap(),
+        };
+        let controller = drive(Controller::load(parts, now)).ok()?;
+        let workers = readers
+            .into_iter()
+            .map(|reader| Worker { snapshot: reader.load(), reader, in_flight: Vec::new() })
+            .collect();
+        let mut node = Self { controller, workers };
+        let configured = cutover_core::command::Configured { name: web(), policy: Arc::clone(policy), backends: Vec::new() };
+        let configure = Command::Configure(vec![configured]);
+        node.submit(configure, now).ok()?;
+        Some(node)
+    }
+
+    pub(crate) fn service(&self) -> &Arc<Service> {
+        &self.controller.state().services[&web()]
+    }
+
+    pub(crate) fn submit(&mut self, command: Command, now: Timestamp) -> Result<Done, SubmitError> {
+        drive(self.controller.handle(request(command), now))
+    }
+
+    /// Hands a command in and crashes after so many polls; `None` when it crashed before there was an answer.
+    pub(crate) fn submit_and_crash(
+        mut self,
+        change: Change,
+        polls: u32,
+        now: Timestamp,
+    ) -> Option<Result<Done, SubmitError>> {
+        drive_for(polls, self.controller.handle(request(Command::Service(web(), change)), now))
+    }
+
+    pub(crate) fn tick(&mut self, found: Vec<Found>, now: Timestamp) {
+        drive(self.controller.found(found, now));
+        drive(self.controller.tick(now));
+    }
+}
+
+fn request(command: Command) -> Request {
+    Request::new(command, Actor::cutover())
+}
+
+impl Worker {
+    /// Reads the newest snapshot and says so.
+    pub(crate) fn catch_up(&mut self) {
+        if self.reader.generation() > self.snapshot.generation {
+            self.snapshot = self.reader.load();
+            self.reader.serve(self.snapshot.generation);
+        }
+    }
+
+    pub(crate) fn service(&self) -> Option<&Arc<ServiceSet>> {
+        self.snapshot.services.first()
+    }
+
+    pub(crate) fn decide(&mut self, facts: &Facts<'_>, dice: &mut Entropy) -> Decision {
+        self.snapshot.decide(facts, dice)
+    }
+
+    /// Ends the requests that are over.
+    pub(crate) fn finish(&mut self, now: Timestamp) {
+        self.in_flight.retain(|(_, _, until)| *until > now);
+    }
+}
