@@ -1,1 +1,50 @@
-//! placeholder
+//! The data plane of cutover: one request, from accept to its last byte.
+//!
+//! ```text
+//! listener → accept → connection → serve → facts → core/decide → forward → upstream → answer
+//! ```
+//!
+//! One thread per worker with an event loop of its own ([`worker`]); nothing is shared between workers but the snapshot, the
+//! cells that `core` defines, and counters. [`Proxy::bind`] opens the listening sockets, [`Proxy::wakes`] says how to wake the
+//! workers when there is a new snapshot, [`Proxy::start`] runs them.
+
+mod accept;
+pub mod access_log;
+mod activity;
+mod answer;
+mod body;
+pub mod clock;
+pub mod config;
+mod connection;
+pub mod cookie;
+mod error;
+mod exchange;
+pub mod facts;
+mod forward;
+pub mod forwarded;
+pub mod headers;
+pub mod json;
+pub mod keyring;
+pub mod list;
+mod listener;
+pub mod metrics;
+pub mod negotiate;
+pub mod pin;
+mod pool;
+mod proxy;
+mod queue;
+pub mod request_id;
+mod resolve;
+pub mod respond;
+mod serve;
+mod shutdown;
+mod upgrade;
+mod upstream;
+pub mod version_endpoint;
+mod view;
+mod worker;
+
+pub use config::{Limits, ListenerConfig, Network, ProxyConfig};
+pub use listener::BindError;
+pub use proxy::{Proxy, StartError};
+pub use shutdown::{Ended, Handle};

@@ -1,0 +1,120 @@
+//! Takes connections from a listening socket, as many as its listener may have.
+
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::time::sleep;
+
+use crate::config::Network;
+use crate::connection;
+use crate::listener::Bound;
+use crate::worker::Worker;
+
+/// Pause while a listener has all its connections, or the system has no descriptor to spare. New ones wait in the kernel's queue.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// One listener, shared by all workers.
+#[derive(Debug)]
+pub(crate) struct Front {
+    pub(crate) trusted_proxies: Box<[Network]>,
+    max_connections: u32,
+    /// Connections that are open, over all workers.
+    open: AtomicU32,
+}
+
+/// One of a listener's connections; dropping it gives it back.
+#[derive(Debug)]
+pub(crate) struct Admission {
+    fronts: Arc<[Front]>,
+    listener: usize,
+}
+
+impl Front {
+    pub(crate) fn new(trusted_proxies: Vec<Network>, max_connections: u32) -> Self {
+        Self { trusted_proxies: trusted_proxies.into(), max_connections, open: AtomicU32::new(0) }
+    }
+}
+
+impl Admission {
+    fn take(fronts: &Arc<[Front]>, listener: usize) -> Option<Self> {
+        let front = &fronts[listener];
+        if front.open.fetch_add(1, Relaxed) >= front.max_connections {
+            front.open.fetch_sub(1, Relaxed);
+            return None;
+        }
+        Some(Self { fronts: Arc::clone(fronts), listener })
+    }
+
+    /// The listener.
+    pub(crate) fn front(&self) -> &Front {
+        &self.fronts[self.listener]
+    }
+}
+
+impl Drop for Admission {
+    fn drop(&mut self) {
+        self.front().open.fetch_sub(1, Relaxed);
+    }
+}
+
+/// Accepts from `bound`, in a task of `worker`, until the worker stops.
+pub(crate) fn spawn(worker: &Rc<Worker>, bound: Bound, fronts: &Arc<[Front]>) -> io::Result<()> {
+    let socket = TcpListener::from_std(bound.socket)?;
+    tokio::task::spawn_local(accept(Rc::clone(worker), socket, bound.listener, Arc::clone(fronts)));
+    Ok(())
+}
+
+async fn accept(worker: Rc<Worker>, socket: TcpListener, listener: usize, fronts: Arc<[Front]>) {
+    let mut is_failing = false;
+    loop {
+        let Some(admission) = Admission::take(&fronts, listener) else {
+            tokio::select! {
+                () = sleep(PAUSE) => continue,
+                () = worker.stop.begun() => break,
+            }
+        };
+        let accepted = tokio::select! {
+            accepted = socket.accept() => accepted,
+            () = worker.stop.begun() => break,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                is_failing = false;
+                connection::spawn(&worker, stream, peer, admission);
+            }
+            Err(error) if is_of_one_connection(&error) => {}
+            Err(error) => {
+                if !is_failing {
+                    tracing::error!(%error, "can't accept connections");
+                }
+                is_failing = true;
+                sleep(PAUSE).await;
+            }
+        }
+    }
+    empty(&worker, &socket, listener, &fronts);
+}
+
+/// Takes what is in the queue before the socket closes: those clients have connected, and may have sent their request.
+fn empty(worker: &Rc<Worker>, socket: &TcpListener, listener: usize, fronts: &Arc<[Front]>) {
+    while let Some(admission) = Admission::take(fronts, listener) {
+        let Poll::Ready(Ok((stream, peer))) = socket.poll_accept(&mut Context::from_waker(Waker::noop()))
+        else {
+            return;
+        };
+        connection::spawn(worker, stream, peer, admission);
+    }
+}
+
+/// Whether the error is about a client that is gone already, not about us.
+fn is_of_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted
+    )
+}

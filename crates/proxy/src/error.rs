@@ -1,0 +1,140 @@
+//! What may keep a request from being answered by a backend: whose fault it is, and what the client gets.
+
+use cutover_core::policy::OnMissingVersion;
+use http::StatusCode;
+
+use crate::body::BodyFault;
+
+/// Who is at fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Whose {
+    Client,
+    Upstream,
+    Us,
+}
+
+/// Why a request gets an answer of ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Error {
+    /// It breaks a rule of HTTP that parsing alone does not check.
+    #[error("the request is malformed: {0}")]
+    Malformed(&'static str),
+    /// It wants a tunnel to somewhere, which a reverse proxy does not open (RFC 9110 section 9.3.6).
+    #[error("CONNECT is not served here")]
+    Connect,
+    /// Its request line is too long.
+    #[error("the request target is too long")]
+    TargetTooLong,
+    /// Its head is too large.
+    #[error("the request header fields are too large")]
+    HeadersTooLarge,
+    /// Its head did not come in time.
+    #[error("the request did not come in time")]
+    HeadTimeout,
+    /// Something is wrong with its body.
+    #[error(transparent)]
+    Body(#[from] BodyFault),
+    /// No service has its host and path.
+    #[error("no service is configured for this host and path")]
+    NoRoute,
+    /// It names a version that can't be reached.
+    #[error("the version that was asked for is not available")]
+    MissingVersion(OnMissingVersion),
+    /// No backend can take it.
+    #[error("no backend is available")]
+    Unavailable,
+    /// So many requests wait for a backend that it may not wait too.
+    #[error("too many requests wait for a backend")]
+    Overloaded,
+    /// No connection to a backend could be opened.
+    #[error("the backend can't be reached")]
+    NotConnected,
+    /// No connection to a backend opened in time.
+    #[error("the backend could not be reached in time")]
+    ConnectTimeout,
+    /// The backend closed the connection without an answer.
+    #[error("the backend closed the connection without an answer")]
+    NoAnswer,
+    /// The backend did not answer in time.
+    #[error("the backend did not answer in time")]
+    AnswerTimeout,
+    /// What the backend sent is no answer to this request.
+    #[error("the backend sent an invalid answer")]
+    BadAnswer,
+}
+
+impl Error {
+    /// The status of our answer.
+    pub(crate) const fn status(self) -> StatusCode {
+        match self {
+            Self::Malformed(_) | Self::Body(BodyFault::Broken | BodyFault::Abandoned) => {
+                StatusCode::BAD_REQUEST
+            }
+            Self::Connect => StatusCode::METHOD_NOT_ALLOWED,
+            Self::TargetTooLong => StatusCode::URI_TOO_LONG,
+            Self::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::HeadTimeout | Self::Body(BodyFault::Stalled) => StatusCode::REQUEST_TIMEOUT,
+            Self::Body(BodyFault::TooLarge) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::NoRoute => StatusCode::NOT_FOUND,
+            Self::MissingVersion(OnMissingVersion::Conflict) => StatusCode::CONFLICT,
+            Self::MissingVersion(_) | Self::Unavailable | Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NotConnected | Self::NoAnswer | Self::BadAnswer => StatusCode::BAD_GATEWAY,
+            Self::ConnectTimeout | Self::AnswerTimeout => StatusCode::GATEWAY_TIMEOUT,
+        }
+    }
+
+    /// Whose fault it is.
+    pub(crate) const fn whose(self) -> Whose {
+        match self {
+            Self::Malformed(_)
+            | Self::Connect
+            | Self::TargetTooLong
+            | Self::HeadersTooLarge
+            | Self::HeadTimeout
+            | Self::Body(_)
+            | Self::NoRoute
+            | Self::MissingVersion(_) => Whose::Client,
+            Self::Unavailable | Self::Overloaded => Whose::Us,
+            Self::NotConnected
+            | Self::ConnectTimeout
+            | Self::NoAnswer
+            | Self::AnswerTimeout
+            | Self::BadAnswer => Whose::Upstream,
+        }
+    }
+
+    /// Whether the connection can't be used for another request: the rest of this one is still on its way, or was never understood.
+    pub(crate) const fn closes(self) -> bool {
+        matches!(
+            self,
+            Self::Malformed(_)
+                | Self::Connect
+                | Self::TargetTooLong
+                | Self::HeadersTooLarge
+                | Self::HeadTimeout
+                | Self::Body(_)
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_says_whose_fault_it_is() {
+        let errors = [
+            Error::Malformed("x"),
+            Error::Body(BodyFault::TooLarge),
+            Error::NoRoute,
+            Error::MissingVersion(OnMissingVersion::Conflict),
+            Error::Unavailable,
+            Error::NotConnected,
+            Error::AnswerTimeout,
+        ];
+        for error in errors {
+            let is_client = error.whose() == Whose::Client;
+            assert_eq!(error.status().is_client_error(), is_client, "{error}");
+        }
+    }
+}

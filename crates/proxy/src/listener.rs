@@ -1,0 +1,142 @@
+//! Listening sockets: every worker has its own for every address, by `SO_REUSEPORT`.
+//!
+//! The kernel spreads connections over the sockets of an address by a hash. The other way, one socket that all workers accept
+//! from, wakes every idle worker for every connection, and lets the first one take a whole burst: with few, long-lived
+//! connections that leaves cores idle. The price of own sockets is that a closed one takes its queue with it, so they are
+//! closed only when the whole proxy ends, after their queues were emptied.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::config::ProxyConfig;
+
+/// Connections that the kernel keeps for a worker that is busy.
+const BACKLOG: i32 = 4096;
+
+/// Why the proxy can't listen.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// The configuration has no listener, or one without addresses.
+    #[error("a listener has no address")]
+    NoAddress,
+    /// The system refused.
+    #[error("can't listen on {address}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// A listening socket of one worker.
+#[derive(Debug)]
+pub(crate) struct Bound {
+    /// The place of its listener in the configuration.
+    pub(crate) listener: usize,
+    /// The socket, non-blocking.
+    pub(crate) socket: TcpListener,
+}
+
+/// All sockets, per worker.
+#[derive(Debug)]
+pub(crate) struct Sockets {
+    /// One list per worker.
+    pub(crate) of_workers: Vec<Vec<Bound>>,
+    /// The addresses, in the order of the configuration, with real ports.
+    pub(crate) addresses: Vec<SocketAddr>,
+}
+
+/// Binds every address of every listener, for every worker.
+pub(crate) fn bind(config: &ProxyConfig) -> Result<Sockets, BindError> {
+    let mut sockets = Sockets {
+        of_workers: (0..config.workers.get()).map(|_| Vec::new()).collect(),
+        addresses: Vec::new(),
+    };
+    if config.listeners.is_empty() {
+        return Err(BindError::NoAddress);
+    }
+    for (listener, spec) in config.listeners.iter().enumerate() {
+        if spec.addresses.is_empty() {
+            return Err(BindError::NoAddress);
+        }
+        for &address in &spec.addresses {
+            let refused = |source| BindError::Listen { address, source };
+            refuse_if_taken(address).map_err(refused)?;
+            let mut real = address;
+            for worker in &mut sockets.of_workers {
+                let socket = listen(real).map_err(refused)?;
+                real = socket.local_addr().map_err(refused)?;
+                worker.push(Bound { listener, socket });
+            }
+            sockets.addresses.push(real);
+        }
+    }
+    Ok(sockets)
+}
+
+/// With `SO_REUSEPORT` a second proxy on the same address would silently share the traffic. Binding once without it tells.
+fn refuse_if_taken(address: SocketAddr) -> io::Result<()> {
+    if address.port() == 0 {
+        return Ok(());
+    }
+    open(address)?.bind(&address.into())
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = open(address)?;
+    socket.set_reuse_port(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+fn open(address: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_nonblocking(true)?;
+    // Connections of an earlier process that linger in TIME_WAIT must not keep the address.
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        // "[::]:80" and "0.0.0.0:80" are two addresses, on every system.
+        socket.set_only_v6(true)?;
+    }
+    Ok(socket)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroUsize;
+
+    use super::*;
+    use crate::config::{Limits, ListenerConfig};
+
+    fn config(address: &str, workers: usize) -> ProxyConfig {
+        let listener = ListenerConfig {
+            addresses: vec![address.parse().unwrap()],
+            trusted_proxies: Vec::new(),
+            max_connections: 10,
+        };
+        let workers = NonZeroUsize::new(workers).unwrap();
+        ProxyConfig { workers, listeners: vec![listener], limits: Limits::default() }
+    }
+
+    #[test]
+    fn workers_share_a_free_port() {
+        let sockets = bind(&config("127.0.0.1:0", 3)).unwrap();
+        let ports: Vec<_> =
+            sockets.of_workers.iter().map(|own| own[0].socket.local_addr().unwrap()).collect();
+        assert_eq!(ports, [sockets.addresses[0]; 3]);
+        assert_ne!(sockets.addresses[0].port(), 0);
+    }
+
+    #[test]
+    fn a_second_proxy_does_not_share_the_address() {
+        let first = bind(&config("127.0.0.1:0", 1)).unwrap();
+        let error = bind(&config(&first.addresses[0].to_string(), 1)).unwrap_err();
+        assert!(
+            matches!(error, BindError::Listen { source, .. } if source.kind() == io::ErrorKind::AddrInUse)
+        );
+    }
+}

@@ -1,0 +1,119 @@
+//! The proxy as the rest of the process sees it: bound, then started, then ended by its [`Handle`].
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use cutover_core::publish::{SnapshotReader, Wake};
+use tokio::sync::{Notify, mpsc, watch};
+
+use crate::accept::Front;
+use crate::config::ProxyConfig;
+use crate::listener::{self, BindError, Bound};
+use crate::shutdown::{Ended, Handle, LastWord};
+use crate::worker::{self, Start};
+
+/// A proxy that listens and does not serve yet: clients that connect wait.
+#[derive(Debug)]
+pub struct Proxy {
+    config: ProxyConfig,
+    sockets: Vec<Vec<Bound>>,
+    addresses: Vec<SocketAddr>,
+    wakes: Vec<Arc<Notify>>,
+}
+
+/// Why the proxy can't start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// There must be one reader for each worker.
+    #[error("{readers} snapshot readers for {workers} workers")]
+    Readers {
+        /// Readers that were given.
+        readers: usize,
+        /// Workers that there are.
+        workers: usize,
+    },
+    /// The system gives no thread or no randomness.
+    #[error("can't start a worker")]
+    System(#[source] std::io::Error),
+}
+
+impl Proxy {
+    /// Opens all listening sockets, so that what is wrong with them comes out at the start.
+    ///
+    /// # Errors
+    /// [`BindError`], with the address.
+    pub fn bind(config: ProxyConfig) -> Result<Self, BindError> {
+        let listener::Sockets { of_workers, addresses } = listener::bind(&config)?;
+        let wakes = of_workers.iter().map(|_| Arc::default()).collect();
+        Ok(Self { config, sockets: of_workers, addresses, wakes })
+    }
+
+    /// The addresses that it listens on, in the order of the configuration, with real ports.
+    #[must_use]
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// What wakes each of the workers: the `wake_readers` of [`cutover_core::publish::channel`], whose readers [`start`](Self::start) takes.
+    #[must_use]
+    pub fn wakes(&self) -> Vec<Wake> {
+        self.wakes
+            .iter()
+            .map(|wake| {
+                let wake = Arc::clone(wake);
+                Box::new(move || wake.notify_one()) as Wake
+            })
+            .collect()
+    }
+
+    /// Starts one thread per worker; `readers` are those that were made with [`wakes`](Self::wakes).
+    ///
+    /// # Errors
+    /// [`StartError`]; nothing runs then.
+    pub fn start(self, readers: Vec<SnapshotReader>) -> Result<Handle, StartError> {
+        let workers = self.sockets.len();
+        if readers.len() != workers {
+            return Err(StartError::Readers { readers: readers.len(), workers });
+        }
+        let fronts: Arc<[Front]> = self
+            .config
+            .listeners
+            .into_iter()
+            .map(|listener| Front::new(listener.trusted_proxies, listener.max_connections))
+            .collect();
+        let (stop, stopped) = watch::channel(None);
+        let (sender, ended) = mpsc::unbounded_channel();
+        let mut threads = Vec::with_capacity(workers);
+        let parts = self.sockets.into_iter().zip(readers).zip(self.wakes);
+        for (worker, ((sockets, reader), wake)) in parts.enumerate() {
+            let start = Start {
+                limits: self.config.limits,
+                sockets,
+                fronts: Arc::clone(&fronts),
+                reader,
+                wake,
+                stop: stopped.clone(),
+                seed: seed().map_err(StartError::System)?,
+            };
+            let last_word = LastWord { sender: sender.clone(), ended: Ended { worker, cut: 0 } };
+            let thread = std::thread::Builder::new()
+                .name(format!("worker-{worker}"))
+                .spawn(move || work(worker, start, last_word))
+                .map_err(StartError::System)?;
+            threads.push(thread);
+        }
+        Ok(Handle::new(stop, ended, threads))
+    }
+}
+
+fn work(worker: usize, start: Start, mut last_word: LastWord) {
+    match worker::run(start) {
+        Ok(cut) => last_word.ended.cut = cut,
+        Err(error) => tracing::error!(worker, %error, "a worker can't run"),
+    }
+}
+
+/// Where a worker's entropy begins. What it draws is authenticated or harmless; different seeds keep workers from choosing alike.
+fn seed() -> std::io::Result<u64> {
+    getrandom::u64().map_err(std::io::Error::other)
+}

@@ -1,0 +1,120 @@
+//! A snapshot, as one worker sees it: with everything beside it that is resolved once per snapshot and not per request.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use cutover_core::id::ServiceName;
+use cutover_core::retry::Budget;
+use cutover_core::snapshot::{ServiceSet, Snapshot};
+use cutover_core::time::Timestamp;
+use tokio::time::Instant;
+
+use crate::keyring::Keyring;
+use crate::pool::Pool;
+
+/// One snapshot with this worker's things beside it. A request holds on to one from its decision to its last byte.
+pub(crate) struct View {
+    pub(crate) snapshot: Arc<Snapshot>,
+    /// In the order of [`Snapshot::services`].
+    pub(crate) services: Vec<Rc<ServiceView>>,
+    /// The keys that sign pins.
+    pub(crate) keyring: Rc<Keyring>,
+}
+
+/// One service of a view.
+pub(crate) struct ServiceView {
+    pub(crate) set: Arc<ServiceSet>,
+    /// Per version, in the order of [`ServiceSet::versions`].
+    pub(crate) versions: Vec<VersionView>,
+    /// One per backend, in the order of [`ServiceSet::backends`].
+    pools: Vec<Rc<Pool>>,
+    /// Kept through all snapshots.
+    pub(crate) budget: Rc<RefCell<Budget>>,
+}
+
+/// One version of a service.
+pub(crate) struct VersionView {
+    /// Per member, in the order of `VersionSet::members`.
+    pub(crate) pools: Vec<Rc<Pool>>,
+}
+
+impl View {
+    /// The view of `snapshot`. What did not change since `previous` is the same allocation, and connections to backends that are still there are kept.
+    pub(crate) fn build(snapshot: Arc<Snapshot>, previous: &Self, now: Timestamp) -> Self {
+        // Most snapshots have the services of the one before, in the same places.
+        let mut by_name: Option<HashMap<&ServiceName, &Rc<ServiceView>>> = None;
+        let services = snapshot.services.iter().enumerate().map(|(at, set)| {
+            let same_place = previous.services.get(at).filter(|old| old.set.name == set.name);
+            let old = same_place.or_else(|| {
+                let by_name = by_name.get_or_insert_with(|| {
+                    previous.services.iter().map(|service| (&service.set.name, service)).collect()
+                });
+                by_name.get(&set.name).copied()
+            });
+            match old {
+                Some(old) if Arc::ptr_eq(&old.set, set) => Rc::clone(old),
+                old => Rc::new(ServiceView::build(set, old.map(Rc::as_ref), now)),
+            }
+        });
+        let services = services.collect();
+        let keyring = if Arc::ptr_eq(&snapshot.pin_keys, &previous.snapshot.pin_keys) {
+            Rc::clone(&previous.keyring)
+        } else {
+            Rc::new(Keyring::new(&snapshot.pin_keys))
+        };
+        Self { snapshot, services, keyring }
+    }
+
+    /// A view of nothing, to begin with.
+    pub(crate) fn empty() -> Self {
+        Self { snapshot: Arc::default(), services: Vec::new(), keyring: Rc::default() }
+    }
+
+    /// Closes idle connections that are not worth keeping.
+    pub(crate) fn sweep(&self, now: Instant) {
+        for service in &self.services {
+            let idle_timeout = service.set.policy.upstream.idle_timeout;
+            service.pools.iter().for_each(|pool| pool.sweep(idle_timeout, now));
+        }
+    }
+}
+
+impl ServiceView {
+    fn build(set: &Arc<ServiceSet>, old: Option<&Self>, now: Timestamp) -> Self {
+        // Both are in the order of names, but places move when a backend comes or goes; the cells are what stays.
+        let known: HashMap<_, _> = old
+            .iter()
+            .flat_map(|old| old.set.backends.iter().zip(&old.pools))
+            .map(|(entry, pool)| (Arc::as_ptr(&entry.traffic), pool))
+            .collect();
+        let pools: Vec<Rc<Pool>> = set
+            .backends
+            .iter()
+            .map(|entry| match known.get(&Arc::as_ptr(&entry.traffic)) {
+                Some(pool) if pool.is_for(entry) => {
+                    pool.renew(entry.generation);
+                    Rc::clone(pool)
+                }
+                _ => Rc::new(Pool::new(entry)),
+            })
+            .collect();
+        let place: HashMap<_, _> =
+            set.backends.iter().zip(&pools).map(|(entry, pool)| (Arc::as_ptr(entry), pool)).collect();
+        let versions = set.versions.iter().map(|version| VersionView {
+            pools: version
+                .members
+                .iter()
+                .map(|entry| {
+                    let pool = place.get(&Arc::as_ptr(entry)).copied();
+                    pool.map_or_else(|| Rc::new(Pool::new(entry)), Rc::clone)
+                })
+                .collect(),
+        });
+        let versions = versions.collect();
+        let budget =
+            old.map_or_else(|| Rc::new(RefCell::new(Budget::new(now))), |old| Rc::clone(&old.budget));
+        Self { set: Arc::clone(set), versions, pools, budget }
+    }
+}

@@ -1,0 +1,166 @@
+//! One worker: a thread with an event loop, its listening sockets, its view of the latest snapshot, its connections.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cutover_core::entropy::Entropy;
+use cutover_core::policy::{IdentitySource, Policy};
+use cutover_core::publish::SnapshotReader;
+use cutover_core::snapshot::BackendEntry;
+use tokio::sync::{Notify, watch};
+use tokio::task::LocalSet;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+
+use crate::accept::{self, Front};
+use crate::clock::Clock;
+use crate::config::Limits;
+use crate::connection::Connections;
+use crate::listener::Bound;
+use crate::queue::Queue;
+use crate::shutdown::Stop;
+use crate::view::View;
+
+/// How often idle upstream connections are looked through.
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
+
+/// What the tasks of one worker share. Nothing of it is shared with another worker but the snapshot, the cells and counters.
+pub(crate) struct Worker {
+    pub(crate) limits: Limits,
+    pub(crate) clock: Clock,
+    pub(crate) entropy: RefCell<Entropy>,
+    pub(crate) queue: Queue,
+    pub(crate) stop: Stop,
+    pub(crate) connections: Connections,
+    reader: SnapshotReader,
+    view: RefCell<Rc<View>>,
+    /// Told when there is another view.
+    changed: Notify,
+}
+
+/// What a worker is started with.
+pub(crate) struct Start {
+    pub(crate) limits: Limits,
+    pub(crate) sockets: Vec<Bound>,
+    pub(crate) fronts: Arc<[Front]>,
+    pub(crate) reader: SnapshotReader,
+    pub(crate) wake: Arc<Notify>,
+    pub(crate) stop: watch::Receiver<Option<Instant>>,
+    pub(crate) seed: u64,
+}
+
+impl Worker {
+    fn new(limits: Limits, reader: SnapshotReader, seed: u64) -> Self {
+        let worker = Self {
+            limits,
+            clock: Clock::default(),
+            entropy: RefCell::new(Entropy::new(seed)),
+            queue: Queue::default(),
+            stop: Stop::default(),
+            connections: Connections::default(),
+            reader,
+            view: RefCell::new(Rc::new(View::empty())),
+            changed: Notify::new(),
+        };
+        worker.refresh();
+        worker
+    }
+
+    /// The view of the latest snapshot. One atomic load when nothing changed.
+    pub(crate) fn view(&self) -> Rc<View> {
+        if self.reader.generation() > self.view.borrow().snapshot.generation {
+            self.refresh();
+        }
+        Rc::clone(&self.view.borrow())
+    }
+
+    /// Waits until there may be a newer view, or until `deadline`.
+    pub(crate) async fn changed(&self, deadline: Instant) {
+        // Whether it was the one or the other, the request is decided again.
+        let _ = tokio::time::timeout_at(deadline, self.changed.notified()).await;
+    }
+
+    /// Takes up the latest snapshot and says so. From here on nothing is decided by an older one.
+    fn refresh(&self) {
+        let snapshot = self.reader.load();
+        let generation = snapshot.generation;
+        let view = View::build(snapshot, &self.view.borrow(), self.clock.now());
+        let previous = self.view.replace(Rc::new(view));
+        self.reader.serve(generation);
+        self.changed.notify_waiters();
+        // Pools of backends that are gone close their connections here, after the answer to the control plane.
+        drop(previous);
+    }
+
+    /// Counts a gateway error of the backend. The control plane decides about its ejection, at once when it is due.
+    pub(crate) fn note_error(&self, policy: &Policy, entry: &BackendEntry) {
+        let in_a_row = entry.traffic.note_error();
+        if policy.outlier.consecutive_errors > 0 && in_a_row == policy.outlier.consecutive_errors {
+            self.reader.alarm();
+        }
+    }
+
+    /// Says that the process behind the backend may be another one now, if the service cares.
+    pub(crate) fn note_lost(&self, policy: &Policy, entry: &BackendEntry) {
+        let is_strict = policy.identity.source == IdentitySource::Health;
+        if is_strict && entry.traffic.note_identity_lost(entry.generation) {
+            self.reader.alarm();
+        }
+    }
+}
+
+/// Runs a worker on this thread until it is told to stop; answers how many connections it had to cut off.
+pub(crate) fn run(start: Start) -> std::io::Result<u64> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let tasks = LocalSet::new();
+    tasks.block_on(&runtime, work(start))
+}
+
+async fn work(start: Start) -> std::io::Result<u64> {
+    let Start { limits, sockets, fronts, reader, wake, mut stop, seed } = start;
+    let worker = Rc::new(Worker::new(limits, reader, seed));
+    for bound in sockets {
+        accept::spawn(&worker, bound, &fronts)?;
+    }
+    tokio::task::spawn_local(follow(Rc::clone(&worker), wake));
+    tokio::task::spawn_local(sweep(Rc::clone(&worker)));
+
+    // The sender is gone when nobody holds the handle any more: that ends the worker at once.
+    let is_told = stop.wait_for(Option::is_some).await.is_ok();
+    if is_told {
+        worker.stop.begin();
+        end(&worker, stop).await;
+    }
+    Ok(worker.connections.open())
+}
+
+/// Waits until the last connection ended, or the time for it.
+async fn end(worker: &Worker, mut stop: watch::Receiver<Option<Instant>>) {
+    loop {
+        let Some(deadline) = *stop.borrow_and_update() else { return };
+        tokio::select! {
+            () = worker.connections.none_left() => return,
+            () = sleep_until(deadline) => return,
+            changed = stop.changed() => if changed.is_err() { return },
+        }
+    }
+}
+
+/// Takes up new snapshots at once also when no request comes: a flip waits for every worker.
+async fn follow(worker: Rc<Worker>, wake: Arc<Notify>) {
+    loop {
+        wake.notified().await;
+        worker.view();
+    }
+}
+
+async fn sweep(worker: Rc<Worker>) {
+    let mut ticks = interval(SWEEP_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let now = ticks.tick().await;
+        let view = worker.view();
+        view.sweep(now);
+    }
+}

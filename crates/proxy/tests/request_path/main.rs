@@ -1,0 +1,7 @@
+//! The request path over real sockets: a proxy in this process, app servers that play scripts, clients that write bytes.
+
+mod app;
+mod client;
+mod message;
+mod passing;
+mod world;

@@ -1,0 +1,208 @@
+//! A proxy in this process, over a control state that the test writes by hand.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use cutover_core::backend::Weight;
+use cutover_core::command::{Change, Command, Configured, Finding, Flip, Registration};
+use cutover_core::compile::compile;
+use cutover_core::id::{BackendId, ServiceName, VersionLabel};
+use cutover_core::pin::PinKey;
+use cutover_core::policy::Policy;
+use cutover_core::publish::{Publisher, channel};
+use cutover_core::snapshot::{ServiceSet, Snapshot};
+use cutover_core::state::State;
+use cutover_core::time::{Millis, Timestamp};
+use cutover_proxy::{Handle, Limits, ListenerConfig, Network, Proxy, ProxyConfig};
+
+use crate::client::Client;
+
+/// How long a test waits for something that happens at once unless it is broken.
+pub const SOON: Duration = Duration::from_secs(10);
+
+/// What a test changes about the world before it begins.
+pub struct Setup {
+    pub policy: Policy,
+    pub limits: Limits,
+    pub workers: usize,
+    pub backends: Vec<(&'static str, String, &'static str)>,
+}
+
+/// A running proxy with one service, `web`.
+pub struct World {
+    pub address: SocketAddr,
+    handle: Option<Handle>,
+    publisher: Publisher,
+    state: RefCell<State>,
+}
+
+impl Setup {
+    /// A service `web` with these backends: name, address, version.
+    pub fn new(backends: &[(&'static str, &str, &'static str)]) -> Self {
+        let mut policy = Policy::default();
+        policy.upstream.retry_budget = cutover_core::policy::Share::ALL;
+        policy.flip.stable_for = Millis::ZERO;
+        let backends = backends.iter().map(|&(id, address, version)| (id, address.to_owned(), version));
+        Self { policy, limits: Limits::default(), workers: 1, backends: backends.collect() }
+    }
+
+    pub fn policy(mut self, change: impl FnOnce(&mut Policy)) -> Self {
+        change(&mut self.policy);
+        self
+    }
+
+    pub fn limits(mut self, change: impl FnOnce(&mut Limits)) -> Self {
+        change(&mut self.limits);
+        self
+    }
+
+    pub fn workers(mut self, workers: usize) -> Self {
+        self.workers = workers;
+        self
+    }
+
+    /// Starts the proxy; every backend was probed and is up.
+    pub fn start(self) -> World {
+        let config = ProxyConfig {
+            workers: NonZeroUsize::new(self.workers).unwrap(),
+            listeners: vec![ListenerConfig {
+                addresses: vec!["127.0.0.1:0".parse().unwrap()],
+                trusted_proxies: Vec::<Network>::new(),
+                max_connections: 1000,
+            }],
+            limits: self.limits,
+        };
+        let proxy = Proxy::bind(config).unwrap();
+        let state = state(self.policy, &self.backends);
+        let snapshot = compile(&state, &Snapshot::default());
+        let (publisher, readers) = channel(snapshot, proxy.wakes(), Box::new(|| {}));
+        let address = proxy.addresses()[0];
+        let handle = Some(proxy.start(readers).unwrap());
+        World { address, handle, publisher, state: RefCell::new(state) }
+    }
+}
+
+impl World {
+    /// A connection to the proxy.
+    pub fn connect(&self) -> Client {
+        Client::connect(self.address)
+    }
+
+    /// Changes the service and publishes, without waiting for anybody.
+    pub fn change(&self, change: Change) -> u64 {
+        let command = Command::Service(service(), change);
+        let next = self.state.borrow().apply(&command, now()).unwrap();
+        let snapshot = compile(&next, &self.publisher.current());
+        let generation = snapshot.generation;
+        *self.state.borrow_mut() = next;
+        self.publisher.publish(Arc::new(snapshot));
+        generation
+    }
+
+    /// What a probe found out about a backend.
+    pub fn probed(&self, backend: &str, finding: Finding) {
+        let backend = BackendId::parse(backend).unwrap();
+        let generation = self.state.borrow().services[&service()].backends[&backend].generation;
+        self.serve(self.change(Change::Probed { backend, generation, finding }));
+    }
+
+    /// Flips, and waits until every worker serves it, as the controller does.
+    pub fn flip(&self, to: &str) {
+        let to = VersionLabel::parse(to).unwrap();
+        self.serve(self.change(Change::Flip(Flip { to, if_epoch: None, force: false })));
+    }
+
+    fn serve(&self, generation: u64) {
+        self.eventually("every worker serves the snapshot", || self.publisher.is_served(generation));
+    }
+
+    /// The service as requests see it now.
+    pub fn set(&self) -> Arc<ServiceSet> {
+        Arc::clone(&self.publisher.current().services[0])
+    }
+
+    /// Requests in flight on a version.
+    pub fn in_flight(&self, version: &str) -> u64 {
+        self.set().version(version).unwrap().load().in_flight
+    }
+
+    /// Tunnels open on a version.
+    pub fn tunnels(&self, version: &str) -> u64 {
+        self.set().version(version).unwrap().load().tunnels
+    }
+
+    /// Whether a worker has asked for a decision.
+    pub fn take_alarm(&self) -> bool {
+        self.publisher.take_alarm()
+    }
+
+    /// Waits until `is_so`.
+    pub fn eventually(&self, what: &str, is_so: impl Fn() -> bool) {
+        let end = Instant::now() + SOON;
+        while !is_so() {
+            assert!(Instant::now() < end, "not in time: {what}");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Asks the proxy to stop within `limit`, without waiting for it.
+    pub fn shutdown(&self, limit: Duration) {
+        self.handle.as_ref().unwrap().shutdown(limit);
+    }
+
+    /// Waits until the proxy has ended; answers how many connections were cut.
+    pub fn ended(mut self) -> u64 {
+        let handle = self.handle.take().unwrap();
+        tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(handle.ended())
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if let Some(handle) = self.handle.take() {
+            handle.shutdown(Duration::ZERO);
+            tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(handle.ended());
+        }
+    }
+}
+
+/// A probe that succeeded and named this version.
+pub fn up(version: &str) -> Finding {
+    Finding::Up { version: Some(VersionLabel::parse(version).unwrap()), boot_id: None }
+}
+
+fn service() -> ServiceName {
+    ServiceName::parse("web").unwrap()
+}
+
+fn now() -> Timestamp {
+    Timestamp(u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap())
+}
+
+fn state(policy: Policy, backends: &[(&'static str, String, &'static str)]) -> State {
+    let registrations = backends.iter().map(|(id, address, version)| Registration {
+        backend: BackendId::parse(id).unwrap(),
+        address: address.parse().unwrap(),
+        version: Some(VersionLabel::parse(version).unwrap()),
+        weight: Weight::new(1).unwrap(),
+        ttl: None,
+        boot_id: None,
+        zone: None,
+        metadata: BTreeMap::new(),
+    });
+    let web = Configured { name: service(), policy: Arc::new(policy), backends: registrations.collect() };
+    let key = PinKey { id: 1, secret: [7; 32], made_at: now() };
+    let mut state = [Command::AddPinKey(key), Command::Configure(vec![web])]
+        .iter()
+        .fold(State::default(), |state, command| state.apply(command, now()).unwrap());
+    for (id, _, version) in backends {
+        let backend = BackendId::parse(id).unwrap();
+        let probed = Change::Probed { backend, generation: 1, finding: up(version) };
+        state = state.apply(&Command::Service(service(), probed), now()).unwrap();
+    }
+    state
+}
