@@ -1,3 +1,39 @@
-//! The admin API, v1.
+//! The admin API, v1: JSON over HTTP on a listener of its own.
+//!
+//! One call, in the order of the files: `listener` → `serve` → `routes` → `host` → `auth` → `replies` → `call` (names, query, body) →
+//! a handler (`services`, `backends`, `versions`, `flips`, …) → [`Control`](crate::handle::Control) → `answer` or `problem`.
+//!
+//! Architecture invariant: handlers decide nothing. They read a call into a command, submit it, and show what it did; every rule
+//! is the core's.
 
+mod answer;
+mod api;
+mod auth;
+mod backends;
+mod body;
+mod call;
+mod config;
+mod flips;
+mod freezes;
+mod gates;
+mod history;
+mod holds;
+mod host;
+mod listener;
+mod names;
+mod node;
+mod openapi;
+mod peer;
+mod problem;
+mod query;
+mod replies;
+mod routes;
+mod serve;
+mod services;
+mod text;
+mod versions;
 pub mod wire;
+
+pub use config::{AdminConfig, Grant, Listen, Token};
+pub use openapi::document;
+pub use serve::{AdminHandle, ServeError, serve};

@@ -1,3 +1,16 @@
 //! What the admin API says and understands: the JSON twins of the core's types.
+//!
+//! Architecture invariant: these are the only types of the control plane that are written to or read from JSON, beside the
+//! store's records. A field may be added, never renamed: clients of all releases read them.
 
+pub mod backends;
+pub mod flip;
+pub mod freeze;
+pub mod json;
+pub mod problem;
 pub mod service;
+pub mod services;
+pub mod status;
+pub mod time;
+pub mod timeline;
+pub mod versions;

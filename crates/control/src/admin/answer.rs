@@ -1,0 +1,82 @@
+//! Answers: JSON or nothing, each with the revision that it speaks of.
+
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use cutover_core::id::Revision;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::{HeaderName, HeaderValue, StatusCode};
+use serde::Serialize;
+
+use super::api::Api;
+use super::problem::Problem;
+
+/// The header with the revision.
+pub(crate) const REVISION: HeaderName = HeaderName::from_static("cutover-revision");
+
+/// What a handler answers: this, or a [`Problem`].
+pub(crate) type Answered<T> = Result<Answer<T>, Problem>;
+
+/// A JSON answer.
+#[derive(Debug)]
+pub(crate) struct Answer<T> {
+    status: StatusCode,
+    revision: Revision,
+    body: T,
+}
+
+/// The answer to a DELETE that is done.
+#[derive(Debug)]
+pub(crate) struct Gone(pub(crate) Revision);
+
+impl<T> Answer<T> {
+    /// 200.
+    pub(crate) const fn ok(revision: Revision, body: T) -> Self {
+        Self { status: StatusCode::OK, revision, body }
+    }
+
+    /// 201 when something was made, 200 when it was there.
+    pub(crate) fn put(is_new: bool, revision: Revision, body: T) -> Self {
+        Self::ok(revision, body).created(is_new)
+    }
+
+    /// The same with 201, if something was made.
+    pub(crate) fn created(mut self, is_new: bool) -> Self {
+        if is_new {
+            self.status = StatusCode::CREATED;
+        }
+        self
+    }
+}
+
+impl<T: Serialize> IntoResponse for Answer<T> {
+    fn into_response(self) -> Response {
+        let json = match serde_json::to_vec(&self.body) {
+            Ok(json) => json,
+            Err(error) => {
+                tracing::error!(%error, "an answer can't be written");
+                return Problem::internal().into_response();
+            }
+        };
+        let headers = [
+            (CONTENT_TYPE, HeaderValue::from_static("application/json")),
+            (REVISION, self.revision.0.into()),
+        ];
+        (self.status, headers, json).into_response()
+    }
+}
+
+impl IntoResponse for Gone {
+    fn into_response(self) -> Response {
+        (StatusCode::NO_CONTENT, [(REVISION, HeaderValue::from(self.0.0))]).into_response()
+    }
+}
+
+/// Gives every other answer the revision of now, and forbids caches to keep any: all of it is as of now.
+pub(crate) async fn stamp(State(api): State<Api>, request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    headers.entry(REVISION).or_insert_with(|| api.control().current().revision.0.into());
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}

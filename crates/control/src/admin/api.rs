@@ -1,0 +1,133 @@
+//! What every handler of the admin API shares.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use axum::body::Bytes;
+use cutover_core::time::{Millis, Timestamp};
+use tokio::sync::{Semaphore, watch};
+
+use super::auth::Callers;
+use super::config::AdminConfig;
+use super::problem::Problem;
+use super::query::Fresh;
+use super::replies::Replies;
+use super::serve::closed;
+use crate::clock::Clock;
+use crate::error::SubmitError;
+use crate::handle::{Control, Current};
+
+/// Streams of events that may be open at a time.
+const STREAMS_MAX: usize = 256;
+
+/// The admin API of one control plane. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Api(Arc<Shared>);
+
+struct Shared {
+    control: Control,
+    registry: prometheus::Registry,
+    callers: Callers,
+    names: Vec<String>,
+    replies: Arc<Replies>,
+    streams: Arc<Semaphore>,
+    closing: watch::Receiver<bool>,
+    document: OnceLock<Bytes>,
+    clock: Clock,
+}
+
+impl Api {
+    /// An API that ends its waits and streams once `closing` turns true.
+    pub(crate) fn new(
+        config: &AdminConfig,
+        control: Control,
+        registry: prometheus::Registry,
+        closing: watch::Receiver<bool>,
+    ) -> Self {
+        Self(Arc::new(Shared {
+            control,
+            registry,
+            callers: Callers::new(config),
+            names: config.names.clone(),
+            replies: Arc::default(),
+            streams: Arc::new(Semaphore::new(STREAMS_MAX)),
+            closing,
+            document: OnceLock::new(),
+            clock: Clock::start(),
+        }))
+    }
+
+    pub(crate) fn control(&self) -> &Control {
+        &self.0.control
+    }
+
+    pub(crate) fn registry(&self) -> &prometheus::Registry {
+        &self.0.registry
+    }
+
+    pub(crate) fn callers(&self) -> &Callers {
+        &self.0.callers
+    }
+
+    pub(crate) fn names(&self) -> &[String] {
+        &self.0.names
+    }
+
+    pub(crate) fn replies(&self) -> &Arc<Replies> {
+        &self.0.replies
+    }
+
+    pub(crate) fn streams(&self) -> &Arc<Semaphore> {
+        &self.0.streams
+    }
+
+    /// The OpenAPI document, written once.
+    pub(crate) fn document(&self, write: impl FnOnce() -> Bytes) -> Bytes {
+        self.0.document.get_or_init(write).clone()
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.0.clock.now()
+    }
+
+    /// Resolves when the listener is about to stop.
+    pub(crate) async fn closed(&self) {
+        closed(&mut self.0.closing.clone()).await;
+    }
+
+    /// The state, once it is newer than the caller's or the caller's time is over.
+    pub(crate) async fn fresh(&self, fresh: Fresh) -> Current {
+        let Some(seen) = fresh.newer_than else { return self.control().current() };
+        let newer = self.wait(fresh.timeout, |current| current.revision > seen).await;
+        newer.unwrap_or_else(|_| self.control().current())
+    }
+
+    /// The state for which `is_reached` holds; `None` when `timeout` is over before.
+    ///
+    /// # Errors
+    /// 503 when the process stops before.
+    pub(crate) async fn wait(
+        &self,
+        timeout: Millis,
+        is_reached: impl FnMut(&Current) -> bool + Send,
+    ) -> Result<Current, Unreached> {
+        let reached = tokio::time::timeout(Duration::from(timeout), self.control().wait_until(is_reached));
+        tokio::select! {
+            reached = reached => match reached {
+                Ok(Ok(current)) => Ok(current),
+                Ok(Err(error)) => Err(Unreached::Stopped(error.into())),
+                Err(_) => Err(Unreached::TimedOut),
+            },
+            () = self.closed() => Err(Unreached::Stopped(SubmitError::Stopped.into())),
+        }
+    }
+}
+
+/// Why a wait ended without what was waited for.
+#[derive(Debug)]
+pub(crate) enum Unreached {
+    /// Its time was over.
+    TimedOut,
+    /// The process stops.
+    Stopped(Problem),
+}

@@ -1,0 +1,195 @@
+//! Who asks, and whether they may: bearer tokens, and roles for each route.
+
+use axum::extract::{RawPathParams, Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
+use cutover_core::id::ServiceName;
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, StatusCode};
+use sha2::{Digest, Sha256};
+use subtle::{Choice, ConstantTimeEq};
+
+use super::api::Api;
+use super::config::{AdminConfig, Grant, Token};
+use super::problem::Problem;
+use super::{names, peer::Peer};
+use crate::timeline::Actor;
+
+/// What a route asks of its callers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// To look.
+    Read,
+    /// To register for the service in the path.
+    Register,
+    /// To change what runs.
+    Operate,
+    /// To change which services there are.
+    Admin,
+}
+
+/// The name of whoever needs no token.
+const LOCAL: &str = "local";
+
+/// Everybody who may call.
+#[derive(Debug)]
+pub(crate) struct Callers {
+    tokens: Vec<Token>,
+    is_open: bool,
+}
+
+/// Whoever sent a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Caller {
+    name: String,
+    grant: Grant,
+}
+
+impl Callers {
+    pub(crate) fn new(config: &AdminConfig) -> Self {
+        Self { tokens: config.tokens.clone(), is_open: config.is_open }
+    }
+
+    /// Finds out who asks.
+    fn identify(&self, headers: &HeaderMap) -> Result<Caller, Problem> {
+        let unauthorized = |code, detail| Err(Problem::new(StatusCode::UNAUTHORIZED, code, detail));
+        let mut presented = headers.get_all(AUTHORIZATION).iter();
+        let local = || Caller { name: LOCAL.to_owned(), grant: Grant::Admin };
+        match (presented.next(), presented.next()) {
+            (None, _) if self.is_open => Ok(local()),
+            // Nothing could be told from a token where there are none: a client that always sends one is let in as well.
+            (Some(_), None) if self.is_open && self.tokens.is_empty() => Ok(local()),
+            (None, _) => unauthorized("token_missing", "a bearer token is needed"),
+            (Some(value), None) => match bearer(value.as_bytes()).and_then(|token| self.find(token)) {
+                Some(token) => Ok(Caller { name: token.name.clone(), grant: token.grant.clone() }),
+                None => unauthorized("token_unknown", "nobody has this token"),
+            },
+            (Some(_), Some(_)) => unauthorized("token_ambiguous", "there are several Authorization headers"),
+        }
+    }
+
+    /// Compares with every token in full, so that the time taken tells nothing about any of them.
+    fn find(&self, presented: &[u8]) -> Option<&Token> {
+        let presented = Sha256::digest(presented);
+        let mut found = None;
+        for token in &self.tokens {
+            let is_same: Choice = presented.as_slice().ct_eq(&token.sha256);
+            if bool::from(is_same) {
+                found = Some(token);
+            }
+        }
+        found
+    }
+}
+
+/// RFC 6750 section 2.1.
+fn bearer(value: &[u8]) -> Option<&[u8]> {
+    let (scheme, token) = value.split_at_checked(7)?;
+    scheme.eq_ignore_ascii_case(b"bearer ").then(|| token.trim_ascii()).filter(|token| !token.is_empty())
+}
+
+impl Grant {
+    /// Whether the holder may call a route that asks for `role` and names `service`.
+    fn allows(&self, role: Role, service: Option<&ServiceName>) -> bool {
+        match self {
+            Self::Admin => true,
+            Self::Operate => role != Role::Admin,
+            Self::Register(services) => match role {
+                Role::Read => true,
+                Role::Register => service.is_some_and(|service| services.contains(service)),
+                Role::Operate | Role::Admin => false,
+            },
+            Self::Read => role == Role::Read,
+        }
+    }
+
+    const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Register(_) => "register",
+            Self::Operate => "operate",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+impl Role {
+    /// The word for it.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Register => "register",
+            Self::Operate => "operate",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+/// Lets a request pass whose caller may call the route, and notes who it is.
+pub(crate) async fn demand(
+    State((api, role)): State<(Api, Role)>,
+    path: RawPathParams,
+    mut request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
+    let caller = api.callers().identify(request.headers())?;
+    let service = names::service(&path);
+    if !caller.grant.allows(role, service.as_ref()) {
+        let of_service = match (&caller.grant, &service) {
+            (Grant::Register(_), Some(service)) if role == Role::Register => format!(" for {service}"),
+            _ => String::new(),
+        };
+        let detail = format!(
+            "role {}{of_service} is needed; {} has role {}",
+            role.as_str(),
+            caller.name,
+            caller.grant.as_str()
+        );
+        return Err(Problem::new(StatusCode::FORBIDDEN, "role_missing", detail));
+    }
+    let remote = request.extensions().get::<Peer>().map(ToString::to_string);
+    request.extensions_mut().insert(Actor { name: caller.name, remote });
+    Ok(next.run(request).await)
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn callers(is_open: bool, tokens: &[&str]) -> Callers {
+        let token = |text: &&str| Token {
+            name: format!("owner of {text}"),
+            sha256: Sha256::digest(text.as_bytes()).into(),
+            grant: Grant::Read,
+        };
+        Callers { tokens: tokens.iter().map(token).collect(), is_open }
+    }
+
+    fn identify(callers: &Callers, headers: &[&str]) -> Result<String, u16> {
+        let mut map = HeaderMap::new();
+        for header in headers {
+            map.append(AUTHORIZATION, HeaderValue::from_str(header).unwrap());
+        }
+        callers.identify(&map).map(|caller| caller.name).map_err(|problem| problem.status().as_u16())
+    }
+
+    #[test]
+    fn a_token_tells_who_asks() {
+        let callers = callers(false, &["a", "b"]);
+        assert_eq!(identify(&callers, &["Bearer b"]), Ok("owner of b".to_owned()));
+        assert_eq!(identify(&callers, &["bEARER  a "]), Ok("owner of a".to_owned()));
+        for wrong in [&[][..], &["Bearer c"], &["Bearer "], &["b"], &["Basic b"], &["Bearer a", "Bearer a"]] {
+            assert_eq!(identify(&callers, wrong), Err(401), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn an_open_listener_needs_no_token_but_refuses_a_wrong_one() {
+        let closed = callers(true, &["a"]);
+        assert_eq!(identify(&closed, &[]), Ok("local".to_owned()));
+        assert_eq!(identify(&closed, &["Bearer c"]), Err(401));
+        assert_eq!(identify(&callers(true, &[]), &["Bearer c"]), Ok("local".to_owned()));
+    }
+}

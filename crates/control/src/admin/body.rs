@@ -1,0 +1,130 @@
+//! The body of a request: bounded, JSON, and of the right shape, or refused by the name of what is wrong.
+
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, StatusCode};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use super::problem::Problem;
+use super::wire::json;
+use crate::document::{Check, Path, Problems, read};
+
+/// Longest body in bytes.
+pub(crate) const BODY_MAX: usize = 64 * 1024;
+/// Longest document of a service in bytes: it may list hundreds of backends.
+pub(crate) const DOCUMENT_MAX: usize = 1024 * 1024;
+/// Time in which the whole body must arrive.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What a route finds in its body.
+pub(crate) trait FromBody: Sized + Send {
+    /// Longest body in bytes.
+    const MAX: usize = BODY_MAX;
+
+    /// Parses the body, which may be empty.
+    ///
+    /// # Errors
+    /// 400 for a wrong shape, 422 for values that make no sense.
+    fn from_body(body: &[u8]) -> Result<Self, Problem>;
+}
+
+impl FromBody for () {
+    fn from_body(_: &[u8]) -> Result<Self, Problem> {
+        Ok(())
+    }
+}
+
+/// A JSON object of the shape of `T`. An empty body counts as `{}`.
+#[derive(Debug)]
+pub(crate) struct Json<T>(pub(crate) T);
+
+impl<T: DeserializeOwned + JsonSchema + Send> FromBody for Json<T> {
+    fn from_body(body: &[u8]) -> Result<Self, Problem> {
+        let mut problems = Problems::default();
+        let value = read::<T>(parse(body)?, &Path::root(), &mut problems);
+        match value {
+            Some(value) if problems.is_empty() => Ok(Self(value)),
+            _ => Err(Problem::document(StatusCode::BAD_REQUEST, "malformed", problems)),
+        }
+    }
+}
+
+/// Any JSON document, up to a megabyte.
+#[derive(Debug)]
+pub(crate) struct Document {
+    pub(crate) value: Value,
+    pub(crate) text: String,
+}
+
+impl FromBody for Document {
+    const MAX: usize = DOCUMENT_MAX;
+
+    fn from_body(body: &[u8]) -> Result<Self, Problem> {
+        let value = parse(body)?;
+        // What parses as JSON is UTF-8.
+        Ok(Self { value, text: String::from_utf8_lossy(body).into_owned() })
+    }
+}
+
+/// Makes sense of values whose shape is right. The result counts only if nothing was reported.
+///
+/// # Errors
+/// 422 with everything that `sense` reported.
+pub(crate) fn make_sense<T>(sense: impl FnOnce(&mut Check<'_>) -> Option<T>) -> Result<T, Problem> {
+    let mut problems = Problems::default();
+    let value = sense(&mut Check::new(Path::root(), &mut problems));
+    match value {
+        Some(value) if problems.is_empty() => Ok(value),
+        _ => Err(Problem::document(StatusCode::UNPROCESSABLE_ENTITY, "invalid", problems)),
+    }
+}
+
+/// Reads the whole body.
+///
+/// # Errors
+/// 413 beyond `max`, 408 when it takes too long, 400 when it ends early.
+pub(crate) async fn collect(body: Body, max: usize) -> Result<Bytes, Problem> {
+    let collected = tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, max).collect()).await;
+    match collected {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            let detail = format!("the body is longer than {max} bytes");
+            Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail))
+        }
+        Ok(Err(error)) => {
+            Err(Problem::new(StatusCode::BAD_REQUEST, "body_broken", format!("the body broke off: {error}")))
+        }
+        Err(_) => {
+            Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "body_too_slow", "the body did not arrive in time"))
+        }
+    }
+}
+
+/// Refuses what is declared to be something else than JSON. Nothing declared counts as JSON.
+///
+/// # Errors
+/// 415.
+pub(crate) fn check_type(headers: &HeaderMap) -> Result<(), Problem> {
+    let Some(declared) = headers.get(CONTENT_TYPE) else { return Ok(()) };
+    let essence = declared.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
+    let essence = essence.to_ascii_lowercase();
+    if essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json")) {
+        return Ok(());
+    }
+    let detail = format!("a body of type {declared:?} can't be read; send application/json");
+    Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail))
+}
+
+fn parse(body: &[u8]) -> Result<Value, Problem> {
+    if body.iter().all(u8::is_ascii_whitespace) {
+        return Ok(Value::Object(Map::new()));
+    }
+    json::parse(body).map_err(|error| {
+        Problem::new(StatusCode::BAD_REQUEST, "malformed_json", format!("the body is no JSON: {error}"))
+    })
+}

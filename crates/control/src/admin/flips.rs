@@ -1,0 +1,95 @@
+//! The switch and the way back.
+
+use axum::extract::State;
+use cutover_core::command::{Change, Flip, Rollback, Sessions};
+use cutover_core::flip::obstacles;
+use cutover_core::id::{Epoch, ServiceName, VersionLabel};
+
+use super::answer::{Answer, Answered};
+use super::api::Api;
+use super::body::{Json, make_sense};
+use super::call::Call;
+use super::problem::Problem;
+use super::wire::flip::{DryRun, FlipAnswer, FlipBody, Flipped, RollbackBody, SessionsBody};
+use super::{text, versions};
+use crate::handle::Done;
+
+/// Makes a version active, in one step. Refused with every reason. With `dry_run`, answers what would happen, whether or not it would be
+/// refused.
+#[utoipa::path(post, path = "/v1/services/{service}/flip", tag = "switch", operation_id = "flip",
+    params(
+        ("service" = String, Path, description = "The service.", example = "web"),
+        ("Idempotency-Key" = Option<String>, Header, description = "The same key is answered the same again, for 24 h."),
+        ("If-Match" = Option<String>, Header, description = "Only if this is the revision; 412 otherwise.", example = "\"17\""),
+    ),
+    request_body = FlipBody,
+    responses((status = 200, description = "Every worker serves the switch; or, with `dry_run`, the plan.", body = FlipAnswer)))]
+pub(super) async fn flip(
+    State(api): State<Api>,
+    call: Call<ServiceName, (), Json<FlipBody>>,
+) -> Answered<FlipAnswer> {
+    let body = &call.body.0;
+    let (flip, reason) = make_sense(|check| {
+        let to: Option<VersionLabel> = check.parse("to", &body.to);
+        let reason = text::read(check, "reason", body.reason.as_deref());
+        let (if_epoch, force) = (body.if_epoch.map(Epoch), body.force.unwrap_or(false));
+        Some((Flip { to: to?, if_epoch, force }, reason))
+    })?;
+    if body.dry_run == Some(true) {
+        return dry_run(&api, &call.at, &flip);
+    }
+    let done = api.control().submit(call.change(&call.at, Change::Flip(flip), reason)).await?;
+    Ok(Answer::ok(done.revision, FlipAnswer::Done(flipped(&done, &call.at)?)))
+}
+
+/// Goes back to the version that was active before, at once, and rejects the one that is.
+#[utoipa::path(post, path = "/v1/services/{service}/rollback", tag = "switch", operation_id = "rollback",
+    params(
+        ("service" = String, Path, description = "The service.", example = "web"),
+        ("Idempotency-Key" = Option<String>, Header, description = "The same key is answered the same again, for 24 h."),
+        ("If-Match" = Option<String>, Header, description = "Only if this is the revision; 412 otherwise.", example = "\"17\""),
+    ),
+    request_body = RollbackBody,
+    responses((status = 200, description = "Every worker serves the switch.", body = Flipped)))]
+pub(super) async fn rollback(
+    State(api): State<Api>,
+    call: Call<ServiceName, (), Json<RollbackBody>>,
+) -> Answered<Flipped> {
+    let body = &call.body.0;
+    let reason = make_sense(|check| Some(text::read(check, "reason", body.reason.as_deref())))?;
+    let rollback = Rollback {
+        if_epoch: body.if_epoch.map(Epoch),
+        sessions: match body.sessions {
+            None | Some(SessionsBody::Move) => Sessions::Move,
+            Some(SessionsBody::Keep) => Sessions::Keep,
+        },
+        reason: reason.clone().unwrap_or_else(|| format!("rolled back by {}", call.actor.name)),
+    };
+    let done = api.control().submit(call.change(&call.at, Change::Rollback(rollback), reason)).await?;
+    let flipped = flipped(&done, &call.at)?;
+    Ok(Answer::ok(done.revision, Flipped { rejected: flipped.from.clone(), ..flipped }))
+}
+
+fn dry_run(api: &Api, name: &ServiceName, flip: &Flip) -> Answered<FlipAnswer> {
+    let (current, now) = (api.control().current(), api.now());
+    let service = current.state.service(name)?;
+    let reasons = obstacles(service, flip, now);
+    let active = service.active_version();
+    let load = active.map(|active| versions::load(&current, service, active)).unwrap_or_default();
+    let plan = DryRun::new(service, &flip.to, &reasons, load, now);
+    Ok(Answer::ok(current.revision, FlipAnswer::DryRun(plan)))
+}
+
+fn flipped(done: &Done, name: &ServiceName) -> Result<Flipped, Problem> {
+    let service = done.state.service(name)?;
+    let before = done.before.services.get(name).and_then(|before| before.active.as_ref());
+    // After a switch something is active.
+    let to = service.active.as_ref().ok_or_else(Problem::internal)?;
+    Ok(Flipped {
+        epoch: service.epoch.0,
+        from: before.map(ToString::to_string),
+        to: to.to_string(),
+        revision: done.revision.0,
+        rejected: None,
+    })
+}

@@ -1,0 +1,92 @@
+//! The API's own description, OpenAPI 3.1, generated from the routes and their types.
+
+use utoipa::openapi::path::Operation;
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::tag::TagBuilder;
+use utoipa::openapi::{
+    ComponentsBuilder, Content, InfoBuilder, License, OpenApi, OpenApiBuilder, PathItem, Ref, Response,
+};
+use utoipa::{PartialSchema, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+
+use super::auth::Role;
+use super::routes;
+use super::wire::problem::{ProblemBody, ReasonBody};
+
+/// The security scheme of bearer tokens.
+const TOKEN: &str = "token";
+
+const DESCRIPTION: &str = "\
+Every answer carries the revision of the control state in `Cutover-Revision`. A GET with `?revision=N&timeout=30s` waits until the state \
+is newer than N and answers the state as it is then, or as it is when the time is over: compare the revisions to tell which.
+
+Errors are `application/problem+json` (RFC 9457) and list every reason. Unknown fields and parameters are refused by name.
+
+PUT and DELETE may be repeated. POST takes an `Idempotency-Key`: a repeated request is answered the same again for 24 h, as long as the \
+process lives. Changes take `If-Match: \"<revision>\"` and answer 412 when the state is at another one.
+
+Durations are strings (`500ms`, `30s`, `1h`), times RFC 3339 in UTC. Names in paths are percent-encoded.";
+
+const TAGS: [(&str, &str); 6] = [
+    ("services", "Applications behind the proxy and their policies"),
+    ("backends", "The servers of a service"),
+    ("versions", "What the servers run"),
+    ("switch", "Which version gets new sessions"),
+    ("history", "What happened"),
+    ("node", "The proxy itself"),
+];
+
+/// The document.
+#[must_use]
+pub fn document() -> OpenApi {
+    let base =
+        OpenApiBuilder::new()
+            .info(
+                InfoBuilder::new()
+                    .title("cutover admin API")
+                    .version("1")
+                    .description(Some(DESCRIPTION))
+                    .license(Some(License::new("MIT OR Apache-2.0")))
+                    .build(),
+            )
+            .tags(Some(TAGS.map(|(name, description)| {
+                TagBuilder::new().name(name).description(Some(description)).build()
+            })))
+            .components(Some(
+                ComponentsBuilder::new()
+                    .schema(ProblemBody::name(), ProblemBody::schema())
+                    .schema(ReasonBody::name(), ReasonBody::schema())
+                    .security_scheme(TOKEN, SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)))
+                    .build(),
+            ))
+            .build();
+    let mut router = OpenApiRouter::with_openapi(base);
+    for (role, (schemas, mut paths, methods)) in routes::table() {
+        for operation in paths.paths.values_mut().flat_map(operations) {
+            complete(operation, role);
+        }
+        router = router.routes((schemas, paths, methods));
+    }
+    router.into_openapi()
+}
+
+/// The document as text.
+pub(super) fn text() -> String {
+    // Generated from constants: if it could not be written, the test of its golden file fails.
+    document().to_pretty_json().unwrap_or_default()
+}
+
+/// Adds what all operations have in common: the role that they ask for, and how errors look.
+fn complete(operation: &mut Operation, role: Option<Role>) {
+    if let Some(role) = role {
+        operation.security = Some(vec![SecurityRequirement::new(TOKEN, [role.as_str()])]);
+    }
+    let mut problem = Response::new("Anything else: a problem with every reason.");
+    let schema = Ref::from_schema_name(ProblemBody::name());
+    problem.content.insert("application/problem+json".to_owned(), Content::new(Some(schema)).into());
+    operation.responses.responses.insert("default".to_owned(), problem.into());
+}
+
+fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
+    [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.patch].into_iter().flatten()
+}

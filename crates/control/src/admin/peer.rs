@@ -1,0 +1,32 @@
+//! The other end of an admin connection.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+
+/// Where a connection comes from and where it arrived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Peer {
+    /// Over TCP.
+    Tcp {
+        /// From there.
+        remote: SocketAddr,
+        /// At this address of ours, even where the listener is bound to all of them.
+        local: IpAddr,
+    },
+    /// Over a unix socket, by a process of this user.
+    Unix {
+        /// The user, if the kernel tells.
+        uid: Option<u32>,
+    },
+}
+
+/// As the timeline shows it: the address without the port, which tells nobody anything later.
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp { remote, .. } => remote.ip().to_canonical().fmt(f),
+            Self::Unix { uid: Some(uid) } => write!(f, "unix:uid={uid}"),
+            Self::Unix { uid: None } => f.write_str("unix"),
+        }
+    }
+}

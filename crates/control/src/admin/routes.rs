@@ -1,0 +1,103 @@
+//! Every route of the API, and what it asks of its callers. Reads like the table of the documentation.
+
+use std::any::Any;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::middleware::from_fn_with_state;
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use tower_http::catch_panic::CatchPanicLayer;
+use utoipa_axum::router::{UtoipaMethodRouter, UtoipaMethodRouterExt};
+use utoipa_axum::routes;
+
+use super::api::Api;
+use super::auth::{self, Role};
+use super::problem::Problem;
+use super::{
+    answer, backends, flips, freezes, gates, history, holds, host, node, replies, services, versions,
+};
+
+/// A route, and the role that it asks for; `None` = anybody's.
+pub(super) type Route = (Option<Role>, UtoipaMethodRouter<Api>);
+
+/// Every route.
+pub(super) fn table() -> Vec<Route> {
+    let open = |routes| (None, routes);
+    let read = |routes| (Some(Role::Read), routes);
+    let register = |routes| (Some(Role::Register), routes);
+    let operate = |routes| (Some(Role::Operate), routes);
+    let admin = |routes| (Some(Role::Admin), routes);
+    vec![
+        read(routes!(services::list)),
+        read(routes!(services::show)),
+        admin(routes!(services::put)),
+        admin(routes!(services::remove)),
+        read(routes!(backends::list)),
+        register(routes!(backends::register)),
+        register(routes!(backends::heartbeat)),
+        operate(routes!(backends::change)),
+        register(routes!(backends::remove)),
+        read(routes!(versions::list)),
+        read(routes!(versions::show)),
+        operate(routes!(flips::flip)),
+        operate(routes!(flips::rollback)),
+        operate(routes!(gates::set)),
+        operate(routes!(versions::reject)),
+        operate(routes!(versions::clear)),
+        operate(routes!(versions::evict)),
+        register(routes!(holds::set)),
+        register(routes!(holds::drop)),
+        operate(routes!(freezes::set)),
+        operate(routes!(freezes::lift)),
+        read(routes!(history::timeline)),
+        read(routes!(history::events)),
+        read(routes!(node::status)),
+        open(routes!(node::livez)),
+        open(routes!(node::readyz)),
+        read(routes!(node::metrics)),
+        read(routes!(node::openapi)),
+    ]
+}
+
+/// The API as a service. Connections put a [`Peer`](super::peer::Peer) into each request.
+pub(super) fn router(api: Api) -> Router {
+    let mut router = Router::new();
+    for (role, routes) in table() {
+        let routes = match role {
+            Some(role) => routes.map(|methods| {
+                methods
+                    .route_layer(from_fn_with_state(api.clone(), replies::repeat))
+                    .route_layer(from_fn_with_state((api.clone(), role), auth::demand))
+            }),
+            None => routes,
+        };
+        let (_, paths, methods) = routes;
+        for path in paths.paths.keys() {
+            router = router.route(path, methods.clone());
+        }
+    }
+    router
+        .fallback(unknown_path)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(from_fn_with_state(api.clone(), host::check))
+        .layer(from_fn_with_state(api.clone(), answer::stamp))
+        .layer(CatchPanicLayer::custom(panicked))
+        .with_state(api)
+}
+
+async fn unknown_path(request: Request) -> Problem {
+    let detail = format!("there is nothing at {}", request.uri().path());
+    Problem::missing("unknown_path", detail)
+}
+
+async fn wrong_method(request: Request) -> Problem {
+    let detail = format!("{} is not allowed at {}", request.method(), request.uri().path());
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
+}
+
+/// The panic itself is in the log already, with its place.
+#[expect(clippy::needless_pass_by_value, reason = "the layer hands the panic over")]
+fn panicked(_: Box<dyn Any + Send>) -> Response {
+    Problem::internal().into_response()
+}

@@ -1,0 +1,231 @@
+//! Accepts connections and answers what they ask, until it is stopped.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::routing::get;
+use cutover_core::time::Millis;
+use http::Request;
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::service::TowerToHyperService;
+use thiserror::Error;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::{JoinHandle, JoinSet};
+use tower::ServiceExt;
+
+use super::api::Api;
+use super::config::{AdminConfig, Listen};
+use super::listener::{Arrival, Listener};
+use super::{node, routes};
+use crate::handle::Control;
+
+/// Largest head of a request in bytes.
+const HEAD_MAX: usize = 32 * 1024;
+/// Time in which the head of a request must arrive; also the longest idle time between requests.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// Requests that one HTTP/2 connection may have open.
+const STREAMS_MAX: u32 = 100;
+/// A silent HTTP/2 client is asked whether it is there, and dropped when it does not answer in the same time.
+const PING_EVERY: Duration = Duration::from_secs(20);
+/// After an accept that failed for want of something, usually descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Why the admin API can't be served.
+#[derive(Debug, Error)]
+pub enum ServeError {
+    /// Anybody in the network could change everything.
+    #[error(
+        "{listen} can be reached from elsewhere: set tokens and open = false, or listen on loopback or a unix socket"
+    )]
+    Unprotected {
+        /// Where it should have listened.
+        listen: Listen,
+    },
+    /// The socket could not be bound.
+    #[error("can't listen on {listen}")]
+    Bind {
+        /// Where.
+        listen: Listen,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// A running admin API. Dropping it ends it at once.
+#[derive(Debug)]
+pub struct AdminHandle {
+    address: Listen,
+    metrics_address: Option<Listen>,
+    closing: watch::Sender<bool>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl AdminHandle {
+    /// Where it listens, with the port that was chosen.
+    #[must_use]
+    pub const fn address(&self) -> &Listen {
+        &self.address
+    }
+
+    /// Where metrics are served, if they have a listener of their own.
+    #[must_use]
+    pub const fn metrics_address(&self) -> Option<&Listen> {
+        self.metrics_address.as_ref()
+    }
+
+    /// Stops: no new connections, waits and streams end, requests are finished within the configured time.
+    pub async fn stop(mut self) {
+        self.closing.send_replace(true);
+        for task in self.tasks.drain(..) {
+            // A panic there was logged, and there is nothing left to stop.
+            let _ = task.await;
+        }
+    }
+}
+
+impl Drop for AdminHandle {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(JoinHandle::abort);
+    }
+}
+
+/// Serves the admin API of `control` and the metrics of `registry`. Must be called on a tokio runtime, which then carries it.
+///
+/// # Errors
+/// [`ServeError`], before anything is served.
+pub async fn serve(
+    config: AdminConfig,
+    control: Control,
+    registry: prometheus::Registry,
+) -> Result<AdminHandle, ServeError> {
+    if !config.listen.is_local() && (config.is_open || config.tokens.is_empty()) {
+        return Err(ServeError::Unprotected { listen: config.listen });
+    }
+    let (closing, is_closing) = watch::channel(false);
+    let api = Api::new(&config, control, registry.clone(), is_closing.clone());
+    let (listener, address) = bind(&config.listen).await?;
+    let metrics = match &config.metrics {
+        Some(listen) => Some(bind(listen).await?),
+        None => None,
+    };
+    let mut handle = AdminHandle { address, metrics_address: None, closing, tasks: Vec::new() };
+    let accept = |listener, router| {
+        let limits = Limits { connections: config.connections_max, stop: config.stop_timeout };
+        tokio::spawn(accept_all(listener, router, limits, is_closing.clone()))
+    };
+    handle.tasks.push(accept(listener, routes::router(api)));
+    if let Some((listener, address)) = metrics {
+        let exposition = move || async move { node::exposition(&registry) };
+        handle.tasks.push(accept(listener, Router::new().route("/metrics", get(exposition))));
+        handle.metrics_address = Some(address);
+    }
+    Ok(handle)
+}
+
+async fn bind(listen: &Listen) -> Result<(Listener, Listen), ServeError> {
+    let bound = Listener::bind(listen).await.and_then(|listener| {
+        let address = listener.address()?;
+        Ok((listener, address))
+    });
+    bound.map_err(|source| ServeError::Bind { listen: listen.clone(), source })
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    connections: usize,
+    stop: Duration,
+}
+
+async fn accept_all(listener: Listener, router: Router, limits: Limits, mut closing: watch::Receiver<bool>) {
+    let places = Arc::new(Semaphore::new(limits.connections));
+    let mut connections = JoinSet::new();
+    loop {
+        // Beyond the limit, connections wait in the backlog of the kernel.
+        let place = tokio::select! {
+            place = Arc::clone(&places).acquire_owned() => place,
+            () = closed(&mut closing) => break,
+        };
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = closed(&mut closing) => break,
+        };
+        while connections.try_join_next().is_some() {}
+        let (arrival, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!(%error, "an admin connection could not be accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let service = router.clone().map_request(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(peer);
+            request.map(Body::new)
+        });
+        let closing = closing.clone();
+        connections.spawn(async move {
+            match arrival {
+                Arrival::Tcp(stream) => answer(stream, service, closing).await,
+                Arrival::Unix(stream) => answer(stream, service, closing).await,
+            }
+            drop(place);
+        });
+    }
+    drop(listener);
+    let finish = async { while connections.join_next().await.is_some() {} };
+    if tokio::time::timeout(limits.stop, finish).await.is_err() {
+        tracing::warn!(after = %Millis(u64::try_from(limits.stop.as_millis()).unwrap_or(u64::MAX)), "admin requests were cut off");
+    }
+}
+
+/// Resolves when `closing` turns true, or nobody is left to turn it.
+pub(super) async fn closed(closing: &mut watch::Receiver<bool>) {
+    let _ = closing.wait_for(|is_closing| *is_closing).await;
+}
+
+/// Answers one connection, HTTP/1.1 or HTTP/2 with prior knowledge.
+async fn answer<S>(
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    service: S,
+    mut closing: watch::Receiver<bool>,
+) where
+    S: tower::Service<
+            Request<Incoming>,
+            Response = axum::response::Response,
+            Error = std::convert::Infallible,
+        > + Clone
+        + Send
+        + 'static,
+    S::Future: Send,
+{
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(HEAD_MAX)
+        .http2()
+        .timer(TokioTimer::new())
+        .max_header_list_size(HEAD_MAX as u32)
+        .max_concurrent_streams(STREAMS_MAX)
+        .keep_alive_interval(PING_EVERY)
+        .keep_alive_timeout(PING_EVERY);
+    let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+    tokio::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = closed(&mut closing) => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(error, "an admin connection broke off");
+    }
+}

@@ -1,0 +1,187 @@
+//! Versions: list, show and wait; evict, reject, clear.
+
+use axum::extract::State;
+use cutover_core::command::Change;
+use cutover_core::drain::Load;
+use cutover_core::id::{ServiceName, VersionLabel};
+use cutover_core::rejected::{Code, Rejected};
+use cutover_core::service::Service;
+use cutover_core::version::{Role, Version};
+use http::StatusCode;
+
+use super::answer::{Answer, Answered};
+use super::api::{Api, Unreached};
+use super::body::{Json, make_sense};
+use super::call::Call;
+use super::problem::Problem;
+use super::query::{Fresh, FromQuery, Parameters};
+use super::text;
+use super::wire::versions::{ReasonOnlyBody, VersionList, VersionView};
+use crate::handle::{Current, Done};
+
+type At = (ServiceName, VersionLabel);
+
+/// `?wait=<role>&timeout=60s`, beside what every read understands.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wait {
+    role: Option<Role>,
+    fresh: Fresh,
+}
+
+impl FromQuery for Wait {
+    fn from_query(query: &mut Parameters) -> Result<Self, Problem> {
+        let role = match query.text("wait") {
+            None => None,
+            Some(word) => Some(Role::parse(&word).ok_or_else(|| {
+                let roles = Role::ALL.map(Role::as_str).join(", ");
+                let detail = format!("wait is {word:?}; must be a role: {roles}");
+                Problem::malformed("malformed_parameter", "wait", detail)
+            })?),
+        };
+        Ok(Self { role, fresh: Fresh::from_query(query)? })
+    }
+}
+
+/// All versions of a service.
+#[utoipa::path(get, path = "/v1/services/{service}/versions", tag = "versions", operation_id = "list_versions",
+    params(
+        ("service" = String, Path, description = "The service.", example = "web"),
+        ("revision" = Option<u64>, Query, description = "Answer when the state is newer than this revision, or when `timeout` is over."),
+        ("timeout" = Option<String>, Query, description = "How long to wait, at most `1h`.", example = "30s"),
+    ),
+    responses((status = 200, description = "The versions, the newest first.", body = VersionList)))]
+pub(super) async fn list(State(api): State<Api>, call: Call<ServiceName, Fresh>) -> Answered<VersionList> {
+    let current = api.fresh(call.query).await;
+    let service = current.state.service(&call.at)?;
+    let list = VersionList::new(service, |version| load(&current, service, version), api.now());
+    Ok(Answer::ok(current.revision, list))
+}
+
+/// One version. With `wait`, answers when it has that role; `drained` is also reached by a rejected version of which nothing is left.
+#[utoipa::path(get, path = "/v1/services/{service}/versions/{version}", tag = "versions", operation_id = "show_version",
+    params(
+        ("service" = String, Path, description = "The service.", example = "web"),
+        ("version" = String, Path, description = "The version, percent-encoded.", example = "v2"),
+        ("wait" = Option<String>, Query, description = "The role to wait for; 408 when it is not reached in time.", example = "drained"),
+        ("timeout" = Option<String>, Query, description = "How long to wait, at most `1h`.", example = "60s"),
+        ("revision" = Option<u64>, Query, description = "Answer when the state is newer than this revision, or when `timeout` is over. Not together with `wait`."),
+    ),
+    responses(
+        (status = 200, description = "The version.", body = VersionView),
+        (status = 408, description = "It does not have the role that was waited for.", body = super::wire::problem::ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub(super) async fn show(State(api): State<Api>, call: Call<At, Wait>) -> Answered<VersionView> {
+    let current = match call.query.role {
+        None => api.fresh(call.query.fresh).await,
+        Some(role) => reach(&api, &call, role).await?,
+    };
+    let (service, version) = find(&current, &call.at)?;
+    let view = VersionView::new(service, version, load(&current, service, version), api.now());
+    Ok(Answer::ok(current.revision, view))
+}
+
+/// Ends the drain of a version now: what is left of it moves at its next request.
+#[utoipa::path(post, path = "/v1/services/{service}/versions/{version}/evict", tag = "versions", operation_id = "evict_version",
+    params(
+        ("service" = String, Path, description = "The service.", example = "web"),
+        ("version" = String, Path, description = "The version, percent-encoded.", example = "v1"),
+        ("Idempotency-Key" = Option<String>, Header, description = "The same key is answered the same again, for 24 h."),
+    ),
+    request_body = ReasonOnlyBody,
+    responses((status = 200, description = "The version as it is now.", body = VersionView)))]
+pub(super) async fn evict(
+    State(api): State<Api>,
+    call: Call<At, (), Json<ReasonOnlyBody>>,
+) -> Answered<VersionView> {
+    judge(&api, &call, |version, _| Change::Evict(version)).await
+}
+
+/// Judges a version bad: it is never picked automatically, and a flip to it is refused.
+#[utoipa::path(post, path = "/v1/services/{service}/versions/{version}/reject", tag = "versions", operation_id = "reject_version",
+    params(
+        ("service" = String, Path, description = "The service.", example = "web"),
+        ("version" = String, Path, description = "The version, percent-encoded.", example = "v2"),
+        ("Idempotency-Key" = Option<String>, Header, description = "The same key is answered the same again, for 24 h."),
+    ),
+    request_body = ReasonOnlyBody,
+    responses((status = 200, description = "The version as it is now.", body = VersionView)))]
+pub(super) async fn reject(
+    State(api): State<Api>,
+    call: Call<At, (), Json<ReasonOnlyBody>>,
+) -> Answered<VersionView> {
+    let by = format!("by {}", call.actor.name);
+    judge(&api, &call, |version, reason| Change::Reject { version, reason: reason.unwrap_or(by) }).await
+}
+
+/// Takes a rejection or a supersession back.
+#[utoipa::path(post, path = "/v1/services/{service}/versions/{version}/clear", tag = "versions", operation_id = "clear_version",
+    params(
+        ("service" = String, Path, description = "The service.", example = "web"),
+        ("version" = String, Path, description = "The version, percent-encoded.", example = "v2"),
+        ("Idempotency-Key" = Option<String>, Header, description = "The same key is answered the same again, for 24 h."),
+    ),
+    request_body = ReasonOnlyBody,
+    responses((status = 200, description = "The version as it is now.", body = VersionView)))]
+pub(super) async fn clear(
+    State(api): State<Api>,
+    call: Call<At, (), Json<ReasonOnlyBody>>,
+) -> Answered<VersionView> {
+    judge(&api, &call, |version, _| Change::Clear(version)).await
+}
+
+/// What a change made of a version.
+pub(super) fn changed(api: &Api, done: &Done, at: &At) -> Answered<VersionView> {
+    // The cells are as of now; the state is the one that the change made.
+    let current = Current { revision: done.revision, state: done.state.clone(), ..api.control().current() };
+    let (service, version) = find(&current, at)?;
+    let view = VersionView::new(service, version, load(&current, service, version), api.now());
+    Ok(Answer::ok(done.revision, view))
+}
+
+/// What the data plane does for a version right now.
+pub(super) fn load(current: &Current, service: &Service, version: &Version) -> Load {
+    let set = current.snapshot.service(&service.name);
+    set.and_then(|set| set.version(version.label.as_str())).map(|version| version.load()).unwrap_or_default()
+}
+
+async fn judge(
+    api: &Api,
+    call: &Call<At, (), Json<ReasonOnlyBody>>,
+    change: impl FnOnce(VersionLabel, Option<String>) -> Change,
+) -> Answered<VersionView> {
+    let (service, version) = &call.at;
+    let reason = make_sense(|check| Some(text::read(check, "reason", call.body.0.reason.as_deref())))?;
+    let change = change(version.clone(), reason.clone());
+    let done = api.control().submit(call.change(service, change, reason)).await?;
+    changed(api, &done, &call.at)
+}
+
+/// The state in which the version has the role that is waited for.
+async fn reach(api: &Api, call: &Call<At, Wait>, wanted: Role) -> Result<Current, Problem> {
+    // A version that is gone ends the wait as well: it will never have the role.
+    let is_reached =
+        |current: &Current| find(current, &call.at).map_or(true, |(_, version)| has_reached(version, wanted));
+    match api.wait(call.query.fresh.timeout, is_reached).await {
+        Ok(current) => Ok(current),
+        Err(Unreached::TimedOut) => {
+            let current = api.control().current();
+            let (_, version) = find(&current, &call.at)?;
+            let detail = format!("version {} is {}, not {wanted}", version.label, version.role);
+            Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "role_not_reached", detail))
+        }
+        Err(Unreached::Stopped(problem)) => Err(problem),
+    }
+}
+
+fn has_reached(version: &Version, wanted: Role) -> bool {
+    version.role == wanted || (wanted == Role::Drained && version.drained.is_some())
+}
+
+fn find<'a>(current: &'a Current, (service, label): &At) -> Result<(&'a Service, &'a Version), Rejected> {
+    let service = current.state.service(service)?;
+    let version = service.versions.get(label).ok_or_else(|| {
+        let detail = format!("no backend of {} ever reported version {label}", service.name);
+        Rejected::because(Code::UnknownVersion, detail)
+    })?;
+    Ok((service, version))
+}

@@ -1,0 +1,173 @@
+//! Services as the API shows them.
+
+use std::sync::Arc;
+
+use cutover_core::service::{Freeze, Service, Source};
+use cutover_core::version::Version;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::service::ServiceSpec;
+use super::time;
+
+/// All services.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ServiceList {
+    /// By name.
+    pub services: Vec<ServiceView>,
+}
+
+/// One service.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(title = "Service")]
+pub struct ServiceView {
+    /// Its name.
+    #[schema(example = "web")]
+    pub name: String,
+    /// Where its policy came from.
+    pub source: SourceView,
+    /// The version that gets new sessions.
+    #[schema(example = "v1")]
+    pub active: Option<String>,
+    /// Grows by one whenever `active` changes; 0 while nothing was ever active.
+    #[schema(example = 1)]
+    pub epoch: u64,
+    /// The weight that quorum and capacity are measured against.
+    pub expected_weight: u64,
+    /// Usable weight of the active version.
+    pub usable_weight: u64,
+    /// Its backends, usable or not.
+    pub backends: usize,
+    /// The roll that goes on.
+    pub roll: RollView,
+    /// Whether flips are refused, and why.
+    pub freeze: Option<FreezeView>,
+    /// Its versions, the newest first.
+    pub versions: Vec<VersionSummary>,
+    /// What the operator decided about it. Only where one service is asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub policy: Option<ServiceSpec>,
+}
+
+/// Where a policy came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(title = "Source")]
+#[serde(rename_all = "snake_case")]
+pub enum SourceView {
+    /// The configuration file: change it there.
+    Config,
+    /// This API.
+    Api,
+}
+
+/// How far a roll is.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(title = "Roll")]
+pub struct RollView {
+    /// The state of the roll.
+    pub state: RollState,
+}
+
+/// The state of a roll.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RollState {
+    /// There is none.
+    Idle,
+}
+
+/// A freeze: flips are refused without `force`.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(title = "Freeze")]
+pub struct FreezeView {
+    /// Why.
+    pub reason: String,
+    /// Until when; `null` = until somebody lifts it.
+    #[schema(format = DateTime)]
+    pub until: Option<String>,
+    /// Who set it.
+    pub by: String,
+    /// When.
+    #[schema(format = DateTime)]
+    pub at: String,
+}
+
+/// A version in a few numbers.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct VersionSummary {
+    /// Its label.
+    #[schema(example = "v1")]
+    pub version: String,
+    /// The part it plays.
+    #[schema(example = "active")]
+    pub role: &'static str,
+    /// The last epoch in which it was active.
+    pub epoch: Option<u64>,
+    /// Its backends, usable or not.
+    pub backends: u32,
+    /// Its usable backends.
+    pub usable_backends: u32,
+    /// Their weight.
+    pub usable_weight: u64,
+}
+
+impl ServiceView {
+    /// The service without its policy.
+    #[must_use]
+    pub fn new(service: &Service) -> Self {
+        let capacities = service.capacities();
+        let capacity = |version: &Version| capacities.get(&version.label).copied().unwrap_or_default();
+        Self {
+            name: service.name.to_string(),
+            source: match service.source {
+                Source::Config => SourceView::Config,
+                Source::Api(_) => SourceView::Api,
+            },
+            active: service.active.as_ref().map(ToString::to_string),
+            epoch: service.epoch.0,
+            expected_weight: service.expected_weight(),
+            usable_weight: service.active_version().map_or(0, |active| capacity(active).usable_weight),
+            backends: service.backends.len(),
+            roll: RollView { state: RollState::Idle },
+            freeze: service.freeze.as_ref().map(FreezeView::new),
+            versions: newest_first(service)
+                .into_iter()
+                .map(|version| VersionSummary {
+                    version: version.label.to_string(),
+                    role: version.role.as_str(),
+                    epoch: version.epoch.map(|epoch| epoch.0),
+                    backends: capacity(version).registered,
+                    usable_backends: capacity(version).usable,
+                    usable_weight: capacity(version).usable_weight,
+                })
+                .collect(),
+            policy: None,
+        }
+    }
+
+    /// The service with its policy.
+    #[must_use]
+    pub fn with_policy(service: &Service) -> Self {
+        Self { policy: Some(ServiceSpec::from(&*service.policy)), ..Self::new(service) }
+    }
+}
+
+impl FreezeView {
+    /// The freeze as text.
+    #[must_use]
+    pub fn new(freeze: &Freeze) -> Self {
+        Self {
+            reason: freeze.reason.clone(),
+            until: freeze.until.map(time::write),
+            by: freeze.by.clone(),
+            at: time::write(freeze.at),
+        }
+    }
+}
+
+/// The versions of a service in the order in which people look for them.
+pub(super) fn newest_first(service: &Service) -> Vec<&Arc<Version>> {
+    let mut versions: Vec<_> = service.versions.values().collect();
+    versions.sort_by_key(|version| std::cmp::Reverse(version.seen));
+    versions
+}

@@ -1,0 +1,230 @@
+//! Versions as the API shows them.
+
+use std::collections::BTreeMap;
+
+use cutover_core::drain::{Load, deadline, pins_until};
+use cutover_core::quorum::Quorum;
+use cutover_core::service::Service;
+use cutover_core::time::Timestamp;
+use cutover_core::version::Version;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::services::newest_first;
+use super::time;
+
+/// All versions of a service.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct VersionList {
+    /// The newest first.
+    pub versions: Vec<VersionView>,
+}
+
+/// One version of a service.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(title = "Version")]
+pub struct VersionView {
+    /// Its label.
+    #[schema(example = "v2")]
+    pub version: String,
+    /// The part it plays: `staged`, `canary`, `active`, `draining`, `drained`, `rejected`, `superseded` or `retired`.
+    #[schema(example = "staged")]
+    pub role: &'static str,
+    /// The last epoch in which it was active.
+    pub epoch: Option<u64>,
+    /// When it first appeared.
+    #[schema(format = DateTime)]
+    pub seen_at: String,
+    /// Why it is never chosen automatically, if somebody judged it bad.
+    pub rejected: Option<String>,
+    /// Its backends, usable or not.
+    pub backends: u32,
+    /// Its usable backends.
+    pub usable_backends: u32,
+    /// Their weight.
+    pub usable_weight: u64,
+    /// The weight that quorum and capacity are measured against.
+    pub expected_weight: u64,
+    /// What it has against what a flip needs.
+    pub quorum: QuorumView,
+    /// Requests in flight, tunnels included.
+    pub in_flight: u64,
+    /// Tunnels (WebSocket and other upgrades) that are open.
+    pub tunnels: u64,
+    /// By when every pin of it has expired; `null` when there can be none.
+    #[schema(format = DateTime)]
+    pub latest_pin_expiry: Option<String>,
+    /// Who else says that it runs this version.
+    pub holds: BTreeMap<String, HoldView>,
+    /// Gates that a flip to it needs, and those that somebody set.
+    pub gates: BTreeMap<String, GateView>,
+    /// When the eviction of its last sessions begins, while it drains.
+    #[schema(format = DateTime)]
+    pub drain_deadline: Option<String>,
+    /// How its drain ended, if it did.
+    pub drained: Option<DrainedView>,
+}
+
+/// What a version has against what a flip needs.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(title = "Quorum")]
+pub struct QuorumView {
+    /// Whether there is enough, for long enough or not.
+    pub met: bool,
+    /// Usable backends.
+    pub usable: u32,
+    /// Usable backends that it needs.
+    pub needed: u32,
+    /// Usable weight.
+    pub usable_weight: u64,
+    /// Usable weight that it needs.
+    pub needed_weight: u64,
+    /// Since when there is enough without a break.
+    #[schema(format = DateTime)]
+    pub stable_since: Option<String>,
+    /// How long there must be enough.
+    #[schema(example = "5s")]
+    pub stable_for: String,
+}
+
+/// A hold.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(title = "Hold")]
+pub struct HoldView {
+    /// When it lapses unless it is renewed.
+    #[schema(format = DateTime)]
+    pub expires_at: String,
+    /// Who took it.
+    pub by: String,
+}
+
+/// A gate.
+#[derive(Debug, Default, Serialize, ToSchema)]
+#[schema(title = "Gate")]
+pub struct GateView {
+    /// Whether it is open.
+    pub open: bool,
+    /// What was said with it.
+    pub note: String,
+    /// Whether a flip needs it.
+    pub required: bool,
+    /// Who set it; empty while nobody did.
+    pub by: String,
+    /// When it was set.
+    #[schema(format = DateTime)]
+    pub at: Option<String>,
+}
+
+/// How a drain ended.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(title = "Drained")]
+pub struct DrainedView {
+    /// When.
+    #[schema(format = DateTime)]
+    pub at: String,
+    /// `proof`: nothing of it was left; `deadline`: its time was over, or somebody evicted the rest.
+    #[schema(example = "proof")]
+    pub by: &'static str,
+}
+
+/// Opens or closes a gate.
+#[derive(Debug, Deserialize, JsonSchema, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct GateBody {
+    /// Whether it is open from now on.
+    pub open: bool,
+    /// What is to be remembered with it.
+    pub note: Option<String>,
+}
+
+/// Takes or renews a hold.
+#[derive(Debug, Deserialize, JsonSchema, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HoldBody {
+    /// How long it lasts unless it is renewed, `"1s"` to `"7d"`.
+    #[schema(example = "5m")]
+    pub ttl: String,
+}
+
+/// Says why.
+#[derive(Debug, Default, Deserialize, JsonSchema, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReasonOnlyBody {
+    /// Why; kept in the timeline.
+    pub reason: Option<String>,
+}
+
+impl VersionList {
+    /// All versions, each with its load.
+    #[must_use]
+    pub fn new(service: &Service, load: impl Fn(&Version) -> Load, now: Timestamp) -> Self {
+        let view = |version: &Version| VersionView::new(service, version, load(version), now);
+        Self { versions: newest_first(service).into_iter().map(|version| view(version)).collect() }
+    }
+}
+
+impl VersionView {
+    /// The version with its load.
+    #[must_use]
+    pub fn new(service: &Service, version: &Version, load: Load, now: Timestamp) -> Self {
+        let policy = &service.policy;
+        let capacity = service.capacity(&version.label);
+        let quorum = Quorum::of(&policy.flip, capacity, service.expected_weight());
+        let pins_until = Some(pins_until(version, load)).filter(|&until| until > now);
+        Self {
+            version: version.label.to_string(),
+            role: version.role.as_str(),
+            epoch: version.epoch.map(|epoch| epoch.0),
+            seen_at: time::write(version.seen_at),
+            rejected: version.rejected.clone(),
+            backends: capacity.registered,
+            usable_backends: capacity.usable,
+            usable_weight: capacity.usable_weight,
+            expected_weight: service.expected_weight(),
+            quorum: QuorumView {
+                met: quorum.is_met(),
+                usable: quorum.usable,
+                needed: quorum.needed,
+                usable_weight: quorum.usable_weight,
+                needed_weight: quorum.needed_weight,
+                stable_since: version.quorum_since.map(time::write),
+                stable_for: policy.flip.stable_for.to_string(),
+            },
+            in_flight: load.in_flight,
+            tunnels: load.tunnels,
+            latest_pin_expiry: pins_until.map(time::write),
+            holds: holds(version),
+            gates: gates(service, version),
+            drain_deadline: deadline(version, policy.drain).map(|(begins, _)| time::write(begins)),
+            drained: version
+                .drained
+                .map(|drained| DrainedView { at: time::write(drained.at), by: drained.by.as_str() }),
+        }
+    }
+}
+
+fn holds(version: &Version) -> BTreeMap<String, HoldView> {
+    let view = |hold: &cutover_core::version::Hold| HoldView {
+        expires_at: time::write(hold.expires_at),
+        by: hold.by.clone(),
+    };
+    version.holds.iter().map(|(name, hold)| (name.to_string(), view(hold))).collect()
+}
+
+/// A gate that a flip needs is shown although nobody has set it: closed.
+fn gates(service: &Service, version: &Version) -> BTreeMap<String, GateView> {
+    let mut gates: BTreeMap<String, GateView> = version
+        .gates
+        .iter()
+        .map(|(name, gate)| {
+            let (note, by) = (gate.note.clone(), gate.by.clone());
+            let at = Some(time::write(gate.at));
+            (name.to_string(), GateView { open: gate.is_open, note, required: false, by, at })
+        })
+        .collect();
+    for name in &service.policy.flip.gates {
+        gates.entry(name.to_string()).or_default().required = true;
+    }
+    gates
+}
