@@ -107,7 +107,8 @@ impl<'a> Head<'a> {
         }
     }
 
-    /// The version that the request names: by our own header, else by the first of the configured headers, else of the configured query parameters, that is there and not empty.
+    /// The version that the request names: by our own header, else by the first configured header, else by the first configured
+    /// query parameter that is there and not empty.
     fn explicit_version(&self, policy: &PinPolicy) -> Option<Cow<'a, str>> {
         let field =
             |value: &'a http::HeaderValue| Some(value.as_bytes().trim_ascii()).filter(|v| !v.is_empty());
@@ -208,3 +209,6 @@ fn decoded(text: &str) -> Cow<'_, str> {
 fn hex_digit(byte: u8) -> Option<u8> {
     char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
 }
+
+#[cfg(test)]
+mod tests;

@@ -167,3 +167,191 @@ fn via(version: Version) -> HeaderValue {
         _ => "1.1 cutover",
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn headers(fields: &[(&'static str, &'static str)]) -> HeaderMap {
+        let field = |&(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value));
+        fields.iter().map(field).collect()
+    }
+
+    /// What an app gets of `fields`, without the `Via` of this hop.
+    fn forwarded(fields: &[(&'static str, &'static str)]) -> HeaderMap {
+        let mut headers = headers(fields);
+        let upgrade = wanted_upgrade(Version::HTTP_11, &headers);
+        prepare_request(&mut headers, Version::HTTP_11, upgrade);
+        assert_eq!(headers.remove(VIA).unwrap(), "1.1 cutover");
+        headers
+    }
+
+    #[test]
+    fn what_connection_names_ends_here_whatever_its_case_and_line() {
+        let given = [
+            ("connection", "keep-alive, X-One,"),
+            ("x-one", "1"),
+            ("x-one", "1"),
+            ("x-two", "2"),
+            ("x-three", "3"),
+        ];
+        let mut headers_of_two_lines = headers(&given);
+        headers_of_two_lines.append(CONNECTION, HeaderValue::from_bytes(b"no name, \xe9, x-two").unwrap());
+        prepare_request(&mut headers_of_two_lines, Version::HTTP_11, None);
+        headers_of_two_lines.remove(VIA);
+        assert_eq!(headers_of_two_lines, headers(&[("x-three", "3")]));
+    }
+
+    #[test]
+    fn connection_can_not_take_out_host_framing_or_cache_rules() {
+        let kept = [("host", "a"), ("content-length", "5"), ("cache-control", "no-cache")];
+        let connection = [("connection", "Host, content-length, CACHE-control, transfer-encoding")];
+        let given: Vec<_> = kept.into_iter().chain(connection).collect();
+        assert_eq!(forwarded(&given), headers(&kept));
+    }
+
+    #[test]
+    fn fields_between_two_hops_end_here_even_if_connection_is_silent() {
+        let given = [
+            ("keep-alive", "timeout=5"),
+            ("proxy-connection", "close"),
+            ("transfer-encoding", "chunked"),
+            ("te", "gzip"),
+            ("upgrade", "websocket"),
+            ("http2-settings", "x"),
+            ("proxy-authorization", "x"),
+            ("proxy", "http://evil"),
+            ("cutover-pin", "end"),
+            ("trailer", "x-checksum"),
+        ];
+        assert_eq!(forwarded(&given), headers(&[("trailer", "x-checksum")]));
+    }
+
+    #[test]
+    fn trailers_are_the_only_coding_that_is_asked_for() {
+        let given = [("te", "gzip, Trailers"), ("connection", "te, close")];
+        assert_eq!(forwarded(&given), headers(&[("te", "trailers"), ("connection", "te")]));
+    }
+
+    #[test]
+    fn an_upgrade_that_may_pass_is_asked_for_again() {
+        let websocket = [("connection", "keep-alive, Upgrade"), ("upgrade", "websocket")];
+        assert_eq!(forwarded(&websocket), headers(&[("upgrade", "websocket"), ("connection", "upgrade")]));
+    }
+
+    #[test]
+    fn upgrades_that_would_hide_requests_or_make_no_sense_are_ignored() {
+        let wanted = |version, fields: &[(&'static str, &'static str)]| {
+            let given: Vec<_> =
+                [("connection", "upgrade")].into_iter().chain(fields.iter().copied()).collect();
+            wanted_upgrade(version, &headers(&given))
+        };
+        assert_eq!(wanted(Version::HTTP_11, &[("upgrade", "SPDY/3.1")]).unwrap(), "SPDY/3.1");
+        assert!(wanted(Version::HTTP_11, &[("upgrade", "websocket"), ("content-length", "0")]).is_some());
+        for protocol in ["h2c", "H2C", "h2", "HTTP/2.0", "TLS/1.0", "websocket, h2c", ""] {
+            assert_eq!(wanted(Version::HTTP_11, &[("upgrade", protocol)]), None, "{protocol}");
+        }
+        assert_eq!(wanted(Version::HTTP_10, &[("upgrade", "websocket")]), None);
+        assert_eq!(wanted(Version::HTTP_11, &[("upgrade", "websocket"), ("content-length", "1")]), None);
+        assert_eq!(
+            wanted(Version::HTTP_11, &[("upgrade", "websocket"), ("transfer-encoding", "chunked")]),
+            None
+        );
+        assert_eq!(wanted_upgrade(Version::HTTP_11, &headers(&[("upgrade", "websocket")])), None);
+    }
+
+    fn answered(status: u16, expose_version: bool, fields: &[(&'static str, &'static str)]) -> HeaderMap {
+        let mut headers = headers(fields);
+        let identity = IdentityPolicy { expose_version, ..IdentityPolicy::default() };
+        prepare_answer(StatusCode::from_u16(status).unwrap(), Version::HTTP_11, &mut headers, &identity);
+        assert_eq!(headers.get_all(VIA).iter().next_back().unwrap(), "1.1 cutover");
+        headers.remove(VIA);
+        headers
+    }
+
+    #[test]
+    fn the_client_sees_neither_the_hop_nor_who_answered() {
+        let given = [
+            ("connection", "close, x-hop"),
+            ("x-hop", "1"),
+            ("keep-alive", "timeout=5"),
+            ("upgrade", "h2c"),
+            ("x-app-version", "v1"),
+            ("x-app-boot-id", "7"),
+            ("x-other", "1"),
+        ];
+        assert_eq!(answered(200, false, &given), headers(&[("x-other", "1")]));
+        let exposed = headers(&[("x-app-version", "v1"), ("x-app-boot-id", "7"), ("x-other", "1")]);
+        assert_eq!(answered(200, true, &given), exposed);
+    }
+
+    #[test]
+    fn a_101_and_a_426_keep_their_upgrade() {
+        let given = [("connection", "Upgrade"), ("upgrade", "websocket")];
+        for status in [101, 426] {
+            assert_eq!(
+                answered(status, false, &given),
+                headers(&[("upgrade", "websocket"), ("connection", "upgrade")])
+            );
+        }
+    }
+
+    #[test]
+    fn via_is_added_after_the_hops_before() {
+        let mut headers = headers(&[("via", "1.0 a, 1.1 b")]);
+        prepare_request(&mut headers, Version::HTTP_10, None);
+        assert_eq!(headers.get_all(VIA).iter().collect::<Vec<_>>(), ["1.0 a, 1.1 b", "1.0 cutover"]);
+    }
+
+    #[test]
+    fn a_request_that_comes_by_again_and_again_is_looping() {
+        let mut headers = HeaderMap::new();
+        for _ in 0..PASSES_MAX {
+            assert!(!is_looping(&headers));
+            prepare_request(&mut headers, Version::HTTP_11, None);
+        }
+        assert!(is_looping(&headers));
+    }
+
+    #[test]
+    fn max_forwards_is_counted_down_where_it_means_something() {
+        let count = |method: Method, given: &'static str| {
+            let mut headers = headers(&[("max-forwards", given)]);
+            let what = count_down(&method, &mut headers);
+            (what, headers["max-forwards"].to_str().unwrap().to_owned())
+        };
+        assert_eq!(count(Method::OPTIONS, "3"), (MaxForwards::Forward, "2".into()));
+        assert_eq!(count(Method::TRACE, "0"), (MaxForwards::AnswerHere, "0".into()));
+        assert_eq!(count(Method::GET, "0"), (MaxForwards::Forward, "0".into()));
+        assert_eq!(count(Method::OPTIONS, "-1"), (MaxForwards::Forward, "-1".into()));
+        assert_eq!(count_down(&Method::OPTIONS, &mut HeaderMap::new()), MaxForwards::Forward);
+    }
+
+    #[test]
+    fn trailers_can_not_frame_route_or_authenticate() {
+        let mut trailers = headers(&[
+            ("x-checksum", "1"),
+            ("content-length", "1"),
+            ("transfer-encoding", "chunked"),
+            ("host", "a"),
+            ("authorization", "x"),
+            ("set-cookie", "a=b"),
+        ]);
+        prepare_trailers(&mut trailers);
+        assert_eq!(trailers, headers(&[("x-checksum", "1")]));
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_connection_says_the_host_stays_and_it_goes(connection: Vec<u8>) {
+            let mut headers = headers(&[("host", "a"), ("content-length", "1")]);
+            if let Ok(value) = HeaderValue::from_bytes(&connection) {
+                headers.append(CONNECTION, value);
+            }
+            prepare_request(&mut headers, Version::HTTP_11, None);
+            prop_assert_eq!(headers.len(), 3, "host, content-length, via");
+        }
+    }
+}

@@ -101,77 +101,36 @@ impl Metrics {
     /// # Errors
     /// The registry has metrics of these names already.
     pub fn new(registry: &Registry) -> prometheus::Result<Self> {
-        let service = &["service"][..];
-        let own = counters(
-            registry,
-            "cutover_own_answers_total",
-            "Answers of the proxy itself, because no backend could or should answer",
-            &["status"],
-        )?;
-        let duration = HistogramOpts::new(
-            "cutover_request_duration_seconds",
-            "Time from a request's head to the last byte of its answer",
-        );
-        let duration = duration.buckets(DURATION_BUCKETS.to_vec());
+        let gauge = |name, help| register(registry, IntGauge::new(name, help)?);
+        let counter = |name, help| register(registry, IntCounter::new(name, help)?);
+        let counters = |name, help, labels: &[&str]| {
+            register(registry, IntCounterVec::new(Opts::new(name, help), labels)?)
+        };
+        let (of_service, of_version) = (["service"], ["service", "version"]);
+        let own = "Answers of the proxy itself, because no backend could or should answer";
+        let own = counters("cutover_own_answers_total", own, &["status"])?;
+        let requests = "Requests that were answered, by class of status";
+        let duration = "Time from a request's head to the last byte of its answer";
+        let duration = HistogramOpts::new("cutover_request_duration_seconds", duration);
+        let duration = HistogramVec::new(duration.buckets(DURATION_BUCKETS.to_vec()), &of_version)?;
+        let pins = "Requests by what became of their pin";
+        let retries = "Tries beyond a request's first";
+        let failures = "Tries that failed, by how";
+        let lost = "Access-log lines that could not be written";
         Ok(Self {
-            connections: gauge(registry, "cutover_connections", "Client connections that are open")?,
-            accepted: register(
-                registry,
-                IntCounter::new(
-                    "cutover_connections_accepted_total",
-                    "Client connections that were accepted",
-                )?,
-            )?,
-            tunnels: gauge(
-                registry,
-                "cutover_tunnels",
-                "Tunnels (WebSocket and other upgrades) that are open",
-            )?,
-            queue_waiting: gauge(
-                registry,
-                "cutover_queue_waiting",
-                "Requests that wait for a usable backend",
-            )?,
-            access_log_dropped: register(
-                registry,
-                IntCounter::new(
-                    "cutover_access_log_dropped_total",
-                    "Access-log lines that could not be written",
-                )?,
-            )?,
+            connections: gauge("cutover_connections", "Client connections that are open")?,
+            accepted: counter("cutover_connections_accepted_total", "Client connections that were accepted")?,
+            tunnels: gauge("cutover_tunnels", "Tunnels (WebSocket and other upgrades) that are open")?,
+            queue_waiting: gauge("cutover_queue_waiting", "Requests that wait for a usable backend")?,
+            access_log_dropped: counter("cutover_access_log_dropped_total", lost)?,
             own_answers: OWN_STATUSES.map(|status| own.with_label_values(&[status.to_string()])),
-            requests: counters(
-                registry,
-                "cutover_requests_total",
-                "Requests that were answered, by class of status",
-                &["service", "version", "class"],
-            )?,
-            duration: register(registry, HistogramVec::new(duration, &["service", "version"])?)?,
-            pins: counters(
-                registry,
-                "cutover_pins_total",
-                "Requests by what became of their pin",
-                &["service", "outcome"],
-            )?,
-            retries: counters(
-                registry,
-                "cutover_upstream_retries_total",
-                "Tries beyond a request's first",
-                service,
-            )?,
-            failures: counters(
-                registry,
-                "cutover_upstream_errors_total",
-                "Tries that failed, by how",
-                &["service", "kind"],
-            )?,
-            received: counters(
-                registry,
-                "cutover_received_bytes_total",
-                "Body bytes received from clients",
-                service,
-            )?,
-            sent: counters(registry, "cutover_sent_bytes_total", "Body bytes sent to clients", service)?,
+            requests: counters("cutover_requests_total", requests, &["service", "version", "class"])?,
+            duration: register(registry, duration)?,
+            pins: counters("cutover_pins_total", pins, &["service", "outcome"])?,
+            retries: counters("cutover_upstream_retries_total", retries, &of_service)?,
+            failures: counters("cutover_upstream_errors_total", failures, &["service", "kind"])?,
+            received: counters("cutover_received_bytes_total", "Body bytes from clients", &of_service)?,
+            sent: counters("cutover_sent_bytes_total", "Body bytes to clients", &of_service)?,
             known: Mutex::default(),
         })
     }
@@ -310,15 +269,96 @@ fn register<C: Collector + Clone + 'static>(registry: &Registry, metric: C) -> p
     Ok(metric)
 }
 
-fn gauge(registry: &Registry, name: &str, help: &str) -> prometheus::Result<IntGauge> {
-    register(registry, IntGauge::new(name, help)?)
-}
+#[cfg(test)]
+mod tests {
+    use cutover_core::command::Command;
+    use cutover_core::policy::Policy;
+    use prometheus::TextEncoder;
 
-fn counters(
-    registry: &Registry,
-    name: &str,
-    help: &str,
-    labels: &[&str],
-) -> prometheus::Result<IntCounterVec> {
-    register(registry, IntCounterVec::new(Opts::new(name, help), labels)?)
+    use super::*;
+    use crate::fleet::Fleet;
+
+    fn metrics() -> (Registry, Metrics) {
+        let registry = Registry::new();
+        let metrics = Metrics::new(&registry).unwrap();
+        (registry, metrics)
+    }
+
+    fn text(registry: &Registry) -> String {
+        TextEncoder::new().encode_to_string(&registry.gather()).unwrap()
+    }
+
+    #[test]
+    fn a_request_is_counted_for_its_service_version_and_class() {
+        let (registry, metrics) = metrics();
+        let fleet = Fleet::new(Policy::default());
+        let handles = metrics.resolve(fleet.set(), 1);
+        handles.versions[0].answered(StatusCode::NO_CONTENT, Duration::from_millis(3));
+        handles.versions[1].answered(StatusCode::BAD_GATEWAY, Duration::from_secs(100));
+        handles.pin(PinOutcome::Withheld);
+        handles.upstream_failed(UpstreamFailure::BrokenBody);
+        metrics.own_answer(StatusCode::NOT_FOUND);
+        metrics.own_answer(StatusCode::IM_A_TEAPOT);
+        let text = text(&registry);
+        for line in [
+            r#"cutover_requests_total{class="2xx",service="web",version="v1"} 1"#,
+            r#"cutover_requests_total{class="5xx",service="web",version="v2"} 1"#,
+            r#"cutover_request_duration_seconds_bucket{service="web",version="v1",le="0.0025"} 0"#,
+            r#"cutover_request_duration_seconds_bucket{service="web",version="v1",le="0.005"} 1"#,
+            r#"cutover_request_duration_seconds_count{service="web",version="v2"} 1"#,
+            r#"cutover_pins_total{outcome="withheld",service="web"} 1"#,
+            r#"cutover_pins_total{outcome="new",service="web"} 0"#,
+            r#"cutover_upstream_errors_total{kind="broken_body",service="web"} 1"#,
+            r#"cutover_own_answers_total{status="404"} 1"#,
+            r#"cutover_own_answers_total{status="500"} 1"#,
+        ] {
+            assert!(text.lines().any(|found| found == line), "no {line} in\n{text}");
+        }
+    }
+
+    #[test]
+    fn series_of_what_is_gone_end() {
+        let (registry, metrics) = metrics();
+        let mut fleet = Fleet::new(Policy::default());
+        let empty = text(&registry);
+        let _ = metrics.resolve(fleet.set(), fleet.snapshot.generation);
+        metrics.forget_gone(&fleet.snapshot);
+        assert!(text(&registry).contains(r#"service="web",version="v1""#));
+        fleet.apply(&Command::Configure(Vec::new()));
+        metrics.forget_gone(&fleet.snapshot);
+        assert_eq!(text(&registry), empty);
+    }
+
+    #[test]
+    fn a_worker_that_is_behind_ends_nothing() {
+        let (registry, metrics) = metrics();
+        let fleet = Fleet::new(Policy::default());
+        let handles = metrics.resolve(fleet.set(), fleet.snapshot.generation);
+        metrics.forget_gone(&Snapshot::default());
+        handles.versions[0].answered(StatusCode::OK, Duration::ZERO);
+        assert!(text(&registry).contains(r#"{class="2xx",service="web",version="v1"} 1"#));
+    }
+
+    #[test]
+    fn two_workers_add_to_the_same_series() {
+        let (registry, metrics) = metrics();
+        let fleet = Fleet::new(Policy::default());
+        for _ in 0..2 {
+            metrics.resolve(fleet.set(), 1).retries.inc();
+        }
+        assert!(text(&registry).contains("cutover_upstream_retries_total{service=\"web\"} 2"));
+    }
+
+    #[test]
+    fn kinds_are_numbered_in_order() {
+        for (at, kind) in UpstreamFailure::ALL.into_iter().enumerate() {
+            assert_eq!(kind as usize, at, "{}", kind.as_str());
+        }
+    }
+
+    #[test]
+    fn a_registry_takes_the_metrics_once() {
+        let (registry, _metrics) = metrics();
+        assert!(Metrics::new(&registry).is_err());
+    }
 }

@@ -286,3 +286,6 @@ fn has_directive(headers: &HeaderMap, is_wanted: impl Fn(&[u8]) -> bool) -> bool
 fn is_any(name: &[u8], wanted: &[&str]) -> bool {
     wanted.iter().any(|wanted| name.eq_ignore_ascii_case(wanted.as_bytes()))
 }
+
+#[cfg(test)]
+mod tests;

@@ -58,7 +58,8 @@ mod tests {
     #[test]
     fn anything_else_is_replaced_by_a_made_one() {
         let long = [b'x'; 129];
-        for given in [&[][..], &[b""], &[b"a b"], &[b"\xe9"], &[&long], &[b"one", b"two"]] {
+        let cases: [&[&[u8]]; 6] = [&[], &[b""], &[b"a b"], &[b"\xe9"], &[&long], &[b"one", b"two"]];
+        for given in cases {
             let (id, headers) = ensured(given);
             assert_eq!(id.len(), 32);
             assert!(id.as_bytes().iter().all(u8::is_ascii_hexdigit));

@@ -11,9 +11,11 @@ use crate::request_id::X_REQUEST_ID;
 /// Seconds after which a client may come again when no backend was available: failures that heal at all heal by the next few probes.
 const RETRY_AFTER_SECS: &str = "1";
 
-/// The answer with `status`, in the form that the request's `headers` ask for. `detail` is one sentence for people, without a full stop; it goes to strangers.
+/// The answer with `status`, in the form that the request's `headers` ask for. `detail` is one sentence for people, without a full
+/// stop; it goes to strangers.
 ///
-/// A 503 says when to come again. Nothing of it may be stored. The length is set; a HEAD request gets the same head, and its body is for the connection to leave out.
+/// A 503 says when to come again. Nothing of it may be stored. The length is set; a HEAD request gets the same head, and its body is
+/// for the connection to leave out.
 #[must_use]
 pub fn answer(
     status: StatusCode,

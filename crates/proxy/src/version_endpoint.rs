@@ -58,3 +58,64 @@ fn write_or_null<T>(out: &mut Vec<u8>, value: Option<T>, write: impl FnOnce(&mut
         None => out.extend_from_slice(b"null"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use cutover_core::decide::PinAction;
+    use cutover_core::id::Epoch;
+    use cutover_core::policy::Policy;
+
+    use super::*;
+    use crate::fleet::Fleet;
+
+    fn said(fleet: &Fleet, pin: Result<Pin, NoPin>) -> String {
+        let answer = answer(&Method::GET, fleet.set(), pin);
+        assert_eq!(answer.status(), StatusCode::OK);
+        assert_eq!(answer.headers()["content-type"], "application/json");
+        assert_eq!(answer.headers()["cache-control"], "no-store");
+        String::from_utf8(answer.into_body().to_vec()).unwrap()
+    }
+
+    fn pinned(fleet: &Fleet) -> Pin {
+        let PinAction::Hand(pin, _) = fleet.choice(Err(NoPin::Absent)).pin else { panic!("no pin") };
+        pin
+    }
+
+    #[test]
+    fn without_a_pin_version_and_epoch_are_null() {
+        let expected =
+            r#"{"service":"web","version":null,"epoch":null,"active":"v1","active_epoch":1,"update":false}"#;
+        assert_eq!(said(&Fleet::new(Policy::default()), Err(NoPin::Expired)).trim_end(), expected);
+    }
+
+    #[test]
+    fn a_pin_to_the_active_version_needs_no_update() {
+        let fleet = Fleet::new(Policy::default());
+        let expected =
+            r#"{"service":"web","version":"v1","epoch":1,"active":"v1","active_epoch":1,"update":false}"#;
+        assert_eq!(said(&fleet, Ok(pinned(&fleet))).trim_end(), expected);
+    }
+
+    #[test]
+    fn after_a_flip_the_client_should_update() {
+        let mut fleet = Fleet::new(Policy::default());
+        let pin = pinned(&fleet);
+        fleet.flip("v2");
+        let expected =
+            r#"{"service":"web","version":"v1","epoch":1,"active":"v2","active_epoch":2,"update":true}"#;
+        assert_eq!(said(&fleet, Ok(pin)).trim_end(), expected);
+        let forgotten = Pin { version: 1, epoch: Epoch(0), ..pin };
+        let expected =
+            r#"{"service":"web","version":null,"epoch":0,"active":"v2","active_epoch":2,"update":true}"#;
+        assert_eq!(said(&fleet, Ok(forgotten)).trim_end(), expected);
+    }
+
+    #[test]
+    fn only_reading_is_allowed() {
+        let fleet = Fleet::new(Policy::default());
+        let refused = answer(&Method::POST, fleet.set(), Err(NoPin::Absent));
+        assert_eq!(refused.status(), StatusCode::METHOD_NOT_ALLOWED);
+        assert_eq!(refused.headers()["allow"], "GET, HEAD");
+        assert_eq!(answer(&Method::HEAD, fleet.set(), Err(NoPin::Absent)).status(), StatusCode::OK);
+    }
+}

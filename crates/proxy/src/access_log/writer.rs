@@ -86,8 +86,8 @@ impl AccessLog {
         Sink::new(self.format, waiting, self.writer.clone(), self.dropped.clone())
     }
 
-    /// Writes what waits and ends, in `limit` at most: the reader of a pipe that does not read must not keep the process alive. Answers whether everything was written
-    /// in time. Called when no worker logs any more.
+    /// Writes what waits and ends, in `limit` at most: the reader of a pipe that does not read must not keep the process alive.
+    /// Answers whether the writer got to its end in time. Called when no worker logs any more.
     pub fn finish(self, limit: Duration) -> bool {
         self.shared.end(&self.writer);
         // The sender says nothing; it goes when the thread ends.

@@ -10,3 +10,6 @@ mod writer;
 pub use record::{Format, Record, Request, Upstream};
 pub use sink::Sink;
 pub use writer::AccessLog;
+
+#[cfg(test)]
+mod tests;
