@@ -1,4 +1,15 @@
 //! End-to-end tests: the real binary, real app servers, real sockets on loopback.
 #![cfg(test)]
 
+mod cli;
+mod flips;
+mod framework;
+mod garbage;
+mod http;
+mod in_place;
+mod load;
+mod peers;
+mod pins;
+mod reload;
 mod support;
+mod tunnels;

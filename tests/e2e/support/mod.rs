@@ -1,3 +1,14 @@
 //! What the tests are played with: processes, clients and load.
 
+pub(crate) mod admin;
+pub(crate) mod app;
+pub(crate) mod child;
+pub(crate) mod config;
+pub(crate) mod cutover;
+pub(crate) mod http;
+pub(crate) mod load;
 pub(crate) mod port;
+pub(crate) mod script;
+pub(crate) mod session;
+pub(crate) mod stage;
+pub(crate) mod wait;

@@ -1,0 +1,175 @@
+//! The command line against a real server: what it prints, and how it ends.
+
+use serde_json::Value;
+
+use crate::support::app::App;
+use crate::support::config::Service;
+use crate::support::cutover::{Done, run};
+use crate::support::stage::Stage;
+
+#[tokio::test]
+async fn every_command_that_looks_prints_a_table_and_json() {
+    let stage = Stage::v1_and_v2().await;
+    let looks: [(&[&str], &[&str]); 6] = [
+        (&["status"], &["e2e", "ready", "embedded"]),
+        (&["services"], &["web", "v1", "v2", "staged"]),
+        (&["services", "web"], &["web", "v1"]),
+        (&["backends", "web"], &["a", "b", "v1", "v2", "up", "ready", "known"]),
+        (&["versions", "web"], &["v1", "active", "v2", "staged"]),
+        (&["timeline", "web"], &["v1"]),
+    ];
+
+    for (command, words) in looks {
+        let table = good(stage.cli(command).await);
+        for word in words {
+            assert!(table.contains(word), "{command:?} does not say {word}:\n{table}");
+        }
+        let json = good(stage.cli(&[command, &["--json"]].concat()).await);
+        let json: Value =
+            serde_json::from_str(&json).unwrap_or_else(|error| panic!("{command:?}: {error}: {json}"));
+        assert!(json.is_object(), "{command:?}: {json}");
+    }
+    let version = good(stage.cli(&["versions", "web", "v2", "--json"]).await);
+    assert_eq!(serde_json::from_str::<Value>(&version).unwrap()["role"], "staged");
+}
+
+#[tokio::test]
+async fn a_deploy_can_be_made_by_commands_alone() {
+    let service = Service::new("web").set("flip.gates", vec!["expand"]).set("pin.idle", "1s");
+    let stage = Stage::v1_with(service).await;
+    let app = App::start("v2").await;
+    let address = app.address();
+    let cli = async |line: &str| good(stage.cli(&line.split(' ').collect::<Vec<_>>()).await);
+
+    cli(&format!("register web b --address {address} --ttl 60s")).await;
+    stage.until_usable("b").await;
+    cli("heartbeat web b").await;
+    cli("wait web v2 --for staged --timeout 10s").await;
+    let plan = cli("flip web v2 --dry-run").await;
+    assert!(plan.contains("expand") && plan.contains("refused"), "{plan}");
+    cli("gate web v2 expand --note migrated").await;
+    cli("hold web v1 worker --ttl 1m").await;
+    let flipped = cli("flip web v2 --reason release --if-epoch 1").await;
+    assert!(flipped.contains("v2") && flipped.contains('2'), "{flipped}");
+    let late = stage.cli(&["wait", "web", "v1", "--for", "drained", "--timeout", "1500ms"]).await;
+    assert_eq!(late.code, 4, "drained in spite of the hold: {late:?}");
+    cli("hold web v1 worker --release").await;
+    cli("wait web v1 --for drained --timeout 15s").await;
+    let json: Value = serde_json::from_str(&cli("rollback web --reason red --json").await).unwrap();
+    assert_eq!((&json["to"], &json["rejected"]), (&"v1".into(), &"v2".into()));
+    cli("clear web v2").await;
+    cli("freeze web --reason holidays").await;
+    assert!(cli("services").await.contains("holidays"));
+    assert_eq!(stage.cli(&["flip", "web", "v2"]).await.code, 1);
+    cli("freeze web --off").await;
+    cli("drain web b --wait --timeout 10s").await;
+    cli("maint web b").await;
+    cli("ready web b --wait --timeout 10s").await;
+    cli("flip web v2 --wait --timeout 15s").await;
+    cli("evict web v1").await;
+    cli("reject web v1 --reason old").await;
+    cli("deregister web a --drain 0s").await;
+    let history = cli("timeline web").await;
+    assert!(history.contains("release") && history.contains("red"), "{history}");
+}
+
+#[tokio::test]
+async fn what_is_refused_ends_with_1_and_every_reason() {
+    let service = Service::new("web").set("flip.gates", vec!["expand", "smoke"]);
+    let stage = Stage::v1_and_v2_with(service).await;
+
+    let refused = stage.cli(&["flip", "web", "v2"]).await;
+    let json = stage.cli(&["flip", "web", "v2", "--json"]).await;
+
+    assert_eq!(refused.code, 1, "{refused:?}");
+    assert!(refused.stderr.contains("expand") && refused.stderr.contains("smoke"), "{refused:?}");
+    assert_eq!(json.code, 1, "{json:?}");
+    let problem: Value =
+        serde_json::from_str(&json.stdout).unwrap_or_else(|error| panic!("{error}: {json:?}"));
+    assert_eq!(problem["reasons"].as_array().unwrap().len(), 2, "{problem}");
+    for unknown in [["versions", "nope"], ["backends", "nope"], ["timeline", "nope"]] {
+        assert_eq!(stage.cli(&unknown).await.code, 1, "{unknown:?}");
+    }
+}
+
+#[tokio::test]
+async fn wrong_usage_ends_with_2_and_an_absent_server_with_3() {
+    let directory = tempfile::tempdir().unwrap();
+    let nobody = format!("http://{}", crate::support::port::Port::reserve().address());
+    for wrong in [
+        &["flip"][..],
+        &["flipp", "web"],
+        &["flip", "web", "v2", "--if-epoch", "x"],
+        &["wait", "web", "v1"],
+        &[],
+    ] {
+        let done = run(&nobody, wrong, directory.path()).await;
+        assert_eq!((done.code, done.stdout.is_empty()), (2, true), "{wrong:?}: {done:?}");
+    }
+    for absent in [&["status"][..], &["flip", "web", "v2"], &["backends", "web", "--json"]] {
+        assert_eq!(run(&nobody, absent, directory.path()).await.code, 3, "{absent:?}");
+    }
+    let by_socket = run("unix:/nowhere/admin.sock", &["status"], directory.path()).await;
+    assert_eq!(by_socket.code, 3, "{by_socket:?}");
+}
+
+#[tokio::test]
+async fn check_names_every_mistake_with_its_place() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("bad.toml");
+    let path = file.to_string_lossy().into_owned();
+    std::fs::write(&file, "[node]\nworker = 3\n\n[[service]]\nname = \"a b\"\npin.idle = 5\n").unwrap();
+
+    let bad = run("http://127.0.0.1:1", &["check", &path], directory.path()).await;
+    std::fs::write(&file, "[[service]]\nname = \"web\"\n").unwrap();
+    let good = run("http://127.0.0.1:1", &["check", &path], directory.path()).await;
+
+    assert_eq!(bad.code, 1, "{bad:?}");
+    let said = format!("{}{}", bad.stdout, bad.stderr);
+    for place in ["2:1", "5:8", "6:12"] {
+        assert!(said.lines().any(|line| line.contains(&format!("{path}:{place}: "))), "{place}:\n{said}");
+    }
+    assert_eq!(good.code, 0, "{good:?}");
+}
+
+#[tokio::test]
+async fn commands_that_need_no_server_print_what_they_make() {
+    let directory = tempfile::tempdir().unwrap();
+    let made = async |arguments: &[&str]| good(run("http://127.0.0.1:1", arguments, directory.path()).await);
+
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(made(&["completions", shell]).await.contains("cutover"), "{shell}");
+    }
+    assert!(made(&["man"]).await.contains(".TH"));
+    let (one, two) = (made(&["token", "--name", "ci"]).await, made(&["token", "--name", "ci"]).await);
+    assert!(one.contains("sha256") && one != two, "{one}");
+    assert!(made(&["--version"]).await.contains(env!("CARGO_PKG_VERSION")));
+    assert!(made(&["--help"]).await.contains("flip"));
+}
+
+#[tokio::test]
+async fn a_token_opens_what_its_role_may_and_nothing_else() {
+    let directory = tempfile::tempdir().unwrap();
+    let made =
+        run("http://127.0.0.1:1", &["token", "--json", "--role", "read", "--name", "eye"], directory.path())
+            .await;
+    let made: Value = serde_json::from_str(&good(made)).unwrap();
+    let (token, hash) = (made["token"].as_str().unwrap(), made["sha256"].as_str().unwrap());
+    let config = crate::support::config::Config::of(Service::new("web"))
+        .set("admin.open", false)
+        .admin_token("eye", hash, "read");
+    let cutover = crate::support::cutover::Cutover::start(&config).await;
+
+    let (with, without) = (["status", "--token", token], ["status"]);
+    assert_eq!(cutover.cli(&with).await.code, 0);
+    let refused = cutover.cli(&without).await;
+    assert_eq!(refused.code, 1, "{refused:?}");
+    let flip = cutover.cli(&["freeze", "web", "--reason", "x", "--token", token]).await;
+    assert!(flip.code == 1 && !flip.stderr.contains(token), "{flip:?}");
+}
+
+/// What a command printed that must have done its work.
+fn good(done: Done) -> String {
+    assert_eq!(done.code, 0, "{done:?}");
+    done.stdout
+}

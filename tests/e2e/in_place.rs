@@ -1,0 +1,76 @@
+//! An app that is restarted in place with a new version: it is staged, not served, until the flip.
+
+use serde_json::json;
+
+use crate::support::app::App;
+use crate::support::config::{Config, Service};
+use crate::support::cutover::Cutover;
+use crate::support::stage::Stage;
+use crate::support::wait::until;
+
+#[tokio::test]
+async fn a_health_check_sees_the_new_version_of_an_app_that_was_restarted_in_place() {
+    let mut stage = Stage::v1().await;
+    stage.add("b", "v1").await;
+
+    let drained = stage.cli(&["drain", "web", "b", "--wait", "--timeout", "10s"]).await;
+    stage.app("b").restart("v2").await;
+    let ready = stage.cli(&["ready", "web", "b"]).await;
+    stage.admin().until_usable("v2", 1).await;
+
+    assert_eq!((drained.code, ready.code), (0, 0), "{drained:?} {ready:?}");
+    assert_eq!(stage.admin().version("v2").await["role"], "staged");
+    let backend = stage.admin().backend("b").await;
+    assert_eq!(backend["identity"], json!({ "state": "known", "version": "v2" }), "{backend}");
+    for _ in 0..50 {
+        assert_eq!(stage.session().version().await, "v1");
+    }
+    stage.admin().flip("v2").await;
+    assert_eq!(stage.session().version().await, "v2");
+}
+
+#[tokio::test]
+async fn a_heartbeat_tells_the_new_version_of_an_app_that_was_restarted_in_place() {
+    let old = App::start("v1").await;
+    let service = Service::new("web").set("identity", "label").backend("a", old.address(), "v1");
+    let cutover = Cutover::start(&Config::of(service)).await;
+    let admin = cutover.admin();
+    admin.until_role("v1", "active").await;
+    let mut app = App::start("v1").await;
+    let path = "/v1/services/web/backends/b";
+    let body = json!({ "address": app.address(), "version": "v1", "boot_id": "one", "ttl": "60s" });
+    admin.done("PUT", path, body).await;
+    admin.until_usable("v1", 2).await;
+
+    let drained = cutover.cli(&["drain", "web", "b", "--wait", "--timeout", "10s"]).await;
+    app.restart("v2").await;
+    let beat = json!({ "version": "v2", "boot_id": "two" });
+    let answer = admin.done("POST", &format!("{path}/heartbeat"), beat).await;
+    let ready = cutover.cli(&["ready", "web", "b"]).await;
+    admin.until_usable("v2", 1).await;
+
+    assert_eq!((drained.code, ready.code), (0, 0), "{drained:?} {ready:?}");
+    assert_eq!(answer["admin"], "drain", "{answer}");
+    assert_eq!(admin.version("v2").await["role"], "staged");
+    for _ in 0..20 {
+        assert_eq!(cutover.session().version().await, "v1");
+    }
+}
+
+#[tokio::test]
+async fn a_restart_that_nobody_announced_is_noticed_by_the_lost_process() {
+    let mut stage = Stage::v1_with(Service::new("web").set("health.interval", "200ms")).await;
+    stage.add("b", "v1").await;
+
+    stage.app("b").kill();
+    stage.app("b").restart("v2").await;
+
+    until("v2 is staged", async || {
+        // Whoever answers meanwhile is v1.
+        assert_eq!(stage.session().version().await, "v1");
+        let backend = stage.admin().backend("b").await;
+        (backend["identity"]["version"] == "v2" && backend["usable"] == true).then_some(())
+    })
+    .await;
+    assert_eq!(stage.admin().version("v2").await["role"], "staged");
+}

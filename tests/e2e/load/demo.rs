@@ -1,0 +1,27 @@
+//! `cutover demo`, in short: what `make demo` promises.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::process::Command;
+
+/// Longer than a short demo takes on two busy cores.
+const LIMIT: Duration = Duration::from_secs(120);
+
+#[tokio::test]
+async fn the_demo_ends_without_a_failed_request_or_a_mixed_session() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cutover"));
+    command.args(["demo", "--json", "--sessions", "40", "--seconds", "1"]).kill_on_drop(true);
+    let output = tokio::time::timeout(LIMIT, command.stdin(std::process::Stdio::null()).output());
+
+    let output = output.await.expect("the demo takes too long").unwrap();
+
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
+    let report: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
+    eprintln!("{report:#}");
+    for flaw in ["failed", "mixed", "went_back"] {
+        assert_eq!(report[flaw], 0, "{flaw}: {report:#}");
+    }
+    assert!(report["requests"].as_u64().unwrap() > 0, "{report:#}");
+}

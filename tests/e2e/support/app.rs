@@ -1,0 +1,110 @@
+//! Real app servers: `cutover demo-app`, each a process with a port of its own that outlives its restarts.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::Command;
+
+use rustix::process::Signal;
+use tempfile::TempDir;
+use tokio::net::{TcpStream, UnixStream};
+
+use super::child::Child;
+use super::port::Port;
+use super::wait::until;
+
+/// One app server.
+#[derive(Debug)]
+pub(crate) struct App {
+    listen: Listen,
+    options: Vec<String>,
+    directory: TempDir,
+    child: Option<Child>,
+}
+
+#[derive(Debug)]
+enum Listen {
+    Tcp(Port),
+    Unix(PathBuf),
+}
+
+impl App {
+    /// Starts a server of `version` and waits until it listens.
+    pub(crate) async fn start(version: &str) -> Self {
+        Self::start_with(version, &[]).await
+    }
+
+    /// The same with more of `cutover demo-app`'s options.
+    pub(crate) async fn start_with(version: &str, options: &[&str]) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        Self::start_on(Listen::Tcp(Port::reserve()), version, options, directory).await
+    }
+
+    /// Starts a server that listens on a unix socket.
+    pub(crate) async fn unix(version: &str) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        Self::start_on(Listen::Unix(directory.path().join("app.sock")), version, &[], directory).await
+    }
+
+    async fn start_on(listen: Listen, version: &str, options: &[&str], directory: TempDir) -> Self {
+        let options = options.iter().map(ToString::to_string).collect();
+        let mut app = Self { listen, options, directory, child: None };
+        app.restart(version).await;
+        app
+    }
+
+    /// Where it listens, as backends are written.
+    pub(crate) fn address(&self) -> String {
+        match &self.listen {
+            Listen::Tcp(port) => port.address().to_string(),
+            Listen::Unix(path) => format!("unix:{}", path.display()),
+        }
+    }
+
+    /// Where it listens, if that is TCP.
+    pub(crate) fn socket(&self) -> SocketAddr {
+        match &self.listen {
+            Listen::Tcp(port) => port.address(),
+            Listen::Unix(path) => panic!("{} is no port", path.display()),
+        }
+    }
+
+    /// Stops what runs, gracefully, and starts `version` on the same port.
+    pub(crate) async fn restart(&mut self, version: &str) {
+        self.stop().await;
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cutover"));
+        command.args(["demo-app", "--leashed", "--version", version, "--listen"]);
+        command.arg(self.address()).args(&self.options);
+        let log = self.directory.path().join("app.log");
+        let mut child = Child::spawn(&format!("app {version}"), &mut command, &log);
+        until(&format!("the app {version} listens"), async || {
+            assert_eq!(child.ended(), None, "the app {version} ended at its start");
+            match &self.listen {
+                Listen::Tcp(port) => TcpStream::connect(port.address()).await.map(drop).ok(),
+                Listen::Unix(path) => UnixStream::connect(path).await.map(drop).ok(),
+            }
+        })
+        .await;
+        self.child = Some(child);
+    }
+
+    /// Lets it finish what it does.
+    pub(crate) async fn stop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.signal(Signal::TERM);
+            child.exit().await;
+        }
+    }
+
+    /// Ends it in the middle of whatever it does.
+    pub(crate) fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill();
+        }
+    }
+
+    /// Lets its health check answer `status`, 0 = what is true.
+    pub(crate) async fn set_health(&self, status: u16) {
+        let request = super::http::Request::new("POST", &format!("/up?status={status}"));
+        super::http::Connection::open(self.socket()).await.ask(&request).await;
+    }
+}

@@ -1,0 +1,117 @@
+//! Tunnels and streams: a WebSocket and server-sent events that were opened before a flip go on after it.
+
+use futures_util::{SinkExt as _, StreamExt as _};
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
+
+use crate::support::config::{Config, Service};
+use crate::support::cutover::Cutover;
+use crate::support::http::Request;
+use crate::support::stage::Stage;
+use crate::support::wait::{until, within};
+
+#[tokio::test]
+async fn a_websocket_goes_on_after_a_flip_and_its_version_drains_only_when_it_is_closed() {
+    let stage = Stage::v1_and_v2_with(Service::new("web").set("pin.idle", "1s")).await;
+    let mut socket = open(&stage, "/ws?greet=1").await;
+    assert_eq!(next(&mut socket).await, Message::text("v1"));
+    stage.admin().flip("v2").await;
+
+    for number in 0..50 {
+        let message = Message::text(format!("{number} {}", "x".repeat(number * 100)));
+        assert_eq!(echo(&mut socket, message.clone()).await, message);
+    }
+    assert_eq!(stage.admin().version("v1").await["tunnels"], 1);
+    let open_still =
+        stage.admin().call("GET", "/v1/services/web/versions/v1?wait=drained&timeout=2s", &Value::Null).await;
+    assert_eq!(open_still.status(), 408, "drained under an open tunnel: {open_still:?}");
+    assert_eq!(echo(&mut socket, Message::binary(vec![7; 70_000])).await, Message::binary(vec![7; 70_000]));
+    socket.close(None).await.unwrap();
+
+    let drained = stage.admin().get("/v1/services/web/versions/v1?wait=drained&timeout=10s").await;
+    assert_eq!((&drained["drained"]["by"], &drained["tunnels"]), (&json!("proof"), &json!(0)), "{drained}");
+    assert_eq!(next(&mut open(&stage, "/ws?greet=1").await).await, Message::text("v2"));
+}
+
+#[tokio::test]
+async fn an_event_stream_goes_on_after_a_flip_and_its_version_drains_only_when_it_ends() {
+    let stage = Stage::v1_and_v2_with(Service::new("web").set("pin.idle", "1s")).await;
+    let mut events = stage.connect().await;
+    events.send(Request::get("/sse?every_ms=20").render()).await;
+    assert_eq!(
+        within("the head", events.head()).await.unwrap().field("content-type"),
+        Some("text/event-stream")
+    );
+    let mut seen = 0;
+    let mut next = async |events: &mut crate::support::http::Connection| {
+        let event = String::from_utf8(within("an event", events.chunk()).await.unwrap()).unwrap();
+        assert!(event.contains(&format!("id: {seen}\n")), "{seen}: {event}");
+        assert!(event.contains(r#""version":"v1""#), "{event}");
+        seen += 1;
+    };
+    next(&mut events).await;
+    stage.admin().flip("v2").await;
+
+    for _ in 0..100 {
+        next(&mut events).await;
+    }
+    assert_eq!(stage.admin().version("v1").await["in_flight"], 1);
+    assert_eq!(stage.admin().version("v1").await["role"], "draining", "drained under an open stream");
+    drop(events);
+
+    stage.admin().get("/v1/services/web/versions/v1?wait=drained&timeout=10s").await;
+}
+
+#[tokio::test]
+async fn either_end_of_a_tunnel_can_close_it() {
+    let stage = Stage::v1().await;
+    let mut closed_by_app = open(&stage, "/ws").await;
+    closed_by_app.send(Message::Close(None)).await.unwrap();
+    assert!(matches!(next(&mut closed_by_app).await, Message::Close(_)));
+    let dropped_by_client = open(&stage, "/ws").await;
+    drop(dropped_by_client);
+
+    until("no tunnel is left", async || (stage.admin().version("v1").await["tunnels"] == 0).then_some(()))
+        .await;
+}
+
+#[tokio::test]
+async fn a_websocket_server_of_others_is_reached_too() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                // A health check opens a connection and says nothing.
+                let Ok(mut socket) = tokio_tungstenite::accept_async(stream).await else { return };
+                while let Some(Ok(message)) = socket.next().await {
+                    // It may be gone before it gets its answer.
+                    let _ = socket.send(message).await;
+                }
+            });
+        }
+    });
+    let service = Service::new("web").set("identity", "label").set("health.protocol", "tcp");
+    let cutover = Cutover::start(&Config::of(service.backend("a", address, "v1"))).await;
+    cutover.admin().until_role("v1", "active").await;
+
+    let mut socket = open(&cutover, "/chat").await;
+    assert_eq!(echo(&mut socket, Message::text("hello")).await, Message::text("hello"));
+}
+
+async fn open(cutover: &Cutover, path: &str) -> WebSocketStream<TcpStream> {
+    let stream = TcpStream::connect(cutover.proxy()).await.unwrap();
+    let opened = tokio_tungstenite::client_async(format!("ws://web.test{path}"), stream);
+    within("the handshake", opened).await.unwrap().0
+}
+
+async fn next(socket: &mut WebSocketStream<TcpStream>) -> Message {
+    within("a message", socket.next()).await.expect("the tunnel ended").unwrap()
+}
+
+async fn echo(socket: &mut WebSocketStream<TcpStream>, message: Message) -> Message {
+    socket.send(message).await.unwrap();
+    next(socket).await
+}
