@@ -8,8 +8,8 @@ pub fn values(headers: &HeaderMap, is_wanted: impl Fn(&[u8]) -> bool) -> impl It
     pairs.filter_map(split).filter_map(move |(name, value)| is_wanted(name).then_some(value))
 }
 
-/// Removes the cookies whose names `is_removed` says. All others stay as they are, byte for byte and in their order; a `Cookie` line that has none left is
-/// removed. Nothing is allocated when there is nothing to remove.
+/// Removes the cookies whose names `is_removed` says. All others stay as they are, byte for byte and in their order; a `Cookie`
+/// line that has none left is removed. Nothing is allocated when there is nothing to remove.
 pub fn remove(headers: &mut HeaderMap, is_removed: impl Fn(&[u8]) -> bool) {
     let is_hit = |line: &HeaderValue| pairs_of(line.as_bytes()).any(|pair| is_named(pair, &is_removed));
     if !headers.get_all(COOKIE).iter().any(is_hit) {

@@ -36,13 +36,21 @@ impl Fleet {
         let mut fleet = Self { state: State::default(), snapshot: Snapshot::default(), keyring };
         fleet.apply(&Command::AddPinKey(key));
         fleet.apply(&Command::Configure(vec![web]));
-        for (backend, version) in [("a", "v1"), ("b", "v2")] {
-            let finding = Finding::Up { version: Some(label(version)), boot_id: None };
-            let backend = BackendId::parse(backend).unwrap();
-            fleet.apply(&Command::Service(name(), Change::Probed { backend, generation: 1, finding }));
-        }
+        fleet.comes_up("a", "v1");
+        fleet.comes_up("b", "v2");
         assert_eq!(fleet.set().active_version().unwrap().label, label("v1"));
         fleet
+    }
+
+    pub(crate) fn add_backend(&mut self, id: &str, version: &str) {
+        self.apply(&Command::Service(name(), Change::Register(backend(id, version))));
+        self.comes_up(id, version);
+    }
+
+    fn comes_up(&mut self, id: &str, version: &str) {
+        let finding = Finding::Up { version: Some(label(version)), boot_id: None };
+        let backend = BackendId::parse(id).unwrap();
+        self.apply(&Command::Service(name(), Change::Probed { backend, generation: 1, finding }));
     }
 
     pub(crate) fn apply(&mut self, command: &Command) {

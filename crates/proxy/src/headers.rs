@@ -63,7 +63,8 @@ pub fn wanted_upgrade(version: Version, headers: &HeaderMap) -> Option<HeaderVal
 
 /// Makes a client's request header one for the app: takes out what ends here, adds `Via`.
 ///
-/// `upgrade` is what [`wanted_upgrade`] answered. Facts and forwarding headers must be read before, and written after, because `Connection` may name any field.
+/// `upgrade` is what [`wanted_upgrade`] answered. Facts and forwarding headers must be read before, and written after, because
+/// `Connection` may name any field.
 pub fn prepare_request(headers: &mut HeaderMap, version: Version, upgrade: Option<HeaderValue>) {
     let takes_trailers = list::elements(headers, TE).any(|coding| coding.eq_ignore_ascii_case(b"trailers"));
     remove_hop_by_hop(headers);

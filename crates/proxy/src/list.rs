@@ -7,7 +7,8 @@ pub fn elements(headers: &HeaderMap, name: impl AsHeaderName) -> impl Iterator<I
     headers.get_all(name).iter().flat_map(|line| split(line.as_bytes(), b','))
 }
 
-/// The parts of `text` between `delimiter`s that are not inside a quoted string (section 5.6.4), without the whitespace around them; empty ones are left out.
+/// The parts of `text` between `delimiter`s that are not inside a quoted string (section 5.6.4), without the whitespace around them;
+/// empty ones are left out.
 pub fn split(text: &[u8], delimiter: u8) -> impl Iterator<Item = &[u8]> {
     let mut is_quoted = false;
     let mut is_escaped = false;

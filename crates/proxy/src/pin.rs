@@ -100,6 +100,25 @@ pub fn strip(headers: &mut HeaderMap, policy: &PinPolicy) {
     cookie::remove(headers, |name| is_cookie(name, policy, false) || is_cookie(name, policy, true));
 }
 
+/// Lets the pin follow a request that another member answered than the one that was chosen first, where sessions are tied to backends:
+/// what the app has begun to keep about the session is in that one.
+pub fn follow(choice: &mut Choice, service: &ServiceSet, member: usize, now: Timestamp) {
+    if member == choice.member {
+        return;
+    }
+    let members = service.versions.get(choice.version).map(|version| &version.members);
+    let Some(entry) = members.and_then(|members| members.get(member)) else { return };
+    choice.member = member;
+    match &mut choice.pin {
+        PinAction::Hand(pin, _) if pin.backend.is_some() => pin.backend = Some(entry.hash),
+        PinAction::Keep(pin) if pin.backend.is_some() => {
+            let moved = Pin { backend: Some(entry.hash), ..pin.refreshed(now) };
+            choice.pin = PinAction::Hand(moved, Why::Rebalanced);
+        }
+        PinAction::None | PinAction::Keep(_) | PinAction::Hand(..) => {}
+    }
+}
+
 /// Everything that an answer's pin depends on.
 #[derive(Debug, Clone, Copy)]
 pub struct Answering<'a> {
@@ -117,8 +136,8 @@ impl Answering<'_> {
     /// Completes the head of an app's final answer (101 included): hands out or ends the pin, says what is active to an outdated client, and
     /// takes out what is between the app and the proxy. Answers what became of the pin.
     ///
-    /// No pin goes out on an answer that shared caches may store, and none on a 304, because that one changes what a cache has stored. The expiry of a pin
-    /// that goes out is noted in the version's cells here, before any byte of it can leave.
+    /// No pin goes out on an answer that shared caches may store, and none on a 304, because that one changes what a cache has
+    /// stored. The expiry of a pin that goes out is noted in the version's cells here, before any byte of it can leave.
     pub fn write(&self, status: StatusCode, headers: &mut HeaderMap) -> PinOutcome {
         let wish = headers.remove(CUTOVER_PIN);
         headers.remove(CUTOVER_UPDATE);

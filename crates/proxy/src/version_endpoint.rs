@@ -13,7 +13,8 @@ use crate::{json, respond};
 /// The path. It belongs to the proxy in every service.
 pub const PATH: &str = "/.cutover/version";
 
-/// The answer to a request with `method` and `pin` (as [`pin::read`](crate::pin::read) answers): an object, never stored; 405 for anything but GET and HEAD.
+/// The answer to a request with `method` and `pin` (as [`pin::read`](crate::pin::read) answers): an object, never stored; 405 for
+/// anything but GET and HEAD.
 ///
 /// `version` is `null` without a pin, and for a pin of a version that is forgotten by now; then `update` is true.
 #[must_use]

@@ -32,8 +32,8 @@ pub(super) fn write_rfc3339(out: &mut Vec<u8>, at: Timestamp) {
     );
 }
 
-/// Year, month (from 1), day and second of the day, in the proleptic Gregorian calendar. Years begin in March here, so that a leap day is the last of its
-/// year (Hinnant, "chrono-compatible low-level date algorithms").
+/// Year, month (from 1), day and second of the day, in the proleptic Gregorian calendar. Years begin in March here, so that a leap
+/// day is the last of its year (Hinnant, "chrono-compatible low-level date algorithms").
 fn civil(secs: u64) -> (u64, usize, u64, u64) {
     let secs = secs.min(SECS_MAX);
     let days = secs / SECS_PER_DAY + 719_468;

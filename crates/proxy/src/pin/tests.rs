@@ -1,6 +1,6 @@
 //! Pins in requests and answers, against a service with two versions.
 
-use cutover_core::policy::Policy;
+use cutover_core::policy::{Affinity, Policy};
 use cutover_core::time::Millis;
 use http::header::COOKIE;
 use proptest::prelude::*;
@@ -209,6 +209,37 @@ fn a_client_on_an_outdated_version_is_told_which_one_is_active() {
     assert!(!headers.contains_key(CUTOVER_UPDATE), "a cache would tell everybody");
     let (_, headers) = answered(&fleet, Err(NoPin::Absent), false, 200, &[forged]);
     assert!(!headers.contains_key(CUTOVER_UPDATE), "a new session is on the active version");
+}
+
+#[test]
+fn a_pin_follows_to_the_backend_that_answered() {
+    let mut fleet = Fleet::new(Policy { affinity: Affinity::Backend, ..Policy::default() });
+    fleet.add_backend("c", "v1");
+    let set = fleet.set();
+    let mut choice = fleet.choice(Err(NoPin::Absent));
+    let other = 1 - choice.member;
+    let PinAction::Hand(first, _) = choice.pin else { panic!("no pin") };
+    let members = &set.versions[choice.version].members;
+    assert_eq!(first.backend, Some(members[choice.member].hash));
+    follow(&mut choice, set, other, NOW);
+    let moved = Pin { backend: Some(members[other].hash), ..first };
+    assert_eq!(choice.pin, PinAction::Hand(moved, Why::New(NoPin::Absent)));
+
+    let mut choice = fleet.choice(Ok(first));
+    assert_eq!(choice.pin, PinAction::Keep(first));
+    follow(&mut choice, set, other, NOW);
+    assert_eq!(choice.pin, PinAction::Hand(moved, Why::Rebalanced));
+}
+
+#[test]
+fn a_pin_to_a_version_stays_whoever_answers() {
+    let mut fleet = fleet();
+    fleet.add_backend("c", "v1");
+    let (pin, _) = handed_out(&fleet);
+    let mut choice = fleet.choice(Ok(pin));
+    let other = 1 - choice.member;
+    follow(&mut choice, fleet.set(), other, NOW);
+    assert_eq!(choice.pin, PinAction::Keep(pin));
 }
 
 #[test]
