@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-
 use cutover_control::store::{Fault, FaultyStore, MemoryStore, Store};
 use cutover_core::entropy::Entropy;
 

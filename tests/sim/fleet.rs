@@ -61,7 +61,8 @@ impl Fleet {
         self.asked.retain(|id, _| service.backends.contains_key(id));
         let mut news = Vec::new();
         for (id, backend) in &service.backends {
-            let is_lost = backend.identity == Identity::Unknown && matches!(backend.operational, Operational::Up(_));
+            let is_lost =
+                backend.identity == Identity::Unknown && matches!(backend.operational, Operational::Up(_));
             let asked = self.asked.entry(id.clone()).or_insert_with(|| Asked {
                 generation: backend.generation,
                 // What was there when the process began is believed at its first answer.
@@ -89,7 +90,12 @@ impl Fleet {
             let report = (backend.generation, finding.clone());
             if asked.reported.as_ref() != Some(&report) {
                 asked.reported = Some(report);
-                news.push(Found { service: web(), backend: id.clone(), generation: backend.generation, finding });
+                news.push(Found {
+                    service: web(),
+                    backend: id.clone(),
+                    generation: backend.generation,
+                    finding,
+                });
             }
         }
         self.knows_all = true;

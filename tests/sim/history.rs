@@ -9,7 +9,7 @@ use cutover_core::backend::{AdminState, Weight};
 use cutover_core::command::{Change, Command, Flip, Registration, Rollback, Sessions};
 use cutover_core::entropy::Entropy;
 use cutover_core::id::{Epoch, GateName, HoldName, VersionLabel};
-use cutover_core::policy::{Affinity, DrainPolicy, FlipMode, FlipPolicy, PinPolicy, Policy};
+use cutover_core::policy::{Affinity, DrainPolicy, FlipMode, FlipPolicy, PinMode, PinPolicy, Policy};
 use cutover_core::time::{Millis, Timestamp};
 use cutover_core::version::{DrainedBy, Role};
 
@@ -65,10 +65,17 @@ pub(crate) fn run(seed: u64) -> Totals {
 
 fn policy(dice: &mut Entropy) -> Policy {
     let mode = if dice.below(2) == 0 { FlipMode::Manual } else { FlipMode::Auto };
+    // Without pins only requests in flight hold a version back.
+    let pins = if dice.below(4) == 0 { PinMode::None } else { PinMode::Session };
     Policy {
         affinity: if dice.below(3) == 0 { Affinity::Backend } else { Affinity::Version },
         flip: FlipPolicy { mode, stable_for: Millis(2000), ..FlipPolicy::default() },
-        pin: PinPolicy { idle: Millis::from_secs(20), life: Millis::from_secs(120), ..PinPolicy::default() },
+        pin: PinPolicy {
+            mode: pins,
+            idle: Millis::from_secs(20),
+            life: Millis::from_secs(120),
+            ..PinPolicy::default()
+        },
         drain: DrainPolicy { deadline: Millis::from_secs(90), spread: Millis::from_secs(10) },
         ..Policy::default()
     }
@@ -139,11 +146,16 @@ impl History {
         if self.dice.below(20) == 0 {
             self.sessions[who] = Session::default();
         }
+        let versions = self.node.as_ref().unwrap().service().versions.values();
+        let proven =
+            versions.filter(|version| version.drained.is_some_and(|drained| drained.by == DrainedBy::Proof));
+        let drained = proven.map(|version| version.label.to_string()).collect();
         let mut scene = Scene {
             policy: &self.policy,
             fleet: &self.fleet,
             pins: &mut self.pins,
             acknowledged: self.acknowledged,
+            drained: &drained,
             now: self.now,
         };
         let worker = &mut self.node.as_mut().unwrap().workers[at];
@@ -186,13 +198,30 @@ impl History {
             }
             11 => Change::Deregister { backend, drain: Millis(0) },
             12 => Change::Patch { backend, admin: Some(AdminState::Maint), weight: None, force: true, by },
-            13 | 14 => Change::Patch { backend, admin: Some(AdminState::Ready), weight: Weight::new(2), force: false, by },
+            13 | 14 => Change::Patch {
+                backend,
+                admin: Some(AdminState::Ready),
+                weight: Weight::new(2),
+                force: false,
+                by,
+            },
             15 => Change::Patch { backend, admin: Some(AdminState::Drain), weight: None, force: false, by },
             16 => {
                 let gate = GateName::parse("smoke").unwrap();
-                Change::SetGate { version: some, gate, is_open: self.dice.below(2) == 0, note: String::new(), by }
+                Change::SetGate {
+                    version: some,
+                    gate,
+                    is_open: self.dice.below(2) == 0,
+                    note: String::new(),
+                    by,
+                }
             }
-            17 => Change::SetHold { version: some, hold: HoldName::parse("cron").unwrap(), ttl: Millis(30_000), by },
+            17 => Change::SetHold {
+                version: some,
+                hold: HoldName::parse("cron").unwrap(),
+                ttl: Millis(30_000),
+                by,
+            },
             18 => Change::DropHold { version: some, hold: HoldName::parse("cron").unwrap() },
             19 => Change::Evict(some),
             20 => Change::Reject { version: some, reason: "no".into() },
@@ -245,7 +274,13 @@ impl History {
         self.unserved.clear();
         self.fleet.forget_probes();
         self.node = Some(Node::start(&self.disk, &self.policy, &mut self.dice, self.now));
-        self.roles = self.node().service().versions.values().map(|version| (version.label.clone(), version.role)).collect();
+        self.roles = self
+            .node()
+            .service()
+            .versions
+            .values()
+            .map(|version| (version.label.clone(), version.role))
+            .collect();
     }
 
     /// What must hold after every step.
@@ -266,7 +301,9 @@ impl History {
             let before = self.roles.insert(version.label.clone(), version.role);
             if version.role == Role::Drained && before != Some(Role::Drained) {
                 self.totals.drained += 1;
-                if version.drained.is_some_and(|drained| drained.by == DrainedBy::Proof) && before == Some(Role::Draining) {
+                if version.drained.is_some_and(|drained| drained.by == DrainedBy::Proof)
+                    && before == Some(Role::Draining)
+                {
                     self.check_drained(&version.label);
                 }
             }
@@ -274,8 +311,13 @@ impl History {
     }
 
     fn check_drained(&self, label: &VersionLabel) {
-        let in_flight = |worker: &crate::node::Worker| worker.in_flight.iter().any(|(_, version, _)| version == label.as_str());
-        assert!(!self.node.as_ref().unwrap().workers.iter().any(in_flight), "G7: {label} drained with a request in flight");
+        let in_flight = |worker: &crate::node::Worker| {
+            worker.in_flight.iter().any(|(_, version, _)| version == label.as_str())
+        };
+        assert!(
+            !self.node.as_ref().unwrap().workers.iter().any(in_flight),
+            "G7: {label} drained with a request in flight"
+        );
         assert!(self.pins.is_over(label.as_str(), self.now), "G7: {label} drained with a pin alive");
         assert!(!self.ledger.is_held(label, self.now), "G7: {label} drained with a hold");
     }
@@ -346,7 +388,15 @@ impl AddAssign for Totals {
 impl Totals {
     /// A simulation in which nothing happens proves nothing.
     pub(crate) fn assert_eventful(&self) {
-        let rates = [self.served, self.acknowledged, self.refused, self.unanswered, self.flips, self.drained, self.crashes];
+        let rates = [
+            self.served,
+            self.acknowledged,
+            self.refused,
+            self.unanswered,
+            self.flips,
+            self.drained,
+            self.crashes,
+        ];
         assert!(rates.iter().all(|&count| count > 100), "{self:?}");
     }
 }

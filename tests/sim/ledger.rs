@@ -29,7 +29,9 @@ impl Ledger {
             }
             Change::Deregister { backend, .. } => drop(self.backends.remove(backend)),
             Change::Patch { backend, .. } => drop(self.admins.remove(backend)),
-            Change::SetGate { version, gate, .. } => drop(self.gates.remove(&(version.clone(), gate.clone()))),
+            Change::SetGate { version, gate, .. } => {
+                drop(self.gates.remove(&(version.clone(), gate.clone())))
+            }
             Change::SetHold { version, hold, .. } | Change::DropHold { version, hold } => {
                 self.holds.remove(&(version.clone(), hold.clone()));
             }
@@ -42,7 +44,9 @@ impl Ledger {
     pub(crate) fn acknowledge(&mut self, change: &Change, service: &Service, now: Timestamp) {
         match change {
             Change::Register(registration) => drop(self.backends.insert(registration.backend.clone(), true)),
-            Change::Deregister { backend, drain } if drain.is_zero() => drop(self.backends.insert(backend.clone(), false)),
+            Change::Deregister { backend, drain } if drain.is_zero() => {
+                drop(self.backends.insert(backend.clone(), false))
+            }
             // Only maintenance stays when the process does not.
             Change::Patch { backend, admin: Some(AdminState::Maint), .. } => {
                 self.admins.insert(backend.clone(), AdminState::Maint);
@@ -53,7 +57,9 @@ impl Ledger {
             Change::SetHold { version, hold, ttl, .. } => {
                 self.holds.insert((version.clone(), hold.clone()), Some(now + *ttl));
             }
-            Change::DropHold { version, hold } => drop(self.holds.insert((version.clone(), hold.clone()), None)),
+            Change::DropHold { version, hold } => {
+                drop(self.holds.insert((version.clone(), hold.clone()), None))
+            }
             Change::Freeze { .. } => self.is_frozen = Some(true),
             Change::Unfreeze => self.is_frozen = Some(false),
             _ => {}
@@ -68,7 +74,12 @@ impl Ledger {
 
     /// G6: everything that was acknowledged is there.
     pub(crate) fn check(&self, service: &Service, now: Timestamp) {
-        assert!(service.epoch >= self.epoch, "G6: epoch {} was acknowledged, {} is there", self.epoch, service.epoch);
+        assert!(
+            service.epoch >= self.epoch,
+            "G6: epoch {} was acknowledged, {} is there",
+            self.epoch,
+            service.epoch
+        );
         for (id, is_there) in &self.backends {
             assert_eq!(service.backends.contains_key(id), *is_there, "G6: backend {id}");
         }
@@ -78,8 +89,12 @@ impl Ledger {
         }
         for ((version, gate), is_open) in &self.gates {
             // A version that retired long ago may be forgotten with its gates.
-            let found = service.versions.get(version).map(|version| version.gates.get(gate).map(|gate| gate.is_open));
-            assert!(found.is_none_or(|found| found == Some(*is_open)), "G6: gate {gate} of {version} is {found:?}");
+            let found =
+                service.versions.get(version).map(|version| version.gates.get(gate).map(|gate| gate.is_open));
+            assert!(
+                found.is_none_or(|found| found == Some(*is_open)),
+                "G6: gate {gate} of {version} is {found:?}"
+            );
         }
         for ((version, hold), until) in &self.holds {
             let Some(version) = service.versions.get(version) else { continue };

@@ -44,10 +44,13 @@ fn the_guarantees_hold_in_every_history() {
             }
         };
         let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
-        workers.into_iter().map(|worker| worker.join().unwrap()).fold(history::Totals::default(), |mut sum, totals| {
-            sum += totals;
-            sum
-        })
+        workers.into_iter().map(|worker| worker.join().unwrap()).fold(
+            history::Totals::default(),
+            |mut sum, totals| {
+                sum += totals;
+                sum
+            },
+        )
     });
     println!("{seeds} histories: {totals:?}");
     totals.assert_eventful();

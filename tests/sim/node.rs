@@ -67,7 +67,11 @@ impl Node {
             .map(|reader| Worker { snapshot: reader.load(), reader, in_flight: Vec::new() })
             .collect();
         let mut node = Self { controller, workers };
-        let configured = cutover_core::command::Configured { name: web(), policy: Arc::clone(policy), backends: Vec::new() };
+        let configured = cutover_core::command::Configured {
+            name: web(),
+            policy: Arc::clone(policy),
+            backends: Vec::new(),
+        };
         let configure = Command::Configure(vec![configured]);
         node.submit(configure, now).ok()?;
         Some(node)

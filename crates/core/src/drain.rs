@@ -94,10 +94,11 @@ pub(crate) fn restore(service: &mut Service, now: Timestamp) {
     if mode == PinMode::None {
         return;
     }
-    // Whatever its role: a version that is retired or rejected right now may return and serve its pins again.
-    for version in
-        service.versions.values_mut().filter(|version| version.was_active() && version.drained.is_none())
-    {
+    // Whatever its role: a version that is retired, rejected or past its deadline may return and serve its pins again.
+    // Only what is proven to have none has none.
+    let is_proven = |version: &Version| version.drained.is_some_and(|drained| drained.by == DrainedBy::Proof);
+    let versions = service.versions.values_mut();
+    for version in versions.filter(|version| version.was_active() && !is_proven(version)) {
         let version = Arc::make_mut(version);
         // What is not active gets no new sessions: its pins are only refreshed, and never beyond their life.
         let end_of_life = version.demoted_at.map_or(Timestamp(u64::MAX), |demoted_at| demoted_at + life);

@@ -178,6 +178,19 @@ fn after_a_restart_that_holds_for_a_version_that_was_away_too() {
 }
 
 #[test]
+fn after_a_restart_that_holds_for_a_version_that_was_evicted_and_is_active_again() {
+    let mut world = flipped(Policy::default());
+    world.change(Change::Evict(label("v1"))).unwrap();
+    world.state = world.state.clone().restored(world.now);
+    world.up("a", "v1");
+    world.up("b", "v2");
+    world.flip_when_stable("v1");
+    world.flip("v2").unwrap();
+    world.wait(Millis::from_secs(60));
+    assert_eq!(world.role("v1"), "draining");
+}
+
+#[test]
 fn after_a_restart_without_pins_there_is_nothing_to_wait_for() {
     let mut world = flipped(without_pins());
     world.state = world.state.clone().restored(world.now);
