@@ -11,6 +11,7 @@ use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use crate::exchange::Exchange;
+use crate::headers;
 use crate::pool::Pool;
 use crate::upstream::Connection;
 use crate::view::ServiceView;
@@ -133,7 +134,10 @@ impl Body for AnswerBody {
             Source::Backend(answer) => answer,
         };
         match std::task::ready!(Pin::new(&mut answer.body).poll_frame(cx)) {
-            Some(Ok(frame)) => {
+            Some(Ok(mut frame)) => {
+                if let Some(trailers) = frame.trailers_mut() {
+                    headers::prepare_trailers(trailers);
+                }
                 this.note_sent(frame.data_ref().map_or(0, Bytes::len));
                 this.end_if_over();
                 Poll::Ready(Some(Ok(frame)))

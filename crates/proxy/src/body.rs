@@ -3,6 +3,8 @@
 use std::cell::{Cell, RefCell};
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -11,6 +13,14 @@ use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep};
+
+use crate::headers;
+
+/// A backend that has said nothing about the body for so long gets it anyway: many don't know `Expect`.
+const CONTINUE_WITHIN: Duration = Duration::from_secs(1);
+
+/// The place after the last chunk and the trailers.
+const OVER: usize = usize::MAX;
 
 /// What may happen to a request's body that is the client's fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -86,11 +96,23 @@ impl<B: Body<Data = Bytes>> RequestBody<B> {
     }
 
     /// The body for the next try, from its first byte. Earlier tries can't read it any more.
-    pub(crate) fn upload(self: &Rc<Self>, now: Instant) -> Upload<B> {
+    ///
+    /// With `awaits_continue` nothing is handed out before the backend gave its leave, or a second has passed.
+    pub(crate) fn upload(
+        self: &Rc<Self>,
+        now: Instant,
+        awaits_continue: bool,
+    ) -> (Upload<B>, Option<Arc<Leave>>) {
         self.turn.set(self.turn.get() + 1);
         self.is_begun.set(false);
         self.waiting_since.set(Some(now));
-        Upload { body: Rc::clone(self), turn: self.turn.get(), next: 0, sent: 0, stall: None }
+        let leave = awaits_continue.then(Arc::<Leave>::default);
+        let gate = leave.as_ref().map(|leave| Gate {
+            leave: Arc::clone(leave),
+            patience: Box::pin(tokio::time::sleep_until(now + CONTINUE_WITHIN)),
+        });
+        let body = Rc::clone(self);
+        (Upload { body, turn: self.turn.get(), next: 0, sent: 0, stall: None, gate }, leave)
     }
 
     /// Whether there is no byte in it.
@@ -169,6 +191,27 @@ pub(crate) struct Upload<B = Incoming> {
     sent: u64,
     /// Ends a body that stalls. Made when the client is waited for the first time, and then moved, not made anew.
     stall: Option<Stall>,
+    /// Keeps the body back until the backend wants it.
+    gate: Option<Gate>,
+}
+
+/// A backend's leave to send the body: its `100` (RFC 9110 section 10.1.1).
+///
+/// It is given and looked at by the task of one connection, which reads before it writes; an atomic only because hyper wants
+/// what it calls to be `Send`.
+#[derive(Debug, Default)]
+pub(crate) struct Leave(AtomicBool);
+
+impl Leave {
+    /// The backend wants the body.
+    pub(crate) fn give(&self) {
+        self.0.store(true, Relaxed);
+    }
+}
+
+struct Gate {
+    leave: Arc<Leave>,
+    patience: Pin<Box<Sleep>>,
 }
 
 struct Stall {
@@ -218,7 +261,10 @@ impl<B: Body<Data = Bytes>> Upload<B> {
             Err(frame) => {
                 body.is_complete.set(true);
                 body.waiting_since.set(Some(Instant::now()));
-                *body.trailers.borrow_mut() = frame.into_trailers().ok();
+                let mut trailers = frame.into_trailers().ok();
+                trailers.as_mut().map(headers::prepare_trailers);
+                *body.trailers.borrow_mut() = trailers;
+                self.next = OVER;
                 Poll::Ready(self.trailers())
             }
         }
@@ -257,15 +303,20 @@ impl<B: Body<Data = Bytes>> Body for Upload<B> {
         if this.turn != this.body.turn.get() {
             return Poll::Ready(Some(Err(BodyFault::Abandoned)));
         }
+        if let Some(gate) = &mut this.gate {
+            if !gate.leave.0.load(Relaxed) && gate.patience.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            this.gate = None;
+        }
         if let Some(chunk) = this.replay() {
             return Poll::Ready(Some(Ok(this.hand_out(chunk))));
         }
         if !this.body.is_complete.get() {
             return this.poll_client(cx);
         }
-        let is_first = this.next != usize::MAX;
-        this.next = usize::MAX;
-        Poll::Ready(if is_first { this.trailers() } else { None })
+        let is_over = std::mem::replace(&mut this.next, OVER) == OVER;
+        Poll::Ready(if is_over { None } else { this.trailers() })
     }
 
     fn is_end_stream(&self) -> bool {
@@ -337,6 +388,10 @@ mod tests {
         Ok(text)
     }
 
+    fn upload(body: &Rc<RequestBody<Chunks>>) -> Upload<Chunks> {
+        body.upload(Instant::now(), false).0
+    }
+
     fn run<T>(future: impl Future<Output = T>) -> T {
         tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(future)
     }
@@ -345,14 +400,14 @@ mod tests {
     fn a_small_body_is_sent_again_from_its_first_byte() {
         run(async {
             let body = body(&["ab", "cd", "trailers"], None);
-            let mut first = body.upload(Instant::now());
+            let mut first = upload(&body);
             let _ = std::future::poll_fn(|cx| Pin::new(&mut first).poll_frame(cx)).await;
             assert!(body.is_at_hand() && body.is_begun());
-            let mut second = body.upload(Instant::now());
+            let mut second = upload(&body);
             assert!(!body.is_begun());
             assert_eq!(read(&mut second).await.unwrap(), "abcd.");
             assert_eq!(read(&mut first).await, Err(BodyFault::Abandoned));
-            assert_eq!(read(&mut body.upload(Instant::now())).await.unwrap(), "abcd.");
+            assert_eq!(read(&mut upload(&body)).await.unwrap(), "abcd.");
         });
     }
 
@@ -360,7 +415,7 @@ mod tests {
     fn a_body_that_outgrows_the_replay_limit_is_not_kept() {
         run(async {
             let body = body(&["abcd", "efgh"], None);
-            assert_eq!(read(&mut body.upload(Instant::now())).await.unwrap(), "abcdefgh");
+            assert_eq!(read(&mut upload(&body)).await.unwrap(), "abcdefgh");
             assert!(!body.is_at_hand());
             assert!(body.kept.borrow().chunks.is_empty());
         });
@@ -370,11 +425,11 @@ mod tests {
     fn what_was_kept_is_read_to_its_end_when_the_answer_comes_early() {
         run(async {
             let body = body(&["ab", "cd", "ef"], None);
-            let mut first = body.upload(Instant::now());
+            let mut first = upload(&body);
             for _ in 0..2 {
                 let _ = std::future::poll_fn(|cx| Pin::new(&mut first).poll_frame(cx)).await;
             }
-            let mut second = body.upload(Instant::now());
+            let mut second = upload(&body);
             body.stop_keeping();
             assert_eq!(read(&mut second).await.unwrap(), "abcdef");
             assert!(!body.is_at_hand());
@@ -385,7 +440,7 @@ mod tests {
     fn a_body_beyond_the_limit_is_refused_when_it_is_exceeded() {
         run(async {
             let body = body(&["abc", "def"], Some(5));
-            assert_eq!(read(&mut body.upload(Instant::now())).await, Err(BodyFault::TooLarge));
+            assert_eq!(read(&mut upload(&body)).await, Err(BodyFault::TooLarge));
             assert_eq!(body.fault(), Some(BodyFault::TooLarge));
         });
     }
@@ -394,7 +449,7 @@ mod tests {
     fn a_body_that_stalls_ends() {
         run(async {
             let body = body(&["abc", ""], None);
-            assert_eq!(read(&mut body.upload(Instant::now())).await, Err(BodyFault::Stalled));
+            assert_eq!(read(&mut upload(&body)).await, Err(BodyFault::Stalled));
             assert!(body.waiting_since().is_none(), "it was the client that did not send");
         });
     }
@@ -402,6 +457,6 @@ mod tests {
     #[test]
     fn an_empty_body_is_always_at_hand() {
         let body = body(&[], Some(0));
-        assert!(body.is_empty() && body.is_at_hand() && body.upload(Instant::now()).is_end_stream());
+        assert!(body.is_empty() && body.is_at_hand() && upload(&body).is_end_stream());
     }
 }

@@ -22,6 +22,7 @@ use crate::activity::{Activity, ClientStream, Phase};
 use crate::config::Limits;
 use crate::error::Error;
 use crate::exchange::Exchange;
+use crate::forwarded::Peer;
 use crate::serve;
 use crate::upgrade::Tunnel;
 use crate::worker::Worker;
@@ -41,12 +42,18 @@ const BUFFER_MAX: usize = 128 << 10;
 /// What the requests of one connection share.
 pub(crate) struct Client {
     pub(crate) worker: Rc<Worker>,
-    pub(crate) peer: SocketAddr,
-    pub(crate) local: SocketAddr,
+    pub(crate) peer: Peer,
     pub(crate) admission: Admission,
     pub(crate) activity: Rc<Activity>,
     /// The tunnel that the connection becomes once our `101` is sent.
-    pub(crate) tunnel: RefCell<Option<Tunnel<Exchange>>>,
+    tunnel: RefCell<Option<Tunnel<Exchange>>>,
+}
+
+impl Client {
+    /// The connection becomes a tunnel once the client has our answer.
+    pub(crate) fn becomes(&self, tunnel: Tunnel<Exchange>) {
+        self.tunnel.replace(Some(tunnel));
+    }
 }
 
 /// The connections of one worker.
@@ -77,6 +84,8 @@ impl Counted {
     fn new(worker: &Rc<Worker>) -> Self {
         let open = &worker.connections.open;
         open.set(open.get() + 1);
+        worker.metrics.connections.inc();
+        worker.metrics.accepted.inc();
         Self(Rc::clone(worker))
     }
 }
@@ -86,6 +95,7 @@ impl Drop for Counted {
         let connections = &self.0.connections;
         connections.open.set(connections.open.get() - 1);
         connections.ended.notify_one();
+        self.0.metrics.connections.dec();
     }
 }
 
@@ -117,11 +127,11 @@ async fn serve_connection(
     admission: Admission,
 ) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    let local = stream.local_addr()?;
+    let peer = Peer::new(peer.ip(), false, &admission.front().trusted_proxies);
     let activity = Rc::new(Activity::new(Instant::now()));
     let stream = TokioIo::new(ClientStream::new(stream, Rc::clone(&activity)));
     let tunnel = RefCell::new(None);
-    let client = Rc::new(Client { worker, peer, local, admission, activity, tunnel });
+    let client = Rc::new(Client { worker, peer, admission, activity, tunnel });
     let service = {
         let client = Rc::clone(&client);
         service_fn(move |request| serve::serve(Rc::clone(&client), request))
@@ -227,8 +237,7 @@ fn poll_alarm(mut alarm: Pin<&mut Sleep>, next: Option<Instant>, cx: &mut Contex
 async fn finish(client: &Client, end: End, mut stream: TcpStream, early: Bytes) -> io::Result<()> {
     let tunnel = client.tunnel.take();
     if let Some(tunnel) = tunnel {
-        let (end, exchange) = tunnel.run(stream, early).await;
-        exchange.tunnel_ended(end);
+        tunnel.run(stream, early).await;
         return Ok(());
     }
     if client.activity.must_reset() {

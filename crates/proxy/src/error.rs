@@ -22,6 +22,18 @@ pub(crate) enum Error {
     /// It wants a tunnel to somewhere, which a reverse proxy does not open (RFC 9110 section 9.3.6).
     #[error("CONNECT is not served here")]
     Connect,
+    /// It is a TRACE that ends here, and what it would repeat may be secret.
+    #[error("TRACE is not answered here")]
+    Trace,
+    /// It expects something of us that we don't know (RFC 9110 section 10.1.1).
+    #[error("the expectation is not known")]
+    Expectation,
+    /// Its body is coded in a way that we don't know (RFC 9112 section 6.1).
+    #[error("the transfer coding is not known")]
+    TransferCoding,
+    /// It has come through this proxy too often already.
+    #[error("the request runs in a circle")]
+    Loop,
     /// Its request line is too long.
     #[error("the request target is too long")]
     TargetTooLong,
@@ -70,7 +82,10 @@ impl Error {
             Self::Malformed(_) | Self::Body(BodyFault::Broken | BodyFault::Abandoned) => {
                 StatusCode::BAD_REQUEST
             }
-            Self::Connect => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Connect | Self::Trace => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Expectation => StatusCode::EXPECTATION_FAILED,
+            Self::TransferCoding => StatusCode::NOT_IMPLEMENTED,
+            Self::Loop => StatusCode::LOOP_DETECTED,
             Self::TargetTooLong => StatusCode::URI_TOO_LONG,
             Self::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::HeadTimeout | Self::Body(BodyFault::Stalled) => StatusCode::REQUEST_TIMEOUT,
@@ -88,6 +103,10 @@ impl Error {
         match self {
             Self::Malformed(_)
             | Self::Connect
+            | Self::Trace
+            | Self::Expectation
+            | Self::TransferCoding
+            | Self::Loop
             | Self::TargetTooLong
             | Self::HeadersTooLarge
             | Self::HeadTimeout
@@ -109,6 +128,7 @@ impl Error {
             self,
             Self::Malformed(_)
                 | Self::Connect
+                | Self::TransferCoding
                 | Self::TargetTooLong
                 | Self::HeadersTooLarge
                 | Self::HeadTimeout

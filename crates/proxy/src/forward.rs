@@ -16,7 +16,10 @@ use hyper::client::conn::TrySendError;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::body::{RequestBody, Upload};
+use crate::check::is_framing_known;
 use crate::error::Error;
+use crate::exchange::Tries;
+use crate::metrics::UpstreamFailure;
 use crate::pool::{NoConnection, Pool};
 use crate::upstream::{ConnectError, Connection};
 use crate::view::ServiceView;
@@ -40,6 +43,8 @@ pub(crate) struct Outgoing<'a> {
     pub(crate) body: &'a Rc<RequestBody>,
     /// Whether the head asks for a tunnel.
     pub(crate) wants_upgrade: bool,
+    /// Whether the backend is to say `100` before it gets the body.
+    pub(crate) awaits_continue: bool,
     /// Until when it may wait for a connection that is in use.
     pub(crate) wait_until: Instant,
 }
@@ -63,7 +68,11 @@ struct Failed {
 }
 
 /// Sends the request: first to `member`, then to others of its version for as long as that is safe.
-pub(crate) async fn forward(outgoing: &Outgoing<'_>, first: usize) -> Result<Answer, Error> {
+pub(crate) async fn forward(
+    outgoing: &Outgoing<'_>,
+    first: usize,
+    tries: &mut Tries,
+) -> Result<Answer, Error> {
     let mut course = Course { outgoing, tried: Vec::new(), busy: Vec::new(), retries: 0 };
     let mut member = first;
     let policy = &outgoing.service.set.policy.upstream;
@@ -71,7 +80,10 @@ pub(crate) async fn forward(outgoing: &Outgoing<'_>, first: usize) -> Result<Ans
     loop {
         let entry = &outgoing.version_set().members[member];
         let in_flight = BackendInFlight::begin(&entry.traffic);
+        *tries = Tries { member: Some(member), connect: None, first_byte: None, retries: course.retries };
+        let began = Instant::now();
         let connection = outgoing.connection(member).await;
+        tries.connect = connection.as_ref().is_ok_and(|new| !new.is_reused).then(|| began.elapsed());
         member = match connection {
             Err(NoConnection::Full) => course.after_full(member).await?,
             Err(NoConnection::Replaced) => course.next(member, Error::Unavailable)?,
@@ -81,6 +93,8 @@ pub(crate) async fn forward(outgoing: &Outgoing<'_>, first: usize) -> Result<Ans
             }
             Ok(connection) => match outgoing.send(member, connection).await {
                 Ok((response, connection)) => {
+                    tries.first_byte =
+                        Some(began.elapsed().saturating_sub(tries.connect.unwrap_or_default()));
                     return Ok(Answer { response, connection, member, in_flight });
                 }
                 Err(failed) => course.after_failure(member, &failed)?,
@@ -199,7 +213,8 @@ impl Outgoing<'_> {
             Some(Ok(response)) => response,
         };
         self.body.stop_keeping();
-        if response.status() == StatusCode::SWITCHING_PROTOCOLS && !self.wants_upgrade {
+        let is_unasked = response.status() == StatusCode::SWITCHING_PROTOCOLS && !self.wants_upgrade;
+        if is_unasked || !is_framing_known(response.headers()) {
             return Err(self.failed(entry, Error::BadAnswer, Failure::BrokenAnswer));
         }
         self.note_answer(entry, response.status(), begun);
@@ -207,7 +222,7 @@ impl Outgoing<'_> {
     }
 
     fn request(&self, now: Instant) -> Request<Upload> {
-        let upload = self.body.upload(now);
+        let (upload, leave) = self.body.upload(now, self.awaits_continue);
         let needs_chunks = !upload.is_end_stream() && self.body.length().is_none();
         let mut request = Request::new(upload);
         *request.method_mut() = self.method.clone();
@@ -217,6 +232,13 @@ impl Outgoing<'_> {
             // Said here because hyper takes it that a GET without a length has no body.
             request.headers_mut().remove(CONTENT_LENGTH);
             request.headers_mut().insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        }
+        if let Some(leave) = leave {
+            hyper::ext::on_informational(&mut request, move |interim| {
+                if interim.status() == StatusCode::CONTINUE {
+                    leave.give();
+                }
+            });
         }
         request
     }
@@ -263,12 +285,13 @@ impl Outgoing<'_> {
         if matches!(error, ConnectError::Refused(_)) {
             self.note_lost(entry);
         }
-        let error = match error {
-            ConnectError::Timeout => Error::ConnectTimeout,
+        let (error, how) = match error {
+            ConnectError::Timeout => (Error::ConnectTimeout, UpstreamFailure::ConnectTimeout),
             ConnectError::Resolve(_) | ConnectError::Refused(_) | ConnectError::Other(_) => {
-                Error::NotConnected
+                (Error::NotConnected, UpstreamFailure::Connect)
             }
         };
+        self.service.metrics.upstream_failed(how);
         Failed { error, failure: Some(Failure::NotConnected), is_sent: false }
     }
 
@@ -297,6 +320,12 @@ impl Outgoing<'_> {
 
     fn failed(&self, entry: &BackendEntry, error: Error, failure: Failure) -> Failed {
         self.note_error(entry);
+        self.service.metrics.upstream_failed(match failure {
+            Failure::NotConnected => UpstreamFailure::Connect,
+            Failure::StaleConnection | Failure::NoAnswer => UpstreamFailure::NoAnswer,
+            Failure::Timeout => UpstreamFailure::AnswerTimeout,
+            Failure::BrokenAnswer => UpstreamFailure::BadAnswer,
+        });
         Failed { error, failure: Some(failure), is_sent: true }
     }
 }

@@ -13,13 +13,17 @@ pub mod access_log;
 mod activity;
 mod answer;
 mod body;
+mod check;
 pub mod clock;
 pub mod config;
 mod connection;
 pub mod cookie;
+mod decide;
 mod error;
 mod exchange;
 pub mod facts;
+#[cfg(test)]
+mod fleet;
 mod forward;
 pub mod forwarded;
 pub mod headers;

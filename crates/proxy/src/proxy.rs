@@ -7,8 +7,10 @@ use cutover_core::publish::{SnapshotReader, Wake};
 use tokio::sync::{Notify, mpsc, watch};
 
 use crate::accept::Front;
+use crate::access_log::AccessLog;
 use crate::config::ProxyConfig;
 use crate::listener::{self, BindError, Bound};
+use crate::metrics::Metrics;
 use crate::shutdown::{Ended, Handle, LastWord};
 use crate::worker::{self, Start};
 
@@ -66,11 +68,17 @@ impl Proxy {
             .collect()
     }
 
-    /// Starts one thread per worker; `readers` are those that were made with [`wakes`](Self::wakes).
+    /// Starts one thread per worker; `readers` are those that were made with [`wakes`](Self::wakes). Requests are counted in `metrics` and
+    /// written to `access_log`, if there is one.
     ///
     /// # Errors
     /// [`StartError`]; nothing runs then.
-    pub fn start(self, readers: Vec<SnapshotReader>) -> Result<Handle, StartError> {
+    pub fn start(
+        self,
+        readers: Vec<SnapshotReader>,
+        metrics: &Arc<Metrics>,
+        access_log: Option<&AccessLog>,
+    ) -> Result<Handle, StartError> {
         let workers = self.sockets.len();
         if readers.len() != workers {
             return Err(StartError::Readers { readers: readers.len(), workers });
@@ -93,6 +101,8 @@ impl Proxy {
                 reader,
                 wake,
                 stop: stopped.clone(),
+                metrics: Arc::clone(metrics),
+                log: access_log.map(AccessLog::sink),
                 seed: seed().map_err(StartError::System)?,
             };
             let last_word = LastWord { sender: sender.clone(), ended: Ended { worker, cut: 0 } };

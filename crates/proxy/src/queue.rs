@@ -2,13 +2,16 @@
 
 use std::cell::Cell;
 
+use prometheus::IntGauge;
+
 /// Most requests that wait. Each holds its head and a connection, so this is also a bound on memory.
 const WAITING_MAX: usize = 8192;
 
 /// The waiting requests of one worker.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Queue {
     waiting: Cell<usize>,
+    gauge: IntGauge,
 }
 
 /// A place in the queue; dropping it leaves the queue.
@@ -16,11 +19,17 @@ pub(crate) struct Queue {
 pub(crate) struct Place<'a>(&'a Queue);
 
 impl Queue {
+    /// An empty queue, whose length is added to `gauge`.
+    pub(crate) const fn new(gauge: IntGauge) -> Self {
+        Self { waiting: Cell::new(0), gauge }
+    }
+
     /// A place, unless all are taken.
     pub(crate) fn enter(&self) -> Option<Place<'_>> {
         let waiting = self.waiting.get();
         (waiting < WAITING_MAX).then(|| {
             self.waiting.set(waiting + 1);
+            self.gauge.inc();
             Place(self)
         })
     }
@@ -29,6 +38,7 @@ impl Queue {
 impl Drop for Place<'_> {
     fn drop(&mut self) {
         self.0.waiting.set(self.0.waiting.get() - 1);
+        self.0.gauge.dec();
     }
 }
 
@@ -38,7 +48,7 @@ mod tests {
 
     #[test]
     fn places_end_and_come_back() {
-        let queue = Queue::default();
+        let queue = Queue::new(IntGauge::new("waiting", "waiting").unwrap());
         let mut places: Vec<_> = (0..WAITING_MAX).map(|_| queue.enter().unwrap()).collect();
         assert!(queue.enter().is_none());
         places.pop();

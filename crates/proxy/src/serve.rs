@@ -4,10 +4,10 @@ use std::convert::Infallible;
 use std::rc::Rc;
 
 use bytes::Bytes;
-use cutover_core::decide::{Choice, Decision, Facts};
+use cutover_core::decide::Facts;
 use cutover_core::pin::NoPin;
 use cutover_core::snapshot::ServiceSet;
-use http::header::{CONNECTION, CONTENT_LENGTH, HOST};
+use http::header::{CONNECTION, EXPECT, HOST};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, request, response};
 use hyper::body::{Body as _, Incoming};
 use hyper::upgrade::OnUpgrade;
@@ -15,15 +15,18 @@ use tokio::time::Instant;
 
 use crate::answer::{AnswerBody, FromBackend};
 use crate::body::{BodyFault, BodyLimits, RequestBody};
+use crate::check::{check, expects_continue};
 use crate::config::Limits;
 use crate::connection::Client;
+use crate::decide::{Asking, Decided, authority};
 use crate::error::Error;
 use crate::exchange::Exchange;
-use crate::facts::{self, Head, HostError};
 use crate::forward::{self, Answer, Outgoing};
-use crate::pin::Answering;
+use crate::headers::{self, MaxForwards};
+use crate::pin::{self, Answering};
+use crate::request_id::{self, X_REQUEST_ID};
 use crate::upgrade::Tunnel;
-use crate::view::{ServiceView, View};
+use crate::{respond, version_endpoint};
 
 /// The body of every answer.
 pub(crate) type Body = AnswerBody;
@@ -34,25 +37,43 @@ pub(crate) async fn serve(
     request: Request<Incoming>,
 ) -> Result<Response<Body>, Infallible> {
     let nth = client.activity.begin_request();
-    let mut exchange = Exchange::begin(&client);
-    let (head, body) = request.into_parts();
-    let answered = answer(&client, &mut exchange, head, body).await;
+    let (mut head, body) = request.into_parts();
+    let mut exchange = Exchange::begin(&client, &head);
+    let answered = answer(&client, &mut exchange, &mut head, body).await;
     let mut response = match answered {
         Ok(Answered::Backend(head, from)) => {
             Response::from_parts(head, AnswerBody::from_backend(from, exchange))
         }
         Ok(Answered::Tunnel(head, tunnel)) => {
             exchange.becomes_tunnel();
-            *client.tunnel.borrow_mut() = Some(tunnel(exchange));
+            client.becomes(tunnel(exchange));
             Response::from_parts(head, AnswerBody::nothing())
         }
-        Ok(Answered::Own(own)) => own.map(|bytes| AnswerBody::own(bytes, exchange)),
-        Err(error) => refuse(error, exchange),
+        Ok(Answered::Own(own)) => own_answer(&client, own, exchange),
+        Err(error) => refuse(&client, error, &head.headers, exchange),
     };
-    if client.worker.limits.requests_per_connection.is_some_and(|limit| nth >= limit) {
+    if client.worker.limits.requests_per_connection.is_some_and(|limit| nth >= limit)
+        && response.status() != StatusCode::SWITCHING_PROTOCOLS
+    {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     Ok(response)
+}
+
+/// Our answer to a head that did not come in time, as bytes, since there is no request that hyper could answer.
+pub(crate) fn refuse_head(client: &Client, error: Error) -> Vec<u8> {
+    let answer = respond::answer(error.status(), &error.to_string(), &HeaderMap::new(), None);
+    client.worker.metrics.own_answer(answer.status());
+    let mut bytes = format!("HTTP/1.1 {}\r\nconnection: close\r\n", answer.status()).into_bytes();
+    for (name, value) in answer.headers() {
+        bytes.extend_from_slice(name.as_str().as_bytes());
+        bytes.extend_from_slice(b": ");
+        bytes.extend_from_slice(value.as_bytes());
+        bytes.extend_from_slice(b"\r\n");
+    }
+    bytes.extend_from_slice(b"\r\n");
+    bytes.extend_from_slice(answer.body());
+    bytes
 }
 
 /// What a request comes to.
@@ -65,176 +86,177 @@ enum Answered {
     Own(Response<Bytes>),
 }
 
-/// A request that was decided.
-struct Decided {
-    view: Rc<View>,
-    service: Rc<ServiceView>,
-    choice: Choice,
-    hash_key: Option<u64>,
-}
-
 async fn answer(
-    client: &Rc<Client>,
+    client: &Client,
     exchange: &mut Exchange,
-    mut head: request::Parts,
+    head: &mut request::Parts,
     body: Incoming,
 ) -> Result<Answered, Error> {
-    check(&head, &client.worker.limits)?;
-    let decided = decide(client, exchange, &head).await?;
-    let body = admit(client, exchange, &decided.service.set, &head.headers, body)?;
-    let wants_upgrade = rewrite_request(client, &decided, &mut head, &body)?;
-    let (answer, target) = send(client, &decided, &head, &body, wants_upgrade).await?;
-    let _ = target;
-    finish(client, decided, answer, head.version)
+    let origin = client.peer.origin(&head.headers, &client.admission.front().trusted_proxies);
+    let request_id = request_id::ensure(&mut head.headers, &mut client.worker.entropy.borrow_mut());
+    exchange.identify(origin.client, request_id.clone());
+    check(head, &client.worker.limits)?;
+
+    let asking = Asking { client, head, authority: authority(head)?, origin };
+    if head.uri.path() == version_endpoint::PATH {
+        let (view, service) = asking.route()?;
+        let pin = asking.pin(&view, service);
+        return Ok(Answered::Own(version_endpoint::answer(&head.method, &view.services[service].set, pin)));
+    }
+    let decided = asking.decide(exchange).await?;
+    let host = asking.authority.text.to_owned();
+
+    let body = admit(client, exchange, &decided.service.set, body)?;
+    if headers::count_down(&head.method, &mut head.headers) == MaxForwards::AnswerHere {
+        return last_hop(&head.method).map(Answered::Own);
+    }
+    let to_backend = prepare(client, &decided.service.set, head, &host);
+    let answer = send(client, exchange, &decided, head, &body, &to_backend).await?;
+    finish(
+        client,
+        exchange,
+        decided,
+        answer,
+        &Asked { version: head.version, is_secure: origin.is_secure, request_id },
+    )
 }
 
-/// What parsing alone does not check.
-fn check(head: &request::Parts, limits: &Limits) -> Result<(), Error> {
-    let target_len = head.uri.path_and_query().map_or(0, |target| target.as_str().len());
-    // Method, two spaces, version.
-    let line_len = head.method.as_str().len() + target_len + "  HTTP/1.1".len();
-    if line_len > limits.request_line {
-        return Err(Error::TargetTooLong);
-    }
-    if head.headers.len() > limits.header_count {
-        return Err(Error::HeadersTooLarge);
-    }
-    if head.method == Method::CONNECT {
-        return Err(Error::Connect);
-    }
-    Ok(())
-}
-
-/// Routes and decides, waiting for a backend if one may come. The in-flight count begins in the same breath as the decision.
-async fn decide(client: &Client, exchange: &mut Exchange, head: &request::Parts) -> Result<Decided, Error> {
-    let worker = &client.worker;
-    let authority =
-        facts::authority(head.version, &head.uri, &head.headers).map_err(|error| malformed(error))?;
-    let mut waiting = None;
-    loop {
-        let view = worker.view();
-        let at = view.snapshot.route(authority.host, head.uri.path()).ok_or(Error::NoRoute)?;
-        let service = &view.services[at];
-        let now = worker.clock.now();
-        let asked =
-            Head { uri: &head.uri, headers: &head.headers, client: client.peer.ip(), is_secure: false };
-        let given = asked.read(&service.set, &view.keyring, now);
-        let may_wait = waiting.as_ref().is_none_or(|(until, _)| Instant::now() < *until);
-        let facts = given.facts(at, may_wait, now);
-        let decision = view.snapshot.decide(&facts, &mut worker.entropy.borrow_mut());
-        match decision {
-            Decision::Serve(choice) => {
-                exchange.decided(&service.set.versions[choice.version].traffic);
-                let (service, hash_key) = (Rc::clone(service), given.hash_key);
-                return Ok(Decided { view, service, choice, hash_key });
-            }
-            Decision::Unavailable => return Err(Error::Unavailable),
-            Decision::MissingVersion(what) => return Err(Error::MissingVersion(what)),
-            Decision::Wait => {}
-        }
-        if waiting.is_none() {
-            let place = worker.queue.enter().ok_or(Error::Overloaded)?;
-            waiting = Some((Instant::now() + service.set.policy.queue_timeout.into(), place));
-        }
-        if let Some((until, _)) = &waiting {
-            worker.changed(*until).await;
-        }
-    }
-}
-
-fn malformed(error: HostError) -> Error {
-    Error::Malformed(match error {
-        HostError::Missing => "it names no host",
-        HostError::Several => "it has more than one Host field",
-        HostError::Invalid => "its Host field is not a host",
-    })
-}
-
-/// The body, within its limits.
+/// The body, within its limits: one that says it is too large is refused before a byte of it is read.
 fn admit(
     client: &Client,
     exchange: &mut Exchange,
     set: &ServiceSet,
-    headers: &HeaderMap,
     body: Incoming,
 ) -> Result<Rc<RequestBody>, Error> {
-    let (limits, policy) = (&client.worker.limits, &set.policy);
-    let bytes = match (limits.body, policy.limits.body) {
-        (Some(ours), Some(its)) => Some(ours.min(its)),
-        (ours, its) => ours.or(its),
-    };
-    let idle = policy.limits.body_idle_timeout.map_or(limits.body_idle_timeout, Into::into);
-    let limits =
-        BodyLimits { bytes, idle: idle.min(limits.body_idle_timeout), replay: policy.upstream.replay_body };
-    let length = body.size_hint().exact();
+    let limits = body_limits(&client.worker.limits, set);
     let body = RequestBody::new(body, limits, Instant::now());
     exchange.has_body(&body);
-    if bytes.zip(length).is_some_and(|(limit, length)| length > limit) {
+    if limits.bytes.zip(body.length()).is_some_and(|(limit, length)| length > limit) {
         return Err(Error::Body(BodyFault::TooLarge));
     }
-    let _ = headers;
     Ok(body)
 }
 
-fn rewrite_request(
-    _client: &Client,
-    _decided: &Decided,
-    _head: &mut request::Parts,
-    _body: &RequestBody,
-) -> Result<bool, Error> {
-    Ok(false)
+/// The proxy's limits, lowered by the service's.
+fn body_limits(limits: &Limits, set: &ServiceSet) -> BodyLimits {
+    let own = set.policy.limits;
+    let bytes = match (limits.body, own.body) {
+        (Some(ours), Some(its)) => Some(ours.min(its)),
+        (ours, its) => ours.or(its),
+    };
+    let idle = own.body_idle_timeout.map_or(limits.body_idle_timeout, Into::into);
+    BodyLimits { bytes, idle: idle.min(limits.body_idle_timeout), replay: set.policy.upstream.replay_body }
+}
+
+/// `Max-Forwards` says that the request ends here. There is nothing to say about us (RFC 9110 section 9.3.7), and what a TRACE would repeat may be secret.
+fn last_hop(method: &Method) -> Result<Response<Bytes>, Error> {
+    if *method == Method::TRACE {
+        return Err(Error::Trace);
+    }
+    let mut answer = Response::new(Bytes::new());
+    *answer.status_mut() = StatusCode::NO_CONTENT;
+    Ok(answer)
+}
+
+/// What the backend gets, beside the header fields.
+struct ToBackend {
+    target: Uri,
+    wants_upgrade: bool,
+    /// Whether it is asked for leave before the body is sent.
+    awaits_continue: bool,
+}
+
+/// Makes the client's head one for the backend, in place.
+fn prepare(client: &Client, set: &ServiceSet, head: &mut request::Parts, host: &str) -> ToBackend {
+    let upgrade = headers::wanted_upgrade(head.version, &head.headers);
+    let wants_upgrade = upgrade.is_some();
+    let awaits_continue = expects_continue(head.version, &head.headers);
+    headers::prepare_request(&mut head.headers, head.version, upgrade);
+    if !awaits_continue {
+        head.headers.remove(EXPECT);
+    }
+    pin::strip(&mut head.headers, &set.policy.pin);
+    client.peer.write(&mut head.headers, host);
+    if let Ok(host) = HeaderValue::from_str(host) {
+        // The target's authority wins over `Host` (RFC 9112 section 3.2.2), and the backend sees it only there.
+        head.headers.insert(HOST, host);
+    }
+    let target = head.uri.path_and_query().cloned().map_or_else(Uri::default, Uri::from);
+    ToBackend { target, wants_upgrade, awaits_continue }
 }
 
 async fn send(
     client: &Client,
+    exchange: &mut Exchange,
     decided: &Decided,
     head: &request::Parts,
     body: &Rc<RequestBody>,
-    wants_upgrade: bool,
-) -> Result<(Answer, Uri), Error> {
-    let target: Uri = head.uri.path_and_query().cloned().map_or_else(Uri::default, Uri::from);
+    to_backend: &ToBackend,
+) -> Result<Answer, Error> {
+    let worker = &client.worker;
+    let set = &decided.service.set;
+    let facts = Facts {
+        service: 0,
+        explicit: None,
+        pin: Err(NoPin::Absent),
+        hash_key: decided.hash_key,
+        may_wait: false,
+        now: worker.clock.now(),
+    };
     let outgoing = Outgoing {
-        worker: &client.worker,
+        worker,
         service: &decided.service,
         version: decided.choice.version,
-        facts: Facts {
-            service: 0,
-            explicit: None,
-            pin: Err(NoPin::Absent),
-            hash_key: decided.hash_key,
-            may_wait: false,
-            now: client.worker.clock.now(),
-        },
+        facts,
         method: &head.method,
-        target: &target,
+        target: &to_backend.target,
         headers: &head.headers,
         body,
-        wants_upgrade,
-        wait_until: Instant::now() + decided.service.set.policy.queue_timeout.into(),
+        wants_upgrade: to_backend.wants_upgrade,
+        awaits_continue: to_backend.awaits_continue,
+        wait_until: Instant::now() + set.policy.queue_timeout.into(),
     };
-    let answer = forward::forward(&outgoing, decided.choice.member).await?;
-    Ok((answer, target))
+    forward::forward(&outgoing, decided.choice.member, exchange.tries()).await
 }
 
+/// What finishing an answer needs of its request.
+struct Asked {
+    version: Version,
+    is_secure: bool,
+    request_id: HeaderValue,
+}
+
+/// Makes the backend's head one for the client, and says what becomes of its body.
 fn finish(
-    client: &Rc<Client>,
+    client: &Client,
+    exchange: &mut Exchange,
     decided: Decided,
     answer: Answer,
-    version: Version,
+    asked: &Asked,
 ) -> Result<Answered, Error> {
     let Answer { response, connection, member, in_flight } = answer;
     let Decided { view, service, choice, .. } = decided;
     let (mut head, body) = response.into_parts();
-    let _ = Answering { service: &service.set, choice: &choice, keyring: &view.keyring, is_secure: false }
-        .write(head.status, &mut head.headers);
+    headers::prepare_answer(head.status, head.version, &mut head.headers, &service.set.policy.identity);
+    let answering = Answering {
+        service: &service.set,
+        choice: &choice,
+        keyring: &view.keyring,
+        is_secure: asked.is_secure,
+    };
+    exchange.pinned(answering.write(head.status, &mut head.headers));
+    head.headers.insert(X_REQUEST_ID, asked.request_id.clone());
+    // The version on our line is ours; what the backend spoke is in `Via`.
+    head.version = Version::HTTP_11;
+    exchange.answered(head.status);
     if head.status == StatusCode::SWITCHING_PROTOCOLS {
-        let Some(upstream) = head.extensions.remove::<OnUpgrade>() else { return Err(Error::BadAnswer) };
+        let upstream = head.extensions.remove::<OnUpgrade>().ok_or(Error::BadAnswer)?;
         let idle = service.set.policy.upstream.tunnel_idle_timeout.into();
         let slot = connection.into_tunnel();
-        let tunnel = move |exchange| Tunnel { upstream, slot, idle, in_flight, exchange };
+        let tunnel = move |exchange| Tunnel { upstream, slot, in_flight, idle, exchange };
         return Ok(Answered::Tunnel(head, Box::new(tunnel)));
     }
-    let has_length = body.size_hint().exact().is_some();
+    let ends_by_close = asked.version < Version::HTTP_11 && body.size_hint().exact().is_none();
     let from = FromBackend {
         body,
         connection,
@@ -243,23 +265,24 @@ fn finish(
         service,
         version: choice.version,
         member,
-        ends_by_close: version < Version::HTTP_11 && !has_length,
+        ends_by_close,
     };
     Ok(Answered::Backend(head, from))
 }
 
+/// An answer of ours that is no refusal.
+fn own_answer(client: &Client, own: Response<Bytes>, mut exchange: Exchange) -> Response<Body> {
+    client.worker.metrics.own_answer(own.status());
+    exchange.answered(own.status());
+    own.map(|bytes| AnswerBody::own(bytes, exchange))
+}
+
 /// An answer of ours that says what is wrong.
-fn refuse(error: Error, exchange: Exchange) -> Response<Body> {
-    let text = Bytes::from(format!("{error}\n"));
-    let mut response = Response::new(AnswerBody::own(text, exchange));
-    *response.status_mut() = error.status();
+fn refuse(client: &Client, error: Error, asked: &HeaderMap, exchange: Exchange) -> Response<Body> {
+    let own = respond::answer(error.status(), &error.to_string(), asked, exchange.request_id());
+    let mut response = own_answer(client, own, exchange);
     if error.closes() {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response
-}
-
-/// Our answer to a head that did not come in time, ready to be written.
-pub(crate) fn refuse_head(_client: &Client, error: Error) -> Vec<u8> {
-    format!("HTTP/1.1 {}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n", error.status()).into_bytes()
 }

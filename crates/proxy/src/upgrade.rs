@@ -46,14 +46,14 @@ pub(crate) enum End {
 impl<E> Tunnel<E> {
     /// Carries bytes both ways until it ends. A side that closes only its sending half is still sent to.
     /// `early` is what the client sent before it had our answer.
-    pub(crate) async fn run(self, client: TcpStream, early: Bytes) -> (End, E) {
+    pub(crate) async fn run(self, client: TcpStream, early: Bytes) -> End {
         let Self { upstream, slot, in_flight, idle, exchange } = self;
         let end = match upstream.await.map(|upgraded| upgraded.downcast::<TokioIo<Stream>>()) {
             Ok(Ok(parts)) => carry((client, early), (parts.io.into_inner(), parts.read_buf), idle).await,
             Ok(Err(_)) | Err(_) => End::Broken,
         };
-        drop((slot, in_flight));
-        (end, exchange)
+        drop((slot, in_flight, exchange));
+        end
     }
 }
 

@@ -12,6 +12,7 @@ use cutover_core::time::Timestamp;
 use tokio::time::Instant;
 
 use crate::keyring::Keyring;
+use crate::metrics::{Metrics, ServiceHandles};
 use crate::pool::Pool;
 
 /// One snapshot with this worker's things beside it. A request holds on to one from its decision to its last byte.
@@ -32,6 +33,7 @@ pub(crate) struct ServiceView {
     pools: Vec<Rc<Pool>>,
     /// Kept through all snapshots.
     pub(crate) budget: Rc<RefCell<Budget>>,
+    pub(crate) metrics: ServiceHandles,
 }
 
 /// One version of a service.
@@ -42,7 +44,7 @@ pub(crate) struct VersionView {
 
 impl View {
     /// The view of `snapshot`. What did not change since `previous` is the same allocation, and connections to backends that are still there are kept.
-    pub(crate) fn build(snapshot: Arc<Snapshot>, previous: &Self, now: Timestamp) -> Self {
+    pub(crate) fn build(snapshot: Arc<Snapshot>, previous: &Self, metrics: &Metrics, now: Timestamp) -> Self {
         // Most snapshots have the services of the one before, in the same places.
         let mut by_name: Option<HashMap<&ServiceName, &Rc<ServiceView>>> = None;
         let services = snapshot.services.iter().enumerate().map(|(at, set)| {
@@ -55,10 +57,14 @@ impl View {
             });
             match old {
                 Some(old) if Arc::ptr_eq(&old.set, set) => Rc::clone(old),
-                old => Rc::new(ServiceView::build(set, old.map(Rc::as_ref), now)),
+                old => Rc::new({
+                    let handles = metrics.resolve(set, snapshot.generation);
+                    ServiceView::build(set, old.map(Rc::as_ref), handles, now)
+                }),
             }
         });
         let services = services.collect();
+        metrics.forget_gone(&snapshot);
         let keyring = if Arc::ptr_eq(&snapshot.pin_keys, &previous.snapshot.pin_keys) {
             Rc::clone(&previous.keyring)
         } else {
@@ -82,7 +88,7 @@ impl View {
 }
 
 impl ServiceView {
-    fn build(set: &Arc<ServiceSet>, old: Option<&Self>, now: Timestamp) -> Self {
+    fn build(set: &Arc<ServiceSet>, old: Option<&Self>, metrics: ServiceHandles, now: Timestamp) -> Self {
         // Both are in the order of names, but places move when a backend comes or goes; the cells are what stays.
         let known: HashMap<_, _> = old
             .iter()
@@ -115,6 +121,6 @@ impl ServiceView {
         let versions = versions.collect();
         let budget =
             old.map_or_else(|| Rc::new(RefCell::new(Budget::new(now))), |old| Rc::clone(&old.budget));
-        Self { set: Arc::clone(set), versions, pools, budget }
+        Self { set: Arc::clone(set), versions, pools, budget, metrics }
     }
 }

@@ -14,10 +14,12 @@ use tokio::task::LocalSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use crate::accept::{self, Front};
+use crate::access_log::Sink;
 use crate::clock::Clock;
 use crate::config::Limits;
 use crate::connection::Connections;
 use crate::listener::Bound;
+use crate::metrics::Metrics;
 use crate::queue::Queue;
 use crate::shutdown::Stop;
 use crate::view::View;
@@ -33,6 +35,9 @@ pub(crate) struct Worker {
     pub(crate) queue: Queue,
     pub(crate) stop: Stop,
     pub(crate) connections: Connections,
+    pub(crate) metrics: Arc<Metrics>,
+    /// This worker's end of the access log, if there is one.
+    pub(crate) log: Option<Sink>,
     reader: SnapshotReader,
     view: RefCell<Rc<View>>,
     /// Told when there is another view.
@@ -47,18 +52,28 @@ pub(crate) struct Start {
     pub(crate) reader: SnapshotReader,
     pub(crate) wake: Arc<Notify>,
     pub(crate) stop: watch::Receiver<Option<Instant>>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) log: Option<Sink>,
     pub(crate) seed: u64,
 }
 
 impl Worker {
-    fn new(limits: Limits, reader: SnapshotReader, seed: u64) -> Self {
+    fn new(
+        limits: Limits,
+        reader: SnapshotReader,
+        metrics: Arc<Metrics>,
+        log: Option<Sink>,
+        seed: u64,
+    ) -> Self {
         let worker = Self {
             limits,
             clock: Clock::default(),
             entropy: RefCell::new(Entropy::new(seed)),
-            queue: Queue::default(),
+            queue: Queue::new(metrics.queue_waiting.clone()),
             stop: Stop::default(),
             connections: Connections::default(),
+            metrics,
+            log,
             reader,
             view: RefCell::new(Rc::new(View::empty())),
             changed: Notify::new(),
@@ -85,7 +100,7 @@ impl Worker {
     fn refresh(&self) {
         let snapshot = self.reader.load();
         let generation = snapshot.generation;
-        let view = View::build(snapshot, &self.view.borrow(), self.clock.now());
+        let view = View::build(snapshot, &self.view.borrow(), &self.metrics, self.clock.now());
         let previous = self.view.replace(Rc::new(view));
         self.reader.serve(generation);
         self.changed.notify_waiters();
@@ -118,8 +133,8 @@ pub(crate) fn run(start: Start) -> std::io::Result<u64> {
 }
 
 async fn work(start: Start) -> std::io::Result<u64> {
-    let Start { limits, sockets, fronts, reader, wake, mut stop, seed } = start;
-    let worker = Rc::new(Worker::new(limits, reader, seed));
+    let Start { limits, sockets, fronts, reader, wake, mut stop, metrics, log, seed } = start;
+    let worker = Rc::new(Worker::new(limits, reader, metrics, log, seed));
     for bound in sockets {
         accept::spawn(&worker, bound, &fronts)?;
     }

@@ -9,22 +9,22 @@ use crate::message::Message;
 use crate::world::SOON;
 
 /// An app server on a port of its own. What it hears can be waited for.
-pub struct App {
-    pub address: SocketAddr,
+pub(crate) struct App {
+    pub(crate) address: SocketAddr,
     heard: Receiver<Message>,
 }
 
 /// One connection to the app.
-pub struct Visit {
+pub(crate) struct Visit {
     stream: BufReader<TcpStream>,
     heard: Sender<Message>,
     /// Which connection it is, from 1.
-    pub nth: usize,
+    pub(crate) nth: usize,
 }
 
 impl App {
     /// An app that plays `script` on every connection.
-    pub fn playing(script: impl Fn(Visit) + Send + Sync + 'static) -> Self {
+    pub(crate) fn playing(script: impl Fn(Visit) + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let (heard, receiver) = channel();
@@ -42,12 +42,12 @@ impl App {
     }
 
     /// An app that answers every request with `text`.
-    pub fn saying(text: &'static str) -> Self {
+    pub(crate) fn saying(text: &'static str) -> Self {
         Self::playing(move |mut visit| while visit.request().is_some() && visit.say(text) {})
     }
 
     /// An app that answers requests one by one with the next of these, as they are; then it closes.
-    pub fn answering(answers: &'static [&'static str]) -> Self {
+    pub(crate) fn answering(answers: &'static [&'static str]) -> Self {
         let next = Mutex::new(answers.iter());
         Self::playing(move |mut visit| {
             while visit.request().is_some() {
@@ -60,31 +60,31 @@ impl App {
     }
 
     /// The next request that it heard whole.
-    pub fn heard(&self) -> Message {
+    pub(crate) fn heard(&self) -> Message {
         self.heard.recv_timeout(SOON).expect("the app hears a request")
     }
 
     /// Whether it has heard nothing more.
-    pub fn is_idle(&self) -> bool {
+    pub(crate) fn is_idle(&self) -> bool {
         self.heard.try_recv().is_err()
     }
 }
 
 impl Visit {
     /// Reads the next request with its body; `None` when the connection ends.
-    pub fn request(&mut self) -> Option<Message> {
+    pub(crate) fn request(&mut self) -> Option<Message> {
         let mut request = self.head()?;
         self.body_of(&mut request)?;
         Some(request)
     }
 
     /// Reads the head of the next request.
-    pub fn head(&mut self) -> Option<Message> {
+    pub(crate) fn head(&mut self) -> Option<Message> {
         Message::read_head(&mut self.stream)
     }
 
     /// Reads the body of a request.
-    pub fn body_of(&mut self, request: &mut Message) -> Option<()> {
+    pub(crate) fn body_of(&mut self, request: &mut Message) -> Option<()> {
         request.read_body(&mut self.stream)?;
         // The test may have stopped listening.
         let _ = self.heard.send(request.clone());
@@ -92,22 +92,22 @@ impl Visit {
     }
 
     /// Sends this, as it is; `false` when the connection is gone.
-    pub fn send(&mut self, text: &str) -> bool {
+    pub(crate) fn send(&mut self, text: &str) -> bool {
         self.stream.get_mut().write_all(text.as_bytes()).is_ok()
     }
 
     /// Answers 200 with this body.
-    pub fn say(&mut self, text: &str) -> bool {
+    pub(crate) fn say(&mut self, text: &str) -> bool {
         self.send(&format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{text}", text.len()))
     }
 
     /// Waits until the other side closes.
-    pub fn wait_for_close(&mut self) {
+    pub(crate) fn wait_for_close(&mut self) {
         while self.head().is_some() {}
     }
 
     /// The bare stream, for what is not HTTP.
-    pub fn stream(&mut self) -> &mut BufReader<TcpStream> {
+    pub(crate) fn stream(&mut self) -> &mut BufReader<TcpStream> {
         &mut self.stream
     }
 }

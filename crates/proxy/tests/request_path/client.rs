@@ -7,10 +7,10 @@ use crate::message::Message;
 use crate::world::SOON;
 
 /// A connection to the proxy.
-pub struct Client(BufReader<TcpStream>);
+pub(crate) struct Client(BufReader<TcpStream>);
 
 impl Client {
-    pub fn connect(address: SocketAddr) -> Self {
+    pub(crate) fn connect(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(SOON)).unwrap();
         stream.set_nodelay(true).unwrap();
@@ -18,50 +18,50 @@ impl Client {
     }
 
     /// Writes this, as it is.
-    pub fn send(&mut self, text: &str) -> &mut Self {
+    pub(crate) fn send(&mut self, text: &str) -> &mut Self {
         self.0.get_mut().write_all(text.as_bytes()).unwrap();
         self
     }
 
     /// Sends a GET.
-    pub fn get(&mut self, path: &str) -> Message {
+    pub(crate) fn get(&mut self, path: &str) -> Message {
         self.send(&format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n")).answer()
     }
 
     /// Reads an answer with its body.
-    pub fn answer(&mut self) -> Message {
+    pub(crate) fn answer(&mut self) -> Message {
         let mut answer = self.head();
         answer.read_body(&mut self.0).expect("the body is whole");
         answer
     }
 
     /// Reads the head of an answer, of which no body follows or is wanted yet.
-    pub fn head(&mut self) -> Message {
+    pub(crate) fn head(&mut self) -> Message {
         Message::read_head(&mut self.0).expect("an answer")
     }
 
     /// Reads the rest of an answer; `None` when it breaks off.
-    pub fn body_of(&mut self, mut head: Message) -> Option<Message> {
+    pub(crate) fn body_of(&mut self, mut head: Message) -> Option<Message> {
         head.read_body(&mut self.0)?;
         Some(head)
     }
 
     /// Reads exactly so many bytes.
-    pub fn bytes(&mut self, len: usize) -> String {
+    pub(crate) fn bytes(&mut self, len: usize) -> String {
         let mut bytes = vec![0; len];
         self.0.read_exact(&mut bytes).unwrap();
         String::from_utf8(bytes).unwrap()
     }
 
     /// What comes until the proxy closes; an error when it resets the connection.
-    pub fn rest(&mut self) -> Result<String, ErrorKind> {
+    pub(crate) fn rest(&mut self) -> Result<String, ErrorKind> {
         let mut text = String::new();
         self.0.read_to_string(&mut text).map_err(|error| error.kind())?;
         Ok(text)
     }
 
     /// Closes the sending half.
-    pub fn half_close(&mut self) {
+    pub(crate) fn half_close(&mut self) {
         self.0.get_mut().shutdown(Shutdown::Write).unwrap();
     }
 }

@@ -5,35 +5,35 @@ use std::net::TcpStream;
 
 /// A message as it came over the wire.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Message {
+pub(crate) struct Message {
     /// Request line or status line.
-    pub start: String,
+    pub(crate) start: String,
     /// Fields in their order, names in lower case.
-    pub fields: Vec<(String, String)>,
-    pub body: String,
-    pub trailers: Vec<(String, String)>,
+    pub(crate) fields: Vec<(String, String)>,
+    pub(crate) body: String,
+    pub(crate) trailers: Vec<(String, String)>,
 }
 
 impl Message {
     /// The value of a field.
-    pub fn field(&self, name: &str) -> Option<&str> {
+    pub(crate) fn field(&self, name: &str) -> Option<&str> {
         self.fields.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
     }
 
     /// The status of an answer.
-    pub fn status(&self) -> u16 {
+    pub(crate) fn status(&self) -> u16 {
         self.start.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap()
     }
 
     /// Reads a head; `None` at the end of the stream.
-    pub fn read_head(stream: &mut BufReader<TcpStream>) -> Option<Self> {
+    pub(crate) fn read_head(stream: &mut BufReader<TcpStream>) -> Option<Self> {
         let start = read_line(stream)?;
         let fields = read_fields(stream)?;
         Some(Self { start, fields, ..Self::default() })
     }
 
     /// Reads the body that the head announces. `None`: it broke off.
-    pub fn read_body(&mut self, stream: &mut BufReader<TcpStream>) -> Option<()> {
+    pub(crate) fn read_body(&mut self, stream: &mut BufReader<TcpStream>) -> Option<()> {
         if self.field("transfer-encoding") == Some("chunked") {
             return self.read_chunks(stream);
         }

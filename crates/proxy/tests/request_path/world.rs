@@ -17,32 +17,36 @@ use cutover_core::publish::{Publisher, channel};
 use cutover_core::snapshot::{ServiceSet, Snapshot};
 use cutover_core::state::State;
 use cutover_core::time::{Millis, Timestamp};
+use cutover_proxy::metrics::Metrics;
 use cutover_proxy::{Handle, Limits, ListenerConfig, Network, Proxy, ProxyConfig};
+
+use prometheus::Registry;
 
 use crate::client::Client;
 
 /// How long a test waits for something that happens at once unless it is broken.
-pub const SOON: Duration = Duration::from_secs(10);
+pub(crate) const SOON: Duration = Duration::from_secs(10);
 
 /// What a test changes about the world before it begins.
-pub struct Setup {
-    pub policy: Policy,
-    pub limits: Limits,
-    pub workers: usize,
-    pub backends: Vec<(&'static str, String, &'static str)>,
+pub(crate) struct Setup {
+    pub(crate) policy: Policy,
+    pub(crate) limits: Limits,
+    pub(crate) workers: usize,
+    pub(crate) backends: Vec<(&'static str, String, &'static str)>,
 }
 
 /// A running proxy with one service, `web`.
-pub struct World {
-    pub address: SocketAddr,
+pub(crate) struct World {
+    pub(crate) address: SocketAddr,
     handle: Option<Handle>,
+    pub(crate) registry: Registry,
     publisher: Publisher,
     state: RefCell<State>,
 }
 
 impl Setup {
     /// A service `web` with these backends: name, address, version.
-    pub fn new(backends: &[(&'static str, &str, &'static str)]) -> Self {
+    pub(crate) fn new(backends: &[(&'static str, &str, &'static str)]) -> Self {
         let mut policy = Policy::default();
         policy.upstream.retry_budget = cutover_core::policy::Share::ALL;
         policy.flip.stable_for = Millis::ZERO;
@@ -50,23 +54,23 @@ impl Setup {
         Self { policy, limits: Limits::default(), workers: 1, backends: backends.collect() }
     }
 
-    pub fn policy(mut self, change: impl FnOnce(&mut Policy)) -> Self {
+    pub(crate) fn policy(mut self, change: impl FnOnce(&mut Policy)) -> Self {
         change(&mut self.policy);
         self
     }
 
-    pub fn limits(mut self, change: impl FnOnce(&mut Limits)) -> Self {
+    pub(crate) fn limits(mut self, change: impl FnOnce(&mut Limits)) -> Self {
         change(&mut self.limits);
         self
     }
 
-    pub fn workers(mut self, workers: usize) -> Self {
+    pub(crate) fn workers(mut self, workers: usize) -> Self {
         self.workers = workers;
         self
     }
 
     /// Starts the proxy; every backend was probed and is up.
-    pub fn start(self) -> World {
+    pub(crate) fn start(self) -> World {
         let config = ProxyConfig {
             workers: NonZeroUsize::new(self.workers).unwrap(),
             listeners: vec![ListenerConfig {
@@ -81,19 +85,21 @@ impl Setup {
         let snapshot = compile(&state, &Snapshot::default());
         let (publisher, readers) = channel(snapshot, proxy.wakes(), Box::new(|| {}));
         let address = proxy.addresses()[0];
-        let handle = Some(proxy.start(readers).unwrap());
-        World { address, handle, publisher, state: RefCell::new(state) }
+        let registry = Registry::new();
+        let metrics = Arc::new(Metrics::new(&registry).unwrap());
+        let handle = Some(proxy.start(readers, &metrics, None).unwrap());
+        World { address, handle, registry, publisher, state: RefCell::new(state) }
     }
 }
 
 impl World {
     /// A connection to the proxy.
-    pub fn connect(&self) -> Client {
+    pub(crate) fn connect(&self) -> Client {
         Client::connect(self.address)
     }
 
     /// Changes the service and publishes, without waiting for anybody.
-    pub fn change(&self, change: Change) -> u64 {
+    pub(crate) fn change(&self, change: Change) -> u64 {
         let command = Command::Service(service(), change);
         let next = self.state.borrow().apply(&command, now()).unwrap();
         let snapshot = compile(&next, &self.publisher.current());
@@ -104,14 +110,14 @@ impl World {
     }
 
     /// What a probe found out about a backend.
-    pub fn probed(&self, backend: &str, finding: Finding) {
+    pub(crate) fn probed(&self, backend: &str, finding: Finding) {
         let backend = BackendId::parse(backend).unwrap();
         let generation = self.state.borrow().services[&service()].backends[&backend].generation;
         self.serve(self.change(Change::Probed { backend, generation, finding }));
     }
 
     /// Flips, and waits until every worker serves it, as the controller does.
-    pub fn flip(&self, to: &str) {
+    pub(crate) fn flip(&self, to: &str) {
         let to = VersionLabel::parse(to).unwrap();
         self.serve(self.change(Change::Flip(Flip { to, if_epoch: None, force: false })));
     }
@@ -121,27 +127,27 @@ impl World {
     }
 
     /// The service as requests see it now.
-    pub fn set(&self) -> Arc<ServiceSet> {
+    pub(crate) fn set(&self) -> Arc<ServiceSet> {
         Arc::clone(&self.publisher.current().services[0])
     }
 
     /// Requests in flight on a version.
-    pub fn in_flight(&self, version: &str) -> u64 {
+    pub(crate) fn in_flight(&self, version: &str) -> u64 {
         self.set().version(version).unwrap().load().in_flight
     }
 
     /// Tunnels open on a version.
-    pub fn tunnels(&self, version: &str) -> u64 {
+    pub(crate) fn tunnels(&self, version: &str) -> u64 {
         self.set().version(version).unwrap().load().tunnels
     }
 
     /// Whether a worker has asked for a decision.
-    pub fn take_alarm(&self) -> bool {
+    pub(crate) fn take_alarm(&self) -> bool {
         self.publisher.take_alarm()
     }
 
     /// Waits until `is_so`.
-    pub fn eventually(&self, what: &str, is_so: impl Fn() -> bool) {
+    pub(crate) fn eventually(&self, what: &str, is_so: impl Fn() -> bool) {
         let end = Instant::now() + SOON;
         while !is_so() {
             assert!(Instant::now() < end, "not in time: {what}");
@@ -150,20 +156,20 @@ impl World {
     }
 
     /// Asks the proxy to stop within `limit`, without waiting for it.
-    pub fn shutdown(&self, limit: Duration) {
+    pub(crate) fn shutdown(&self, limit: Duration) {
         self.handle.as_ref().unwrap().shutdown(limit);
     }
 
     /// Waits until the proxy has ended; answers how many connections were cut.
-    pub fn ended(mut self) -> u64 {
-        let handle = self.handle.take().unwrap();
+    pub(crate) fn ended(mut self) -> u64 {
+        let mut handle = self.handle.take().unwrap();
         tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(handle.ended())
     }
 }
 
 impl Drop for World {
     fn drop(&mut self) {
-        if let Some(handle) = self.handle.take() {
+        if let Some(mut handle) = self.handle.take() {
             handle.shutdown(Duration::ZERO);
             tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(handle.ended());
         }
@@ -171,7 +177,7 @@ impl Drop for World {
 }
 
 /// A probe that succeeded and named this version.
-pub fn up(version: &str) -> Finding {
+pub(crate) fn up(version: &str) -> Finding {
     Finding::Up { version: Some(VersionLabel::parse(version).unwrap()), boot_id: None }
 }
 
