@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 use super::problem::Problem;
 use super::wire::json;
-use crate::document::{Check, Path, Problems, read};
+use crate::document::{Check, Path, Problems, Schema};
 
 /// Longest body in bytes.
 pub(crate) const BODY_MAX: usize = 64 * 1024;
@@ -45,12 +45,17 @@ pub(crate) struct Json<T>(pub(crate) T);
 
 impl<T: DeserializeOwned + JsonSchema + Send> FromBody for Json<T> {
     fn from_body(body: &[u8]) -> Result<Self, Problem> {
-        let mut problems = Problems::default();
-        let value = read::<T>(parse(body)?, &Path::root(), &mut problems);
-        match value {
-            Some(value) if problems.is_empty() => Ok(Self(value)),
-            _ => Err(Problem::document(StatusCode::BAD_REQUEST, "malformed", problems)),
+        let (mut document, mut problems) = (parse(body)?, Problems::default());
+        Schema::of::<T>().prune(&mut document, &Path::root(), &mut problems);
+        if !problems.is_empty() {
+            return Err(Problem::document(StatusCode::BAD_REQUEST, "malformed", problems));
         }
+        // The schema and the type come from one definition: what the walk finds right deserializes.
+        let value = serde_path_to_error::deserialize(document);
+        value.map(Self).map_err(|error| {
+            let field = error.path().to_string();
+            Problem::malformed("malformed", &field, error.into_inner().to_string())
+        })
     }
 }
 

@@ -30,6 +30,8 @@ mod replies;
 mod routes;
 mod serve;
 mod services;
+#[cfg(test)]
+mod tests;
 mod text;
 mod versions;
 pub mod wire;
