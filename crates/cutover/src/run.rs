@@ -8,7 +8,7 @@ use clap::{CommandFactory, Parser};
 use tokio::runtime;
 
 use crate::args::{Cli, Command};
-use crate::config;
+use crate::config::{self, Report};
 use crate::ctl::{self, Exit};
 use crate::{demo, serve, token};
 
@@ -55,16 +55,14 @@ fn check(file: &Path, json: bool) -> Exit {
     let (text, exit) = match config::load(file) {
         Ok(_) if json => ("{\"ok\":true,\"errors\":[]}\n".to_owned(), Exit::Done),
         Ok(config) => {
-            let services = config.services.len();
-            (format!("{}: no errors, {services} services\n", file.display()), Exit::Done)
+            let services = match config.services.len() {
+                1 => "1 service".to_owned(),
+                other => format!("{other} services"),
+            };
+            (format!("{}: no errors, {services}\n", file.display()), Exit::Done)
         }
         Err(report) if json => (format!("{:#}\n", report.to_json()), Exit::Failed),
-        Err(report) => {
-            let mut err = io::stderr().lock();
-            let text = if err.is_terminal() { report.with_excerpts() } else { format!("{report}\n") };
-            let written = err.write_all(text.as_bytes());
-            return written.map_or(Exit::Failed, |()| Exit::Failed);
-        }
+        Err(report) => return fail_with(&report),
     };
     print(&text).map_or(Exit::Failed, |()| exit)
 }
@@ -95,6 +93,15 @@ fn said(written: io::Result<()>) -> ExitCode {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => fail(&error).into(),
         _ => ExitCode::SUCCESS,
     }
+}
+
+/// Says everything that is wrong with a configuration; at a terminal with the lines it is about.
+pub(crate) fn fail_with(report: &Report) -> Exit {
+    let mut err = io::stderr().lock();
+    let text = if err.is_terminal() { report.with_excerpts() } else { format!("{report}\n") };
+    // Nobody to tell it to: the exit code says it too.
+    let _ = err.write_all(text.as_bytes());
+    Exit::Failed
 }
 
 /// Says an error with its causes.

@@ -47,7 +47,9 @@ impl Schema {
     /// Whether `value` may stay; what is wrong deeper inside has been taken out.
     fn walk(&self, schema: &Value, value: &mut Value, at: &Path, problems: &mut Problems) -> bool {
         let options = schema["anyOf"].as_array();
-        if value.is_null() && options.is_some_and(|options| options.iter().any(|option| has_type(option, "null"))) {
+        if value.is_null()
+            && options.is_some_and(|options| options.iter().any(|option| has_type(option, "null")))
+        {
             return true;
         }
         let schema = self.resolve(schema);

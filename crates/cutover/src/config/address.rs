@@ -1,9 +1,11 @@
-//! Addresses of our own sockets, and networks.
+//! Addresses of our own sockets, and networks that are trusted.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::str::FromStr;
+
+use cutover_proxy::Network;
 
 /// `host:port` or `[v6]:port` to listen on. Port 0 = any free one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,15 +21,6 @@ pub enum AdminAddress {
     Tcp(BindAddress),
     /// A Unix stream socket at an absolute path.
     Unix(PathBuf),
-}
-
-/// A network such as `10.0.0.0/8`, or a single address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Network {
-    /// An address of the network.
-    pub address: IpAddr,
-    /// Bits that count, from the front.
-    pub prefix_len: u8,
 }
 
 /// Why a text is no address of ours.
@@ -54,6 +47,12 @@ impl BindAddress {
             Ok(ip) => ip.to_canonical().is_loopback(),
             Err(_) => self.host.eq_ignore_ascii_case("localhost"),
         }
+    }
+
+    /// The host: an IP address, without brackets, or a name.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.host
     }
 
     /// The socket addresses; more than one where the host is a name that has several.
@@ -127,24 +126,24 @@ impl fmt::Display for AdminAddress {
     }
 }
 
-impl FromStr for Network {
-    type Err = BindError;
-
-    fn from_str(text: &str) -> Result<Self, BindError> {
-        let wrong = || BindError::Network(text.to_owned());
-        let (address, prefix_len) = match text.split_once('/') {
-            Some((address, len)) => (address, Some(len)),
-            None => (text, None),
-        };
-        let address: IpAddr = address.parse().map_err(|_| wrong())?;
-        let bits = if address.is_ipv4() { 32 } else { 128 };
-        let prefix_len = match prefix_len {
-            Some(len) if len.bytes().all(|b| b.is_ascii_digit()) => len.parse().map_err(|_| wrong())?,
-            Some(_) => return Err(wrong()),
-            None => bits,
-        };
-        if prefix_len > bits { Err(wrong()) } else { Ok(Self { address, prefix_len }) }
-    }
+/// Parses a network such as `10.0.0.0/8`, or a single address.
+///
+/// # Errors
+/// [`BindError::Network`].
+pub(super) fn network(text: &str) -> Result<Network, BindError> {
+    let wrong = || BindError::Network(text.to_owned());
+    let (address, prefix_len) = match text.split_once('/') {
+        Some((address, len)) => (address, Some(len)),
+        None => (text, None),
+    };
+    let address: IpAddr = address.parse().map_err(|_| wrong())?;
+    let bits = if address.is_ipv4() { 32 } else { 128 };
+    let prefix_len = match prefix_len {
+        Some(len) if len.bytes().all(|b| b.is_ascii_digit()) => len.parse().map_err(|_| wrong())?,
+        Some(_) => return Err(wrong()),
+        None => bits,
+    };
+    if prefix_len > bits { Err(wrong()) } else { Ok(Network { address, prefix_len }) }
 }
 
 #[cfg(test)]
@@ -185,7 +184,6 @@ mod tests {
 
     #[test]
     fn networks_are_read() {
-        let network = |text: &str| text.parse::<Network>();
         assert_eq!(network("10.0.0.0/8").unwrap().prefix_len, 8);
         assert_eq!(network("::1").unwrap().prefix_len, 128);
         assert!(

@@ -11,7 +11,9 @@ use cutover_core::time::Millis;
 
 use super::raw::{AdminSpec, LimitsSpec, ListenerSpec, NodeSpec, RawConfig, Role, TokenSpec};
 use super::variable::Lookup;
-use super::{AccessLog, Admin, AdminAddress, Config, Limits, Listener, Node, Token, default, routes};
+use super::{
+    AccessLog, Admin, AdminAddress, Config, Limits, Listener, Node, Token, address, default, routes,
+};
 
 /// Where clients connect when the file names no listener: without rights that not everybody has, for this machine only.
 const BIND_DEFAULT: &str = "127.0.0.1:8080";
@@ -70,7 +72,7 @@ fn node(raw: &NodeSpec, lookup: Lookup<'_>, check: &mut Check<'_>) -> Node {
 fn listener(raw: &ListenerSpec, check: &mut Check<'_>) -> Listener {
     Listener {
         bind: check.list("bind", &raw.bind, str::parse),
-        trusted_proxies: check.list("trusted_proxies", &raw.trusted_proxies, str::parse),
+        trusted_proxies: check.list("trusted_proxies", &raw.trusted_proxies, address::network),
         max_connections: raw.max_connections,
     }
 }

@@ -13,6 +13,7 @@ mod routes;
 mod schema;
 mod source;
 mod variable;
+mod watch;
 
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
@@ -22,10 +23,12 @@ use cutover_core::command::Configured;
 use cutover_core::id::ServiceName;
 use cutover_core::time::Millis;
 
-pub use address::{AdminAddress, BindAddress, Network};
+pub use address::{AdminAddress, BindAddress};
+pub use cutover_proxy::Network;
 pub use raw::{AccessLogFormat, Role, StoreKind};
 pub use report::{Located, Report};
 pub use schema::schema;
+pub use watch::FileWatch;
 
 /// The largest file that is read. A thousand services with ten backends each have a tenth of it.
 const FILE_BYTES_MAX: u64 = 16 << 20;

@@ -183,11 +183,13 @@ async fn patch(args: Patch, admin: &str) -> Result<Output, Error> {
     if args.wait {
         let limit = args.limit.timeout;
         if admin == "ready" {
-            wait::for_backend(&client, service, backend, limit, "usable", |found| found.usable).await?;
+            wait::for_backend(&client, service, backend, limit, "is not usable", |found| found.usable)
+                .await?;
             said.push_str(&format!("{service}/{backend}: usable\n"));
         } else {
             let is_idle = |found: &view::Backend| found.in_flight == 0;
-            wait::for_backend(&client, service, backend, limit, "nothing in flight", is_idle).await?;
+            wait::for_backend(&client, service, backend, limit, "still has requests in flight", is_idle)
+                .await?;
             said.push_str(&format!("{service}/{backend}: nothing in flight\n"));
         }
     }

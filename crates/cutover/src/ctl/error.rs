@@ -60,9 +60,9 @@ pub(crate) enum Error {
         detail: String,
     },
     /// What was waited for did not happen in time.
-    #[error("{what} did not happen within {limit:?}")]
+    #[error("{what} after {limit:?}")]
     TimedOut {
-        /// What was waited for.
+        /// What is still not so.
         what: String,
         /// For how long.
         limit: Duration,
@@ -160,12 +160,16 @@ impl Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.detail {
-            Some(detail) => write!(f, "{}: {detail}", self.title)?,
-            None => f.write_str(&self.title)?,
-        }
-        for Reason { code, detail } in &self.reasons {
-            write!(f, "\n  - {detail} ({code})")?;
+        let summary = self.detail.as_ref().unwrap_or(&self.title);
+        match self.reasons.as_slice() {
+            // The only reason is the summary too.
+            [Reason { code, detail }] if detail == summary => write!(f, "{detail} ({code})")?,
+            reasons => {
+                f.write_str(summary)?;
+                for Reason { code, detail } in reasons {
+                    write!(f, "\n  - {detail} ({code})")?;
+                }
+            }
         }
         if self.status == 401 {
             f.write_str("\n  set CUTOVER_TOKEN to a token that the configuration lists")?;
@@ -185,14 +189,14 @@ mod tests {
         let problem = Problem::read(409, body);
         assert_eq!(
             problem.to_string(),
-            "refused: v2 can't be flipped to\n  - 1 of 2 backends (quorum_count)\n  - expand is closed (gate_closed)"
+            "v2 can't be flipped to\n  - 1 of 2 backends (quorum_count)\n  - expand is closed (gate_closed)"
         );
         assert_eq!(Error::Refused(problem).exit(), Exit::Failed);
     }
 
     #[test]
     fn an_answer_that_is_no_problem_document_is_told_as_it_is() {
-        assert_eq!(Problem::read(502, b"Bad Gateway\n").to_string(), "status 502: Bad Gateway");
+        assert_eq!(Problem::read(502, b"Bad Gateway\n").to_string(), "Bad Gateway");
         assert_eq!(Problem::read(500, b"").to_string(), "status 500");
         assert_eq!(Problem::read(409, br#"{"reasons":[1,{"code":"x"}]}"#).reasons.len(), 1);
     }

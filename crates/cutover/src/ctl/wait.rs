@@ -27,7 +27,7 @@ pub(super) async fn for_role(
     limit: Duration,
 ) -> Result<Value, Error> {
     let deadline = Instant::now() + limit;
-    let late = || Error::TimedOut { what: format!("{service}: {version} {role}"), limit };
+    let late = || Error::TimedOut { what: format!("{service}: {version} is not {role}"), limit };
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         let round = left.min(ROUND);
@@ -49,7 +49,7 @@ pub(super) async fn for_role(
     }
 }
 
-/// Waits until `is_reached` holds for a backend, and answers it. `what` is said when it doesn't within `limit`.
+/// Waits until `is_reached` holds for a backend, and answers it. `otherwise` is said when it doesn't within `limit`.
 ///
 /// # Errors
 /// [`Error::TimedOut`] after `limit`; an unknown backend at once.
@@ -58,7 +58,7 @@ pub(super) async fn for_backend(
     service: &str,
     backend: &str,
     limit: Duration,
-    what: &str,
+    otherwise: &str,
     is_reached: impl Fn(&view::Backend) -> bool,
 ) -> Result<(), Error> {
     let deadline = Instant::now() + limit;
@@ -72,7 +72,7 @@ pub(super) async fn for_backend(
             return Ok(());
         }
         if Instant::now() >= deadline {
-            return Err(Error::TimedOut { what: format!("{service}/{backend}: {what}"), limit });
+            return Err(Error::TimedOut { what: format!("{service}/{backend}: {otherwise}"), limit });
         }
         sleep(POLL).await;
     }

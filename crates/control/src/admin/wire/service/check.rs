@@ -32,6 +32,21 @@ pub fn from_json(mut document: Value, name: &ServiceName) -> Result<(ServiceSpec
     if problems.is_empty() { Ok((spec, service)) } else { Err(problems) }
 }
 
+/// Reads the policy of a service back from the document that it was put with; see [`ReadPolicy`](crate::store::record::ReadPolicy).
+///
+/// # Errors
+/// Everything that is wrong with it, in one line.
+pub fn read_policy(name: &ServiceName, document: &str) -> Result<Arc<Policy>, String> {
+    let document = serde_json::from_str(document).map_err(|error| error.to_string())?;
+    match from_json(document, name) {
+        Ok((_, service)) => Ok(service.policy),
+        Err(problems) => {
+            let lines: Vec<_> = problems.into_iter().map(|problem| problem.to_string()).collect();
+            Err(lines.join("; "))
+        }
+    }
+}
+
 impl ServiceSpec {
     /// What the text means. The result counts only if `check` found nothing wrong.
     pub fn check(&self, name: ServiceName, check: &mut Check<'_>) -> Configured {

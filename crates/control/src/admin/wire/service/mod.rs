@@ -10,6 +10,6 @@ mod sections;
 mod spec;
 mod write;
 
-pub use check::from_json;
+pub use check::{from_json, read_policy};
 pub use later::LATER;
 pub use spec::*;

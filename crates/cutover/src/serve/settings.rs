@@ -1,0 +1,101 @@
+//! From the configuration to what each plane is told at its start.
+
+use std::io;
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use cutover_control::admin::{self, AdminConfig, Grant};
+use cutover_proxy::{Limits, ListenerConfig, ProxyConfig};
+
+use crate::config::{Admin, AdminAddress, BindAddress, Config, Role, Token};
+
+/// A name in the configuration that has no address.
+#[derive(Debug, thiserror::Error)]
+#[error("can't resolve {address}")]
+pub(crate) struct ResolveError {
+    address: String,
+    source: io::Error,
+}
+
+/// What the data plane is told.
+pub(super) fn proxy(config: &Config) -> Result<ProxyConfig, ResolveError> {
+    let mut listeners = Vec::with_capacity(config.listeners.len());
+    for listener in &config.listeners {
+        let mut addresses = Vec::new();
+        for bind in &listener.bind {
+            addresses.extend(resolve(bind)?);
+        }
+        listeners.push(ListenerConfig {
+            addresses,
+            trusted_proxies: listener.trusted_proxies.clone(),
+            max_connections: listener.max_connections,
+        });
+    }
+    let per_core = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    let workers = config.node.workers.and_then(|workers| NonZeroUsize::try_from(workers).ok());
+    Ok(ProxyConfig { workers: workers.unwrap_or(per_core), listeners, limits: limits(config) })
+}
+
+fn limits(config: &Config) -> Limits {
+    let limits = &config.limits;
+    // The check keeps sizes of heads below a mebibyte, so nothing saturates.
+    let bytes = |size: u64| usize::try_from(size).unwrap_or(usize::MAX);
+    Limits {
+        request_line: bytes(limits.request_line),
+        headers: bytes(limits.headers),
+        header_count: bytes(limits.header_count.into()),
+        body: limits.body,
+        header_timeout: limits.header_timeout.into(),
+        body_idle_timeout: limits.body_idle_timeout.into(),
+        keepalive_timeout: limits.keepalive_timeout.into(),
+        requests_per_connection: limits.requests_per_connection.map(std::num::NonZeroU32::get),
+    }
+}
+
+/// What the admin API is told. `stop_timeout` is how long its requests may go on after a stop.
+pub(super) fn admin(config: &Config, stop_timeout: Duration) -> Result<AdminConfig, ResolveError> {
+    let Admin { listen, is_open, tokens } = &config.admin;
+    let metrics = match &config.metrics {
+        Some(address) => Some(admin::Listen::Tcp(first(address)?)),
+        None => None,
+    };
+    Ok(AdminConfig {
+        listen: match listen {
+            AdminAddress::Tcp(address) => admin::Listen::Tcp(first(address)?),
+            AdminAddress::Unix(path) => admin::Listen::Unix(path.clone()),
+        },
+        metrics,
+        is_open: *is_open,
+        tokens: tokens.iter().map(token).collect(),
+        names: match listen {
+            AdminAddress::Tcp(address) => vec![address.host().to_owned()],
+            AdminAddress::Unix(_) => Vec::new(),
+        },
+        stop_timeout,
+        ..AdminConfig::default()
+    })
+}
+
+fn token(token: &Token) -> admin::Token {
+    admin::Token {
+        name: token.name.clone(),
+        sha256: token.sha256,
+        grant: match token.role {
+            Role::Read => Grant::Read,
+            Role::Register => Grant::Register(token.services.iter().cloned().collect()),
+            Role::Operate => Grant::Operate,
+            Role::Admin => Grant::Admin,
+        },
+    }
+}
+
+fn first(bind: &BindAddress) -> Result<SocketAddr, ResolveError> {
+    let none = || io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    let addresses = resolve(bind)?;
+    addresses.first().copied().ok_or_else(|| ResolveError { address: bind.to_string(), source: none() })
+}
+
+fn resolve(bind: &BindAddress) -> Result<Vec<SocketAddr>, ResolveError> {
+    bind.resolve().map_err(|source| ResolveError { address: bind.to_string(), source })
+}
