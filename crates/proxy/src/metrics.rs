@@ -171,8 +171,10 @@ impl Metrics {
             return;
         }
         known.generation = snapshot.generation;
+        let services: BTreeMap<_, _> =
+            snapshot.services.iter().map(|service| (&service.name, service)).collect();
         known.services.retain(|name, labels| {
-            let service = snapshot.service(name);
+            let service = services.get(name);
             labels.retain(|label| {
                 let is_there = service.is_some_and(|service| service.version(label.as_str()).is_some());
                 if !is_there {
