@@ -2,13 +2,14 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use super::release::Release;
+use super::{release::Release, trace::Fault};
 
 /// Counts of one load since its start.
 #[derive(Debug, Default)]
 pub(super) struct Live {
     requests: AtomicU64,
     failures: AtomicU64,
+    assets_missing: AtomicU64,
     answers: [AtomicU64; Release::COUNT],
 }
 
@@ -16,7 +17,9 @@ pub(super) struct Live {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Reading {
     pub(super) requests: u64,
+    /// Without the assets that were missing: whether a rollback excuses those is seen at the end.
     pub(super) failures: u64,
+    pub(super) assets_missing: u64,
     pub(super) answers: [u64; Release::COUNT],
 }
 
@@ -25,8 +28,12 @@ impl Live {
         self.requests.fetch_add(1, Relaxed);
     }
 
-    pub(super) fn count_failure(&self) {
-        self.failures.fetch_add(1, Relaxed);
+    pub(super) fn count_failure(&self, fault: &Fault) {
+        let counter = match fault {
+            Fault::AssetMissing { .. } => &self.assets_missing,
+            Fault::NoAnswer(_) | Fault::Status(_) | Fault::Wrong(_) => &self.failures,
+        };
+        counter.fetch_add(1, Relaxed);
     }
 
     pub(super) fn count_answer(&self, release: Release) {
@@ -39,6 +46,7 @@ impl Live {
         Reading {
             requests: self.requests.load(Relaxed),
             failures: self.failures.load(Relaxed),
+            assets_missing: self.assets_missing.load(Relaxed),
             answers: std::array::from_fn(|index| {
                 self.answers.get(index).map_or(0, |answers| answers.load(Relaxed))
             }),

@@ -135,7 +135,11 @@ fn line(sessions: u32, last: &Reading, now: &Reading, every: Duration) -> String
     let shares =
         shares.map(|(release, count)| format!("{release} {} {}%", bar(count, total), count * 100 / total));
     let shares = shares.collect::<Vec<_>>().join("  ");
-    format!("{sessions} visitors · {rate:.0} req/s · {} failed · {shares}", now.failures)
+    let missing = match now.assets_missing {
+        0 => String::new(),
+        count => format!(", {count} assets 404"),
+    };
+    format!("{sessions} visitors · {rate:.0} req/s · {} failed{missing} · {shares}", now.failures)
 }
 
 fn bar(count: u64, total: u64) -> String {
@@ -153,14 +157,14 @@ mod tests {
 
     #[test]
     fn the_traffic_line_shows_each_versions_share_of_the_last_answers() {
-        let mut now = Reading { requests: 120, failures: 3, ..Reading::default() };
+        let mut now = Reading { requests: 120, failures: 3, assets_missing: 2, ..Reading::default() };
         let last = Reading { requests: 20, ..Reading::default() };
         now.answers[1] = 75;
         now.answers[2] = 25;
 
         let line = line(300, &last, &now, Duration::from_secs(1));
 
-        assert!(line.starts_with("300 visitors · 100 req/s · 3 failed · v1 █"), "{line}");
+        assert!(line.starts_with("300 visitors · 100 req/s · 3 failed, 2 assets 404 · v1 █"), "{line}");
         assert!(line.contains("75%") && line.ends_with("25%"), "{line}");
     }
 }

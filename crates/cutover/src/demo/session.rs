@@ -155,7 +155,7 @@ impl Visitor<'_> {
     }
 
     fn fail(&mut self, target: &str, fault: Fault) {
-        self.site.live.count_failure();
+        self.site.live.count_failure(&fault);
         self.visit.failures.push(Failure { target: target.to_owned(), fault, answered: Instant::now() });
     }
 }
