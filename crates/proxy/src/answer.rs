@@ -100,10 +100,9 @@ impl AnswerBody {
 impl FromBackend {
     /// The answer was read to its end.
     fn end(self) {
-        let max_idle = self.service.set.policy.upstream.max_idle;
         let pool: &Rc<Pool> = &self.service.versions[self.version].pools[self.member];
         drop(self.in_flight);
-        pool.give_back(self.connection, max_idle, Instant::now());
+        pool.give_back(self.connection, &self.service.set.policy.upstream, Instant::now());
     }
 
     /// A process that dies in the middle of an answer may be another one at the next connection.

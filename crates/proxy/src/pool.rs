@@ -103,16 +103,18 @@ impl Pool {
     }
 
     /// Takes a connection back whose answer was read to its end. It is kept if it can be used again.
-    pub(crate) fn give_back(&self, mut connection: Connection, max_idle: u32, now: Instant) {
+    pub(crate) fn give_back(&self, mut connection: Connection, policy: &UpstreamPolicy, now: Instant) {
         let is_current = connection.generation == self.generation.get()
             && self.traffic.lost_generation() < connection.generation;
-        if !is_current || !connection.sender.is_ready() {
+        // An idle connection of this worker would keep the backend's last places from requests of the others.
+        let is_full = policy.max_connections > 0 && self.traffic.connections() >= policy.max_connections;
+        if !is_current || is_full || !connection.sender.is_ready() {
             return;
         }
         connection.is_reused = true;
         let mut idle = self.idle.borrow_mut();
         idle.push_back(Idle { connection, since: now });
-        while idle.len() > max_idle as usize {
+        while idle.len() > policy.max_idle as usize {
             idle.pop_front();
         }
     }
@@ -171,7 +173,8 @@ mod tests {
             for age in [3, 2, 1] {
                 let (mut connection, end) = connection(&pool, 1).await;
                 connection.generation = 1;
-                pool.give_back(connection, 2, now - Duration::from_secs(age));
+                let policy = UpstreamPolicy { max_idle: 2, ..UpstreamPolicy::default() };
+                pool.give_back(connection, &policy, now - Duration::from_secs(age));
                 far.push(end);
             }
             assert_eq!(pool.traffic.connections(), 2, "the oldest had to go");
@@ -186,9 +189,9 @@ mod tests {
         with_pool(async |pool| {
             let (idle, _far) = connection(&pool, 1).await;
             let (busy, _far2) = connection(&pool, 1).await;
-            pool.give_back(idle, 8, Instant::now());
+            pool.give_back(idle, &UpstreamPolicy::default(), Instant::now());
             pool.renew(2);
-            pool.give_back(busy, 8, Instant::now());
+            pool.give_back(busy, &UpstreamPolicy::default(), Instant::now());
             assert_eq!(pool.traffic.connections(), 0);
             assert!(pool.take(1, IDLE, Instant::now()).is_none());
         });
@@ -198,7 +201,7 @@ mod tests {
     fn what_the_backend_closed_is_swept() {
         with_pool(async |pool| {
             let (idle, far) = connection(&pool, 1).await;
-            pool.give_back(idle, 8, Instant::now());
+            pool.give_back(idle, &UpstreamPolicy::default(), Instant::now());
             pool.sweep(IDLE, Instant::now());
             assert_eq!(pool.traffic.connections(), 1);
             drop(far);
@@ -214,7 +217,7 @@ mod tests {
         with_pool(async |pool| {
             let (busy, _far) = connection(&pool, 1).await;
             pool.traffic.note_identity_lost(1);
-            pool.give_back(busy, 8, Instant::now());
+            pool.give_back(busy, &UpstreamPolicy::default(), Instant::now());
             assert!(pool.take(1, IDLE, Instant::now()).is_none());
         });
     }

@@ -51,8 +51,11 @@ impl App {
         let next = Mutex::new(answers.iter());
         Self::playing(move |mut visit| {
             while visit.request().is_some() {
-                let Some(answer) = next.lock().unwrap().next() else { return };
-                if !visit.send(answer) {
+                let (answer, left) = {
+                    let mut next = next.lock().unwrap();
+                    (next.next(), next.len())
+                };
+                if !answer.is_some_and(|answer| visit.send(answer)) || left == 0 {
                     return;
                 }
             }

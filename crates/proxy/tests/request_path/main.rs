@@ -2,6 +2,9 @@
 
 mod app;
 mod client;
+mod lasting;
 mod message;
 mod passing;
+mod refusing;
+mod retrying;
 mod world;

@@ -39,7 +39,7 @@ pub(crate) struct Setup {
 pub(crate) struct World {
     pub(crate) address: SocketAddr,
     handle: Option<Handle>,
-    pub(crate) registry: Registry,
+    registry: Registry,
     publisher: Publisher,
     state: RefCell<State>,
 }
@@ -144,6 +144,15 @@ impl World {
     /// Whether a worker has asked for a decision.
     pub(crate) fn take_alarm(&self) -> bool {
         self.publisher.take_alarm()
+    }
+
+    /// The value of a gauge without labels.
+    pub(crate) fn gauge(&self, name: &str) -> i64 {
+        let families = self.registry.gather();
+        let family = families.iter().find(|family| family.name() == name).unwrap();
+        #[expect(clippy::cast_possible_truncation, reason = "counts of a test are small")]
+        let value = family.get_metric()[0].get_gauge().get_value() as i64;
+        value
     }
 
     /// Waits until `is_so`.
