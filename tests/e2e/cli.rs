@@ -45,8 +45,8 @@ async fn a_deploy_can_be_made_by_commands_alone() {
     stage.until_usable("b").await;
     cli("heartbeat web b").await;
     cli("wait web v2 --for staged --timeout 10s").await;
-    let plan = cli("flip web v2 --dry-run").await;
-    assert!(plan.contains("expand") && plan.contains("refused"), "{plan}");
+    let plan = stage.cli(&["flip", "web", "v2", "--dry-run"]).await;
+    assert!(plan.code == 1 && plan.stdout.contains("expand") && plan.stdout.contains("refused"), "{plan:?}");
     cli("gate web v2 expand --note migrated").await;
     cli("hold web v1 worker --ttl 1m").await;
     let flipped = cli("flip web v2 --reason release --if-epoch 1").await;
@@ -65,11 +65,16 @@ async fn a_deploy_can_be_made_by_commands_alone() {
     cli("drain web b --wait --timeout 10s").await;
     cli("maint web b").await;
     cli("ready web b --wait --timeout 10s").await;
-    cli("flip web v2 --wait --timeout 15s").await;
+    cli("hold web v1 worker --ttl 1m").await;
+    cli("flip web v2").await;
     cli("evict web v1").await;
+    cli("hold web v1 worker --release").await;
+    cli("wait web v1 --for drained --timeout 15s").await;
+    cli("flip web v1 --force --wait --timeout 15s").await;
+    cli("flip web v2 --wait --timeout 15s").await;
     cli("reject web v1 --reason old").await;
     cli("deregister web a --drain 0s").await;
-    let history = cli("timeline web").await;
+    let history = cli("timeline web --limit 200").await;
     assert!(history.contains("release") && history.contains("red"), "{history}");
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::support::app::App;
-use crate::support::config::Service;
+use crate::support::config::{Config, Service};
 use crate::support::load::Load;
 use crate::support::stage::Stage;
 use crate::support::wait::until;
@@ -156,11 +156,12 @@ async fn all_that_stands_in_the_way_of_a_flip_is_said_at_once_and_force_override
         .set("flip.gates", vec!["expand", "smoke"])
         .set("flip.quorum.count", 2)
         .set("flip.quorum.share", 0.9);
-    let mut stage = Stage::v1_with(service).await;
+    let mut stage = Stage::empty(&Config::of(service)).await;
+    stage.add("a", "v1").await;
     stage.add("a2", "v1").await;
-    stage.add("b", "v2").await;
     let admin = stage.admin();
     admin.until_role("v1", "active").await;
+    stage.add("b", "v2").await;
     admin.done("PUT", "/v1/services/web/freeze", json!({ "reason": "black friday" })).await;
 
     let mut codes = admin.refused(409, "POST", FLIP, json!({ "to": "v2" })).await;

@@ -28,7 +28,7 @@ async fn a_websocket_goes_on_after_a_flip_and_its_version_drains_only_when_it_is
         stage.admin().call("GET", "/v1/services/web/versions/v1?wait=drained&timeout=2s", &Value::Null).await;
     assert_eq!(open_still.status(), 408, "drained under an open tunnel: {open_still:?}");
     assert_eq!(echo(&mut socket, Message::binary(vec![7; 70_000])).await, Message::binary(vec![7; 70_000]));
-    socket.close(None).await.unwrap();
+    close(socket).await;
 
     let drained = stage.admin().get("/v1/services/web/versions/v1?wait=drained&timeout=10s").await;
     assert_eq!((&drained["drained"]["by"], &drained["tunnels"]), (&json!("proof"), &json!(0)), "{drained}");
@@ -67,9 +67,7 @@ async fn an_event_stream_goes_on_after_a_flip_and_its_version_drains_only_when_i
 #[tokio::test]
 async fn either_end_of_a_tunnel_can_close_it() {
     let stage = Stage::v1().await;
-    let mut closed_by_app = open(&stage, "/ws").await;
-    closed_by_app.send(Message::Close(None)).await.unwrap();
-    assert!(matches!(next(&mut closed_by_app).await, Message::Close(_)));
+    close(open(&stage, "/ws").await).await;
     let dropped_by_client = open(&stage, "/ws").await;
     drop(dropped_by_client);
 
@@ -109,6 +107,13 @@ async fn open(cutover: &Cutover, path: &str) -> WebSocketStream<TcpStream> {
 
 async fn next(socket: &mut WebSocketStream<TcpStream>) -> Message {
     within("a message", socket.next()).await.expect("the tunnel ended").unwrap()
+}
+
+/// Closes as RFC 6455 section 7.1.1 has it: the server closes its connection first, and the client sees that.
+async fn close(mut socket: WebSocketStream<TcpStream>) {
+    socket.close(None).await.unwrap();
+    assert!(matches!(next(&mut socket).await, Message::Close(_)));
+    assert!(within("the end of the tunnel", socket.next()).await.is_none());
 }
 
 async fn echo(socket: &mut WebSocketStream<TcpStream>, message: Message) -> Message {

@@ -20,7 +20,9 @@ async fn the_demo_ends_without_a_failed_request_or_a_mixed_session() {
     assert!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
     let report: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
     eprintln!("{report:#}");
-    for flaw in ["failed", "mixed", "went_back"] {
+    for flaw in
+        ["failed", "sessions_mixed", "sessions_went_back", "new_sessions_on_old_version", "assets_missing"]
+    {
         assert_eq!(report[flaw], 0, "{flaw}: {report:#}");
     }
     assert!(report["requests"].as_u64().unwrap() > 0, "{report:#}");

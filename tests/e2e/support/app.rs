@@ -15,10 +15,11 @@ use super::wait::until;
 /// One app server.
 #[derive(Debug)]
 pub(crate) struct App {
+    // Ends before the directory goes, because its log is in there.
+    child: Option<Child>,
     listen: Listen,
     options: Vec<String>,
     directory: TempDir,
-    child: Option<Child>,
 }
 
 #[derive(Debug)]

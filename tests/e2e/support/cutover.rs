@@ -18,10 +18,11 @@ use super::wait::until;
 /// The product under test, and where it lives.
 #[derive(Debug)]
 pub(crate) struct Cutover {
+    // Ends before the directory goes, because its log is in there.
+    child: Option<Child>,
     directory: TempDir,
     proxy: Port,
     admin: Port,
-    child: Option<Child>,
 }
 
 /// How a command of the command line ended.

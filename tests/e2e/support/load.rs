@@ -54,6 +54,7 @@ struct Active {
 #[derive(Debug)]
 struct Shared {
     address: SocketAddr,
+    pace: Duration,
     stop: AtomicBool,
     active: Active,
     requests: AtomicU64,
@@ -67,10 +68,16 @@ struct Shared {
 }
 
 impl Load {
-    /// Starts so many keep-alive connections, each with one visitor after the other.
+    /// Starts so many keep-alive connections, each with one visitor after the other, as fast as they can.
     pub(crate) fn start(address: SocketAddr, connections: usize) -> Self {
+        Self::start_paced(address, connections, Duration::ZERO)
+    }
+
+    /// The same, but each connection begins a request once in `pace` at most, on average.
+    pub(crate) fn start_paced(address: SocketAddr, connections: usize, pace: Duration) -> Self {
         let shared = Arc::new(Shared {
             address,
+            pace,
             stop: AtomicBool::new(false),
             active: Active::default(),
             requests: AtomicU64::new(0),
@@ -197,10 +204,10 @@ impl Shared {
 
 /// One connection with its visitors, until the load stops.
 async fn client(shared: Arc<Shared>) {
-    let mut connection = None;
+    let mut client = Client { connection: None, due: Instant::now() };
     let mut seen = BTreeMap::<String, u64>::new();
     while !shared.stop.load(Ordering::Relaxed) {
-        visit(&shared, &mut connection, &mut seen).await;
+        visit(&shared, &mut client, &mut seen).await;
     }
     let mut all = shared.by_version.lock().unwrap();
     for (version, count) in seen {
@@ -208,17 +215,29 @@ async fn client(shared: Arc<Shared>) {
     }
 }
 
+/// What outlives a session: the connection, and when its next request is due.
+#[derive(Debug)]
+struct Client {
+    connection: Option<Connection>,
+    due: Instant,
+}
+
 /// One session. A failure ends it, and its connection too.
-async fn visit(shared: &Shared, connection: &mut Option<Connection>, seen: &mut BTreeMap<String, u64>) {
+async fn visit(shared: &Shared, client: &mut Client, seen: &mut BTreeMap<String, u64>) {
     shared.sessions.fetch_add(1, Ordering::Relaxed);
-    let before = shared.active.settled();
+    let mut before = None;
     let mut request = Request::get("/set-header");
     let mut versions = BTreeSet::new();
     for number in 0..REQUESTS_PER_SESSION {
-        let asked = ask(shared.address, connection, &request).await;
+        tokio::time::sleep_until(client.due.into()).await;
+        client.due += shared.pace;
+        if number == 0 {
+            before = shared.active.settled();
+        }
+        let asked = ask(shared.address, &mut client.connection, &request).await;
         shared.requests.fetch_add(1, Ordering::Relaxed);
         let Some((answer, version)) = shared.check(asked) else {
-            *connection = None;
+            client.connection = None;
             return;
         };
         if number == 0 {

@@ -66,8 +66,8 @@ impl Peer {
     }
 
     /// Writes, whether or not anybody is there to read.
-    pub(crate) async fn write(&mut self, text: &str) {
-        let _ = self.stream.write_all(text.as_bytes()).await;
+    pub(crate) async fn write(&mut self, bytes: impl AsRef<[u8]>) {
+        let _ = self.stream.write_all(bytes.as_ref()).await;
     }
 
     /// Waits until the other side is gone.

@@ -29,10 +29,15 @@ impl Stage {
 
     /// The same with another configuration, which has the service `web`.
     pub(crate) async fn open(config: &Config) -> Self {
-        let mut stage = Self { cutover: Cutover::start(config).await, apps: BTreeMap::new() };
+        let mut stage = Self::empty(config).await;
         stage.add("a", "v1").await;
         stage.admin().until_role("v1", "active").await;
         stage
+    }
+
+    /// With no backend at all.
+    pub(crate) async fn empty(config: &Config) -> Self {
+        Self { cutover: Cutover::start(config).await, apps: BTreeMap::new() }
     }
 
     /// With a backend `a` of v1, which is active, and `b` of v2, which is staged.
