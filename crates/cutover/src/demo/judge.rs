@@ -3,6 +3,8 @@
 //! Pure: visits and the demo's own changes in, counts out. A rollback moves the sessions of the version that is taken
 //! back; that move, and nothing else, is not held against the proxy.
 
+use tokio::time::Instant;
+
 use super::{
     release::Release,
     trace::{Change, ChangeKind, Failure, Fault, Seen, Visit},
@@ -75,9 +77,7 @@ impl Verdict {
 
     fn add_failure(&mut self, failure: &Failure, changes: &[Change]) {
         if let Fault::AssetMissing { page, by } = failure.fault {
-            if rollbacks(changes)
-                .any(|back| back.from == page && back.to == by && failure.answered >= back.called)
-            {
+            if rollbacks(changes).any(|back| fell_between(back, page, failure.answered, by)) {
                 self.assets_rolled_back += 1;
                 return;
             }
@@ -139,6 +139,12 @@ fn era(seen: &Seen, changes: &[Change]) -> usize {
         .count()
 }
 
+/// Whether the page was asked for before the rollback had happened, and its asset answered after it had begun.
+fn fell_between(back: &Change, page: Seen, asset_answered: Instant, by: Release) -> bool {
+    let is_from_bad_to_good = back.from == page.release && back.to == by;
+    is_from_bad_to_good && page.sent < back.answered && asset_answered >= back.called
+}
+
 /// The first answer of a session that began after a change had been answered, and should have been on its target.
 ///
 /// A session whose first request overlaps the next change may be on either side of that one, and is left out.
@@ -157,8 +163,6 @@ fn rollbacks(changes: &[Change]) -> impl Iterator<Item = &Change> {
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
-
-    use tokio::time::Instant;
 
     use super::*;
 
@@ -249,16 +253,19 @@ mod tests {
     fn an_asset_lost_to_a_rollback_is_counted_apart() {
         let at = clock();
         let back = [change(ChangeKind::Rollback, 2, 1, at(10), at(12))];
-        let missing = |page, by| Failure {
+        let missing = |page, sent, by, answered| Failure {
             target: "/assets/app.js".into(),
-            fault: Fault::AssetMissing { page: release(page), by: release(by) },
-            answered: at(11),
+            fault: Fault::AssetMissing { page: seen((page, sent)), by: release(by) },
+            answered,
         };
-        let visit = Visit { failures: vec![missing(2, 1), missing(1, 2)], ..Visit::default() };
+        let excused = missing(2, at(8), 1, at(11));
+        let other_way = missing(1, at(8), 2, at(11));
+        let long_after = missing(2, at(40), 1, at(41));
+        let visit = Visit { failures: vec![excused, other_way, long_after], ..Visit::default() };
 
         let verdict = Verdict::over(&[visit], &back);
 
-        assert_eq!((verdict.assets_rolled_back, verdict.assets_missing, verdict.failed), (1, 1, 1));
+        assert_eq!((verdict.assets_rolled_back, verdict.assets_missing, verdict.failed), (1, 2, 2));
     }
 
     fn clock() -> impl Fn(u64) -> Instant {
@@ -271,12 +278,11 @@ mod tests {
     }
 
     fn visit<const N: usize>(answers: [(u8, Instant); N]) -> Visit {
-        let seen = |(number, sent)| Seen {
-            release: release(number),
-            sent,
-            answered: sent + Duration::from_millis(1),
-        };
-        Visit { answers: answers.into_iter().map(seen).collect(), requests: N as u64, ..Visit::default() }
+        Visit { answers: answers.map(seen).into(), requests: N as u64, ..Visit::default() }
+    }
+
+    fn seen((number, sent): (u8, Instant)) -> Seen {
+        Seen { release: release(number), sent, answered: sent + Duration::from_millis(1) }
     }
 
     fn change(kind: ChangeKind, from: u8, to: u8, called: Instant, answered: Instant) -> Change {

@@ -63,7 +63,7 @@ impl Visitor<'_> {
     async fn view(&mut self) {
         let sent = Instant::now();
         let page = self.browser.load("/").await;
-        let Some((page, release)) = self.check("/", sent, page, "data-app-version=\"") else { return };
+        let Some((page, seen)) = self.check("/", sent, page, "data-app-version=\"") else { return };
         let page = String::from_utf8_lossy(&page.body).into_owned();
         let (Some(style), Some(script)) = (quoted_after(&page, "href=\""), quoted_after(&page, "src=\""))
         else {
@@ -72,7 +72,7 @@ impl Visitor<'_> {
         let sent = Instant::now();
         for (target, asset) in [style, script].into_iter().zip(self.browser.load_both([style, script]).await)
         {
-            self.check_asset(target, sent, asset, release);
+            self.check_asset(target, sent, asset, seen);
         }
         self.look_into_cart().await;
         if self.site.dice.between(1, ORDERS_ONE_IN) == 1 {
@@ -104,7 +104,7 @@ impl Visitor<'_> {
         }
     }
 
-    fn check_asset(&mut self, target: &str, sent: Instant, asset: Result<Answer, Error>, page: Release) {
+    fn check_asset(&mut self, target: &str, sent: Instant, asset: Result<Answer, Error>, page: Seen) {
         let missing = asset.as_ref().ok().filter(|answer| answer.status == StatusCode::NOT_FOUND);
         let missed_by = missing.and_then(|answer| named_release(answer, "\"version\":\""));
         let Some(by) = missed_by else {
@@ -116,14 +116,14 @@ impl Visitor<'_> {
         self.fail(target, Fault::AssetMissing { page, by });
     }
 
-    /// Counts the answer, and gives it back with the release that its body names if it is a good one.
+    /// Counts the answer, and gives it back with what it shows if it is a good one.
     fn check(
         &mut self,
         target: &str,
         sent: Instant,
         answer: Result<Answer, Error>,
         marker: &str,
-    ) -> Option<(Answer, Release)> {
+    ) -> Option<(Answer, Seen)> {
         self.count();
         let answer = match answer {
             Ok(answer) => answer,
@@ -140,8 +140,7 @@ impl Visitor<'_> {
             self.fail(target, Fault::Wrong("the answer names no version"));
             return None;
         };
-        self.see(release, sent);
-        Some((answer, release))
+        Some((answer, self.see(release, sent)))
     }
 
     fn count(&mut self) {
@@ -149,9 +148,11 @@ impl Visitor<'_> {
         self.site.live.count_request();
     }
 
-    fn see(&mut self, release: Release, sent: Instant) {
-        self.visit.answers.push(Seen { release, sent, answered: Instant::now() });
+    fn see(&mut self, release: Release, sent: Instant) -> Seen {
+        let seen = Seen { release, sent, answered: Instant::now() };
+        self.visit.answers.push(seen);
         self.site.live.count_answer(release);
+        seen
     }
 
     fn fail(&mut self, target: &str, fault: Fault) {
@@ -205,13 +206,14 @@ mod tests {
         let site = site(address);
         let browser = Browser::new(address, "app.localhost");
         let mut visitor = Visitor { site: &site, browser, visit: Visit::default() };
-        let page = Release::FIRST;
+        let now = Instant::now();
+        let page = Seen { release: Release::FIRST, sent: now, answered: now };
 
         let asset = visitor.browser.load("/assets/app.v1.js").await;
-        visitor.check_asset("/assets/app.v1.js", Instant::now(), asset, page);
+        visitor.check_asset("/assets/app.v1.js", now, asset, page);
 
         let fault = &visitor.visit.failures[0].fault;
-        assert!(matches!(fault, Fault::AssetMissing { page, by } if *page < *by), "{fault:?}");
+        assert!(matches!(fault, Fault::AssetMissing { page, by } if page.release < *by), "{fault:?}");
     }
 
     /// A visit to a site that closes at once lasts for one view.

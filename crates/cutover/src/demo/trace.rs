@@ -38,8 +38,8 @@ pub(super) enum Fault {
     #[error("{0}")]
     NoAnswer(String),
     /// The page named an asset that the release which answered doesn't have.
-    #[error("404 from {by} for an asset of a page of {page}")]
-    AssetMissing { page: Release, by: Release },
+    #[error("404 from {by} for an asset of a page of {}", .page.release)]
+    AssetMissing { page: Seen, by: Release },
     /// Any other status than 200.
     #[error("status {0}")]
     Status(u16),
