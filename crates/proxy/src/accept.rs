@@ -8,6 +8,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use crate::config::Network;
@@ -62,10 +63,15 @@ impl Drop for Admission {
     }
 }
 
-/// Accepts from `bound`, in a task of `worker`, until the worker stops.
-pub(crate) fn spawn(worker: &Rc<Worker>, bound: Bound, fronts: &Arc<[Front]>) -> io::Result<()> {
+/// Accepts from `bound`, in one of `tasks`, until the worker stops.
+pub(crate) fn spawn(
+    tasks: &mut JoinSet<()>,
+    worker: &Rc<Worker>,
+    bound: Bound,
+    fronts: &Arc<[Front]>,
+) -> io::Result<()> {
     let socket = TcpListener::from_std(bound.socket)?;
-    tokio::task::spawn_local(accept(Rc::clone(worker), socket, bound.listener, Arc::clone(fronts)));
+    tasks.spawn_local(accept(Rc::clone(worker), socket, bound.listener, Arc::clone(fronts)));
     Ok(())
 }
 

@@ -66,8 +66,6 @@ pub(crate) struct RequestBody<B = Incoming> {
     turn: Cell<u32>,
     /// Since when the backend has been waited for; `None` while it is the client that has to send.
     waiting_since: Cell<Option<Instant>>,
-    /// Whether the current try handed out a byte.
-    is_begun: Cell<bool>,
 }
 
 /// What was received, as long as all of it is at hand.
@@ -91,7 +89,6 @@ impl<B: Body<Data = Bytes>> RequestBody<B> {
             fault: Cell::new(None),
             turn: Cell::new(0),
             waiting_since: Cell::new(Some(now)),
-            is_begun: Cell::new(false),
         })
     }
 
@@ -104,7 +101,6 @@ impl<B: Body<Data = Bytes>> RequestBody<B> {
         awaits_continue: bool,
     ) -> (Upload<B>, Option<Arc<Leave>>) {
         self.turn.set(self.turn.get() + 1);
-        self.is_begun.set(false);
         self.waiting_since.set(Some(now));
         let leave = awaits_continue.then(Arc::<Leave>::default);
         let gate = leave.as_ref().map(|leave| Gate {
@@ -113,11 +109,6 @@ impl<B: Body<Data = Bytes>> RequestBody<B> {
         });
         let body = Rc::clone(self);
         (Upload { body, turn: self.turn.get(), next: 0, sent: 0, stall: None, gate }, leave)
-    }
-
-    /// Whether there is no byte in it.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.is_complete.get() && self.received.get() == 0
     }
 
     /// Whether all of it was received.
@@ -149,11 +140,6 @@ impl<B: Body<Data = Bytes>> RequestBody<B> {
     /// What went wrong with it, if it is the client's fault.
     pub(crate) fn fault(&self) -> Option<BodyFault> {
         self.fault.get()
-    }
-
-    /// Whether the current try handed out a byte of it.
-    pub(crate) fn is_begun(&self) -> bool {
-        self.is_begun.get()
     }
 
     /// Since when the backend has had everything that the client has sent, or has not taken what there is. `None` while the client is waited for.
@@ -229,7 +215,6 @@ impl<B: Body<Data = Bytes>> Upload<B> {
 
     fn hand_out(&mut self, data: Bytes) -> Frame<Bytes> {
         self.sent += data.len() as u64;
-        self.body.is_begun.set(true);
         self.body.waiting_since.set(Some(Instant::now()));
         Frame::data(data)
     }
@@ -402,9 +387,8 @@ mod tests {
             let body = body(&["ab", "cd", "trailers"], None);
             let mut first = upload(&body);
             let _ = std::future::poll_fn(|cx| Pin::new(&mut first).poll_frame(cx)).await;
-            assert!(body.is_at_hand() && body.is_begun());
+            assert!(body.is_at_hand());
             let mut second = upload(&body);
-            assert!(!body.is_begun());
             assert_eq!(read(&mut second).await.unwrap(), "abcd.");
             assert_eq!(read(&mut first).await, Err(BodyFault::Abandoned));
             assert_eq!(read(&mut upload(&body)).await.unwrap(), "abcd.");
@@ -457,6 +441,6 @@ mod tests {
     #[test]
     fn an_empty_body_is_always_at_hand() {
         let body = body(&[], Some(0));
-        assert!(body.is_empty() && body.is_at_hand() && upload(&body).is_end_stream());
+        assert!(body.is_complete() && body.is_at_hand() && upload(&body).is_end_stream());
     }
 }

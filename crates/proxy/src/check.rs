@@ -72,7 +72,7 @@ mod tests {
 
     use super::*;
 
-    fn checked(change: impl FnOnce(http::request::Builder) -> http::request::Builder) -> Result<(), Error> {
+    fn checked(change: impl FnOnce(request::Builder) -> request::Builder) -> Result<(), Error> {
         let limits = Limits { request_line: 40, headers: 200, header_count: 4, ..Limits::default() };
         let request = change(Request::builder().uri("/").header("host", "x")).body(()).unwrap();
         check(&request.into_parts().0, &limits)
@@ -85,7 +85,7 @@ mod tests {
         assert_eq!(checked(|head| head.uri(&target[..27])), Ok(()));
         assert_eq!(checked(|head| head.uri(&target)), Err(Error::TargetTooLong));
         assert_eq!(checked(|head| head.header("a", "b".repeat(200))), Err(Error::HeadersTooLarge));
-        let many = |head| (0..4).fold(head, |head: http::request::Builder, _| head.header("a", "b"));
+        let many = |head| (0..4).fold(head, |head: request::Builder, _| head.header("a", "b"));
         assert_eq!(checked(many), Err(Error::HeadersTooLarge));
     }
 

@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::StatusCode;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -102,7 +103,7 @@ impl Drop for Counted {
 /// Why a connection ends.
 enum End {
     /// HTTP says so, or the client closed, or it broke.
-    Over,
+    Over(hyper::Result<()>),
     /// A head did not come in time.
     HeadTimeout,
     /// Nothing was asked, or nothing of the answer taken, for too long.
@@ -189,8 +190,8 @@ async fn drive<D: Drive + Unpin>(mut connection: Pin<&mut D>, client: &Client) -
     let mut is_closing = false;
     let mut alarm = pin!(sleep_until(Instant::now() + worker.limits.keepalive_timeout));
     std::future::poll_fn(move |cx| {
-        if connection.as_mut().get_mut().poll(cx).is_ready() {
-            return Poll::Ready(End::Over);
+        if let Poll::Ready(over) = connection.as_mut().get_mut().poll(cx) {
+            return Poll::Ready(End::Over(over));
         }
         if !is_closing && close_at.is_none() && stopping.as_mut().poll(cx).is_ready() {
             close_at = Some(Instant::now() + LAST_REQUEST_WITHIN);
@@ -201,8 +202,8 @@ async fn drive<D: Drive + Unpin>(mut connection: Pin<&mut D>, client: &Client) -
         {
             (close_at, is_closing) = (None, true);
             connection.as_mut().close_after_request();
-            if connection.as_mut().get_mut().poll(cx).is_ready() {
-                return Poll::Ready(End::Over);
+            if let Poll::Ready(over) = connection.as_mut().get_mut().poll(cx) {
+                return Poll::Ready(End::Over(over));
             }
         }
         loop {
@@ -249,10 +250,23 @@ async fn finish(client: &Client, end: End, mut stream: TcpStream, early: Bytes) 
         timeout(LINGER, stream.write_all(&answer)).await??;
         return linger(stream).await;
     }
-    if matches!(end, End::Over) && client.activity.must_linger() {
+    if let End::Over(Err(error)) = &end {
+        count_refusal(&client.worker, error);
+    }
+    if matches!(end, End::Over(_)) && client.activity.must_linger() {
         return linger(stream).await;
     }
     Ok(())
+}
+
+/// Counts what hyper refused by itself because it could not parse it.
+fn count_refusal(worker: &Worker, error: &hyper::Error) {
+    if error.is_parse() {
+        let is_large = error.is_parse_too_large();
+        let status =
+            if is_large { StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE } else { StatusCode::BAD_REQUEST };
+        worker.metrics.own_answer(status);
+    }
 }
 
 /// Closes our side, and reads what the client still sends, for a while.

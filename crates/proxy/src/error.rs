@@ -1,17 +1,9 @@
-//! What may keep a request from being answered by a backend: whose fault it is, and what the client gets.
+//! What may keep a request from being answered by a backend: and what the client gets for it.
 
 use cutover_core::policy::OnMissingVersion;
 use http::StatusCode;
 
 use crate::body::BodyFault;
-
-/// Who is at fault.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Whose {
-    Client,
-    Upstream,
-    Us,
-}
 
 /// Why a request gets an answer of ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -98,30 +90,6 @@ impl Error {
         }
     }
 
-    /// Whose fault it is.
-    pub(crate) const fn whose(self) -> Whose {
-        match self {
-            Self::Malformed(_)
-            | Self::Connect
-            | Self::Trace
-            | Self::Expectation
-            | Self::TransferCoding
-            | Self::Loop
-            | Self::TargetTooLong
-            | Self::HeadersTooLarge
-            | Self::HeadTimeout
-            | Self::Body(_)
-            | Self::NoRoute
-            | Self::MissingVersion(_) => Whose::Client,
-            Self::Unavailable | Self::Overloaded => Whose::Us,
-            Self::NotConnected
-            | Self::ConnectTimeout
-            | Self::NoAnswer
-            | Self::AnswerTimeout
-            | Self::BadAnswer => Whose::Upstream,
-        }
-    }
-
     /// Whether the connection can't be used for another request: the rest of this one is still on its way, or was never understood.
     pub(crate) const fn closes(self) -> bool {
         matches!(
@@ -143,18 +111,20 @@ mod tests {
 
     #[test]
     fn a_status_says_whose_fault_it_is() {
-        let errors = [
+        let client = [
             Error::Malformed("x"),
             Error::Body(BodyFault::TooLarge),
             Error::NoRoute,
             Error::MissingVersion(OnMissingVersion::Conflict),
-            Error::Unavailable,
-            Error::NotConnected,
-            Error::AnswerTimeout,
         ];
-        for error in errors {
-            let is_client = error.whose() == Whose::Client;
-            assert_eq!(error.status().is_client_error(), is_client, "{error}");
-        }
+        let ours = [Error::Unavailable, Error::NotConnected, Error::AnswerTimeout, Error::TransferCoding];
+        assert!(client.iter().all(|error| error.status().is_client_error()));
+        assert!(ours.iter().all(|error| error.status().is_server_error()));
+    }
+
+    #[test]
+    fn a_request_whose_end_is_unknown_ends_its_connection() {
+        assert!(Error::Body(BodyFault::TooLarge).closes() && Error::HeadTimeout.closes());
+        assert!(!Error::NoRoute.closes() && !Error::NotConnected.closes());
     }
 }

@@ -78,11 +78,6 @@ pub(crate) struct Stop {
 }
 
 impl Stop {
-    /// Whether the worker stops.
-    pub(crate) const fn is_stopping(&self) -> bool {
-        self.is_stopping.get()
-    }
-
     /// Tells all tasks.
     pub(crate) fn begin(&self) {
         self.is_stopping.set(true);

@@ -10,7 +10,7 @@ use cutover_core::policy::{IdentitySource, Policy};
 use cutover_core::publish::SnapshotReader;
 use cutover_core::snapshot::BackendEntry;
 use tokio::sync::{Notify, watch};
-use tokio::task::LocalSet;
+use tokio::task::{JoinSet, LocalSet};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use crate::accept::{self, Front};
@@ -135,8 +135,9 @@ pub(crate) fn run(start: Start) -> std::io::Result<u64> {
 async fn work(start: Start) -> std::io::Result<u64> {
     let Start { limits, sockets, fronts, reader, wake, mut stop, metrics, log, seed } = start;
     let worker = Rc::new(Worker::new(limits, reader, metrics, log, seed));
+    let mut accepting = JoinSet::new();
     for bound in sockets {
-        accept::spawn(&worker, bound, &fronts)?;
+        accept::spawn(&mut accepting, &worker, bound, &fronts)?;
     }
     tokio::task::spawn_local(follow(Rc::clone(&worker), wake));
     tokio::task::spawn_local(sweep(Rc::clone(&worker)));
@@ -145,6 +146,8 @@ async fn work(start: Start) -> std::io::Result<u64> {
     let is_told = stop.wait_for(Option::is_some).await.is_ok();
     if is_told {
         worker.stop.begin();
+        // Until the queues of all sockets are empty, nobody knows which connections are left.
+        while accepting.join_next().await.is_some() {}
         end(&worker, stop).await;
     }
     Ok(worker.connections.open())

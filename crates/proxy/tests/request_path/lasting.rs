@@ -192,3 +192,19 @@ fn a_connection_closes_after_its_requests() {
     assert_eq!(client.get("/").field("connection"), Some("close"));
     assert_eq!(client.rest().unwrap(), "");
 }
+
+#[test]
+fn more_connections_than_a_listener_may_have_wait() {
+    let app = App::saying("ok");
+    let world = Setup::new(&[("a", &app.address.to_string(), "v1")]).max_connections(1).start();
+    let mut first = world.connect();
+    assert_eq!(first.get("/").status(), 200);
+    let mut second = world.connect();
+    second.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_eq!(first.get("/").status(), 200);
+    app.heard();
+    app.heard();
+    assert!(app.is_idle(), "the second one is not served yet");
+    drop(first);
+    assert_eq!(second.answer().status(), 200);
+}

@@ -174,3 +174,22 @@ fn the_app_sees_where_a_request_came_from() {
     assert_eq!(heard.field("x-request-id"), answer.field("x-request-id"));
     assert_eq!(answer.field("via"), Some("1.1 cutover"));
 }
+
+#[test]
+fn a_backend_may_be_named_by_a_host_name() {
+    let app = App::saying("ok");
+    let world = Setup::new(&[("a", &format!("localhost:{}", app.address.port()), "v1")]).start();
+    assert_eq!(world.connect().get("/").body, "ok");
+}
+
+#[test]
+fn requests_are_counted_by_service_and_version() {
+    let app = App::saying("hello");
+    let world = world(&app);
+    world.connect().get("/");
+    let requests = "cutover_requests_total{class=\"2xx\",service=\"web\",version=\"v1\"} 1";
+    world.eventually("the request is counted", || world.metrics().contains(requests));
+    let metrics = world.metrics();
+    assert!(metrics.contains("cutover_pins_total{outcome=\"new\",service=\"web\"} 1"), "{metrics}");
+    assert!(metrics.contains("cutover_sent_bytes_total{service=\"web\"} 5"), "{metrics}");
+}

@@ -31,6 +31,9 @@ fn what_makes_no_sense_is_refused() {
     assert_eq!(status("GET / HTTP/1.1\r\nHost: a\r\nExpect: wonders\r\n\r\n"), 417);
     assert_eq!(status("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n"), 501);
     assert!(app.is_idle(), "nothing of it reached the app");
+    world.eventually("all are counted", || {
+        world.metrics().contains("cutover_own_answers_total{status=\"400\"} 3")
+    });
 }
 
 #[test]
@@ -121,7 +124,7 @@ fn a_waiting_request_is_served_when_a_backend_comes() {
     world.probed("a", Finding::Down);
     let mut client = world.connect();
     client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
-    world.eventually("the request waits", || world.gauge("cutover_queue_waiting") == 1);
+    world.eventually("the request waits", || world.metrics().contains("cutover_queue_waiting 1"));
     world.probed("a", up("v1"));
     assert_eq!(client.answer().body, "ok");
 }

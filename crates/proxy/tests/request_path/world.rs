@@ -32,6 +32,7 @@ pub(crate) struct Setup {
     pub(crate) policy: Policy,
     pub(crate) limits: Limits,
     pub(crate) workers: usize,
+    pub(crate) max_connections: u32,
     pub(crate) backends: Vec<(&'static str, String, &'static str)>,
 }
 
@@ -51,7 +52,13 @@ impl Setup {
         policy.upstream.retry_budget = cutover_core::policy::Share::ALL;
         policy.flip.stable_for = Millis::ZERO;
         let backends = backends.iter().map(|&(id, address, version)| (id, address.to_owned(), version));
-        Self { policy, limits: Limits::default(), workers: 1, backends: backends.collect() }
+        Self {
+            policy,
+            limits: Limits::default(),
+            workers: 1,
+            max_connections: 1000,
+            backends: backends.collect(),
+        }
     }
 
     pub(crate) fn policy(mut self, change: impl FnOnce(&mut Policy)) -> Self {
@@ -69,6 +76,11 @@ impl Setup {
         self
     }
 
+    pub(crate) fn max_connections(mut self, max_connections: u32) -> Self {
+        self.max_connections = max_connections;
+        self
+    }
+
     /// Starts the proxy; every backend was probed and is up.
     pub(crate) fn start(self) -> World {
         let config = ProxyConfig {
@@ -76,7 +88,7 @@ impl Setup {
             listeners: vec![ListenerConfig {
                 addresses: vec!["127.0.0.1:0".parse().unwrap()],
                 trusted_proxies: Vec::<Network>::new(),
-                max_connections: 1000,
+                max_connections: self.max_connections,
             }],
             limits: self.limits,
         };
@@ -146,13 +158,9 @@ impl World {
         self.publisher.take_alarm()
     }
 
-    /// The value of a gauge without labels.
-    pub(crate) fn gauge(&self, name: &str) -> i64 {
-        let families = self.registry.gather();
-        let family = families.iter().find(|family| family.name() == name).unwrap();
-        #[expect(clippy::cast_possible_truncation, reason = "counts of a test are small")]
-        let value = family.get_metric()[0].get_gauge().get_value() as i64;
-        value
+    /// The metrics, as they are scraped.
+    pub(crate) fn metrics(&self) -> String {
+        prometheus::TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap()
     }
 
     /// Waits until `is_so`.
