@@ -4,6 +4,11 @@
 //! [`run`](crate::run) brings those. Nothing is published that is not committed; what is never committed (health, identities, leases)
 //! is published although the store may be down.
 
+#[cfg(test)]
+mod restart;
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::mem;
 use std::sync::Arc;
@@ -158,7 +163,10 @@ impl Controller {
         let unsaved = mem::take(&mut self.unsaved);
         self.found(unsaved.into_iter().map(Found::from_pair).collect(), now).await;
 
-        let traffic = reconcile::traffic(&self.state, &self.parts.publisher);
+        // In this order: a worker that takes the snapshot over in between has nothing older left to begin.
+        let snapshot = self.parts.publisher.current();
+        let is_served = self.is_served(snapshot.generation);
+        let traffic = reconcile::traffic(&self.state, &snapshot, is_served);
         let after = match self.state.apply(&Command::Tick(traffic), now) {
             Ok(after) => after,
             Err(rejected) => return tracing::error!(%rejected, "time can't be refused"),

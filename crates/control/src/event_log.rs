@@ -4,6 +4,7 @@
 //! ones. A subscription has a cursor and no queue, so one that is slow costs nothing: it is told that it missed something.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cutover_core::id::ServiceName;
@@ -114,8 +115,15 @@ impl EventLog {
         let latest = self.latest.subscribe();
         let last = latest.borrow().id;
         // An id that was never given out would wait for ever: it is of a store that was replaced.
-        let after = after.unwrap_or(last).min(last);
-        Subscription { log: Arc::clone(self), latest, after, is_replaying: true, batch: VecDeque::new() }
+        let from = after.unwrap_or(last).min(last);
+        Subscription {
+            log: Arc::clone(self),
+            latest,
+            after: from,
+            complete_after: last,
+            is_resuming: after.is_some(),
+            batch: VecDeque::new(),
+        }
     }
 
     /// What happened to a service, the latest first: at most `limit` entries, all older than `before`.
@@ -198,8 +206,10 @@ pub struct Subscription {
     log: Arc<EventLog>,
     latest: watch::Receiver<Latest>,
     after: EventId,
-    /// Whether it still catches up with what happened before it began.
-    is_replaying: bool,
+    /// After this, every event is owed; before, only those of the timeline are.
+    complete_after: EventId,
+    /// Whether nothing was taken yet of what happened before it began.
+    is_resuming: bool,
     batch: VecDeque<Delivery>,
 }
 
@@ -215,7 +225,6 @@ impl Subscription {
                 self.fill();
                 continue;
             }
-            self.is_replaying = false;
             if latest.is_closed || self.latest.changed().await.is_err() {
                 return None;
             }
@@ -225,21 +234,19 @@ impl Subscription {
     /// Takes the next batch, from the timeline or from the ring.
     fn fill(&mut self) {
         let kept = self.log.kept();
+        let is_resuming = std::mem::replace(&mut self.is_resuming, false);
         if self.after < kept.ring_after {
-            // Volatile events before the ring are forgotten. Somebody who resumes doesn't need them; somebody who was told of some must know.
-            if !self.is_replaying || self.after < kept.trimmed {
+            if self.complete_after < kept.ring_after || (is_resuming && self.after < kept.trimmed) {
                 self.batch.push_back(Delivery::Missed);
+                self.complete_after = self.latest.borrow().id;
             }
-            let range = (std::ops::Bound::Excluded(self.after), std::ops::Bound::Included(kept.ring_after));
-            let replayed = kept.committed.range(range).take(BATCH);
-            let before = self.batch.len();
-            self.batch.extend(replayed.map(|(_, entry)| Delivery::Entry(Arc::clone(entry))));
-            let is_complete = self.batch.len() - before < BATCH;
-            self.after = match self.batch.back() {
-                Some(Delivery::Entry(entry)) if !is_complete => entry.id,
+            let range = (Bound::Excluded(self.after), Bound::Included(kept.ring_after));
+            let replayed: Vec<_> = kept.committed.range(range).take(BATCH).collect();
+            self.after = match replayed.last() {
+                Some((id, _)) if replayed.len() == BATCH => **id,
                 _ => kept.ring_after,
             };
-            self.is_replaying = true;
+            self.batch.extend(replayed.into_iter().map(|(_, entry)| Delivery::Entry(Arc::clone(entry))));
             return;
         }
         let from = kept.ring.partition_point(|entry| entry.id <= self.after);
@@ -249,5 +256,146 @@ impl Subscription {
             // Nothing newer is kept: what made `latest` grow is gone already.
             _ => self.after = self.latest.borrow().id,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+
+    use cutover_core::id::Revision;
+    use cutover_core::time::Timestamp;
+    use futures_util::FutureExt;
+
+    use super::*;
+    use crate::timeline::Actor;
+
+    fn service(name: &str) -> ServiceName {
+        ServiceName::parse(name).expect("a name")
+    }
+
+    fn entry(id: u64, of: &str) -> Entry {
+        Entry {
+            id: EventId(id),
+            at: Timestamp(0),
+            service: service(of),
+            kind: Cow::Borrowed("frozen"),
+            text: String::new(),
+            actor: Actor::cutover(),
+            reason: None,
+            is_forced: false,
+            revision: Revision(0),
+            version: None,
+            backend: None,
+            epoch: None,
+        }
+    }
+
+    /// Appends entries as a step does; answers the ids that left the timeline.
+    fn append(log: &EventLog, ids: impl IntoIterator<Item = u64>, of: &str, is_committed: bool) -> Vec<u64> {
+        let mut entries: Vec<_> = ids.into_iter().map(|id| (Arc::new(entry(id, of)), is_committed)).collect();
+        let outdated = log.make_room(&mut entries);
+        log.append(entries, &outdated);
+        outdated.iter().map(|entry| entry.id.0).collect()
+    }
+
+    /// Everything that the subscription gets without waiting; 0 stands for what was missed.
+    fn take(subscription: &mut Subscription) -> Vec<u64> {
+        let mut taken = Vec::new();
+        while let Some(Some(delivery)) = subscription.next().now_or_never() {
+            taken.push(match delivery {
+                Delivery::Entry(entry) => entry.id.0,
+                Delivery::Missed => 0,
+            });
+        }
+        taken
+    }
+
+    #[test]
+    fn ids_follow_the_clock_and_never_repeat() {
+        assert_eq!(EventId(7).next(Timestamp(2)), EventId(2000));
+        assert_eq!(EventId(2000).next(Timestamp(2)), EventId(2001));
+        assert_eq!(EventId(9000).next(Timestamp(2)), EventId(9001));
+    }
+
+    #[test]
+    fn a_subscription_gets_what_comes_after_it_in_order() {
+        let log = Arc::new(EventLog::new([]));
+        append(&log, [1, 2], "web", true);
+        let mut subscription = log.subscribe(None);
+        append(&log, 3..6, "web", false);
+        assert_eq!(take(&mut subscription), [3, 4, 5]);
+        append(&log, [6], "web", true);
+        assert_eq!(take(&mut subscription), [6]);
+    }
+
+    #[test]
+    fn after_a_restart_the_timeline_is_replayed_and_then_what_is_new() {
+        let log = Arc::new(EventLog::new((1..=400).map(|id| entry(id, "web"))));
+        append(&log, 401..=402, "web", false);
+        let mut subscription = log.subscribe(Some(EventId(100)));
+        assert_eq!(take(&mut subscription), (101..=402).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn an_id_of_another_store_gets_what_is_new() {
+        let log = Arc::new(EventLog::new([entry(1, "web")]));
+        let mut subscription = log.subscribe(Some(EventId(u64::MAX)));
+        append(&log, [2], "web", true);
+        assert_eq!(take(&mut subscription), [2]);
+    }
+
+    #[test]
+    fn a_slow_subscription_is_told_that_it_missed_something() {
+        let log = Arc::new(EventLog::new([]));
+        let mut subscription = log.subscribe(None);
+        append(&log, [1], "web", true);
+        append(&log, 2..=5000, "web", false);
+        let taken = take(&mut subscription);
+        assert_eq!(taken[..2], [0, 1], "the timeline is still there, the rest is not");
+        assert_eq!((taken[2], taken.len(), taken.last()), (5001 - RING as u64, RING + 2, Some(&5000)));
+    }
+
+    #[test]
+    fn a_subscription_ends_with_the_log_but_gets_everything_before() {
+        let log = Arc::new(EventLog::new([]));
+        let mut subscription = log.subscribe(None);
+        append(&log, [1], "web", true);
+        log.close();
+        assert_eq!(take(&mut subscription), [1]);
+        assert_eq!(subscription.next().now_or_never(), Some(None));
+    }
+
+    #[test]
+    fn a_replaced_timeline_is_told_to_everybody() {
+        let log = Arc::new(EventLog::new([]));
+        let mut subscription = log.subscribe(None);
+        append(&log, [3], "web", false);
+        assert_eq!(take(&mut subscription), [3]);
+        log.replace_timeline([entry(2, "web")]);
+        append(&log, [10], "web", true);
+        assert_eq!(take(&mut subscription), [0, 10]);
+        assert_eq!(log.timeline(&service("web"), 9, None).len(), 2);
+    }
+
+    #[test]
+    fn each_service_keeps_its_latest_entries() {
+        let log = EventLog::new((1..=999).map(|id| entry(id, "web")));
+        append(&log, [1000], "shop", true);
+        assert_eq!(append(&log, [1001], "web", true), Vec::<u64>::new());
+        assert_eq!(append(&log, [1002, 1003], "web", true), [1, 2]);
+        let latest: Vec<u64> =
+            log.timeline(&service("web"), 3, Some(EventId(1003))).iter().map(|entry| entry.id.0).collect();
+        assert_eq!(latest, [1002, 1001, 999]);
+        assert_eq!(log.timeline(&service("web"), usize::MAX, None).len(), TIMELINE_PER_SERVICE);
+    }
+
+    #[test]
+    fn more_than_there_is_room_for_at_once_keeps_the_latest() {
+        let log = EventLog::new([entry(1, "web")]);
+        assert_eq!(append(&log, 2..=1501, "web", true), [1]);
+        let kept = log.timeline(&service("web"), usize::MAX, None);
+        let bounds = (kept.len(), kept[0].id.0, kept[999].id.0);
+        assert_eq!(bounds, (TIMELINE_PER_SERVICE, 1501, 502));
     }
 }

@@ -16,3 +16,6 @@ pub mod run;
 mod step;
 pub mod store;
 pub mod timeline;
+mod walk;
+#[cfg(test)]
+mod world;

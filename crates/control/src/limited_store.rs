@@ -29,13 +29,10 @@ impl LimitedStore {
         Self { inner, limit, metrics }
     }
 
-    fn read<'a, T: 'a>(
+    fn read<'a, T: Send + 'a>(
         &'a self,
         call: BoxFuture<'a, Result<T, ReadError>>,
-    ) -> BoxFuture<'a, Result<T, ReadError>>
-    where
-        T: Send,
-    {
+    ) -> BoxFuture<'a, Result<T, ReadError>> {
         let too_slow = || ReadError::Unavailable { source: TooSlow(self.limit).into() };
         async move { tokio::time::timeout(self.limit, call).await.unwrap_or_else(|_| Err(too_slow())) }
             .boxed()

@@ -1,17 +1,17 @@
 //! What the control plane counts, for Prometheus. No label takes a value that a client of the proxy can choose.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use cutover_core::backend::Operational;
 use cutover_core::command::{Change, Command};
 use cutover_core::id::{Revision, ServiceName};
-use cutover_core::service::Service;
+use cutover_core::service::{Service, Source};
 use cutover_core::state::State;
 use prometheus::{Histogram, HistogramOpts, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
 use crate::error::SubmitError;
+use crate::walk::differences;
 
 /// Commits of a local file take under a millisecond, of a cluster some, of a sick disk seconds.
 const COMMIT_BUCKETS: [f64; 10] = [0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0];
@@ -120,59 +120,102 @@ impl Metrics {
     /// Follows a change of the state. Services that the two states share cost a comparison of pointers.
     pub(crate) fn follow(&self, before: &State, after: &State, revision: Revision) {
         self.revision.set(signed(revision.0));
-        for (name, old) in &before.services {
-            let new = after.services.get(name);
-            if !new.is_some_and(|new| Arc::ptr_eq(old, new)) {
-                self.forget(old, new.map(AsRef::as_ref));
-            }
-        }
-        for (name, new) in &after.services {
-            if !before.services.get(name).is_some_and(|old| Arc::ptr_eq(old, new)) {
-                self.show(new);
+        for (name, old, new) in differences(&before.services, &after.services) {
+            let none = Arc::new(Service::new(name.clone(), Arc::default(), Source::Config));
+            self.follow_service(old.unwrap_or(&none), new.unwrap_or(&none));
+            if new.is_none() {
+                self.forget(name);
             }
         }
     }
 
-    fn show(&self, service: &Service) {
-        let name = service.name.as_str();
-        self.version_epoch.with_label_values(&[name]).set(signed(service.epoch.0));
-        for backend in service.backends.values() {
-            let is_up = matches!(backend.operational, Operational::Up(_));
-            self.backend_up.with_label_values(&[name, backend.id.as_str()]).set(i64::from(is_up));
+    fn follow_service(&self, old: &Service, new: &Service) {
+        let name = new.name.as_str();
+        self.version_epoch.with_label_values(&[name]).set(signed(new.epoch.0));
+        for (id, _, backend) in differences(&old.backends, &new.backends) {
+            let labels = [name, id.as_str()];
+            match backend {
+                Some(backend) => {
+                    let is_up = matches!(backend.operational, Operational::Up(_));
+                    self.backend_up.with_label_values(&labels).set(i64::from(is_up));
+                }
+                // An error says that there is no such series, which is what is wanted.
+                None => drop(self.backend_up.remove_label_values(&labels)),
+            }
         }
-        for (label, capacity) in service.capacities() {
+        let capacities = new.capacities();
+        for label in old.capacities().into_keys().filter(|label| !capacities.contains_key(label)) {
+            for is_usable in ["true", "false"] {
+                drop(self.backends.remove_label_values(&[name, label.as_str(), is_usable]));
+            }
+        }
+        for (label, capacity) in capacities {
             let gauge = |is_usable| self.backends.with_label_values(&[name, label.as_str(), is_usable]);
             gauge("true").set(i64::from(capacity.usable));
             gauge("false").set(i64::from(capacity.registered - capacity.usable));
         }
     }
 
-    /// Removes the series of everything that `old` had and `new` has not.
-    fn forget(&self, old: &Service, new: Option<&Service>) {
-        let name = old.name.as_str();
-        let gone = old.backends.keys().filter(|&id| !new.is_some_and(|new| new.backends.contains_key(id)));
-        for id in gone {
-            // An error says that there is no such series, which is what is wanted.
-            drop(self.backend_up.remove_label_values(&[name, id.as_str()]));
+    /// Removes what is counted for a service as a whole.
+    fn forget(&self, service: &ServiceName) {
+        let name = service.as_str();
+        drop(self.version_epoch.remove_label_values(&[name]));
+        for outcome in OUTCOMES {
+            drop(self.flips.remove_label_values(&[name, outcome]));
         }
-        let left: BTreeSet<_> = new.map(|new| new.capacities().into_keys().collect()).unwrap_or_default();
-        for label in old.capacities().into_keys().filter(|label| !left.contains(label)) {
-            for is_usable in ["true", "false"] {
-                drop(self.backends.remove_label_values(&[name, label.as_str(), is_usable]));
-            }
-        }
-        if new.is_none() {
-            drop(self.version_epoch.remove_label_values(&[name]));
-            for outcome in OUTCOMES {
-                drop(self.flips.remove_label_values(&[name, outcome]));
-            }
-            for result in ["ok", "failed"] {
-                drop(self.probes.remove_label_values(&[name, result]));
-            }
+        for result in ["ok", "failed"] {
+            drop(self.probes.remove_label_values(&[name, result]));
         }
     }
 }
 
 fn signed(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use cutover_core::command::Finding;
+
+    use super::*;
+    use crate::store::MemoryStore;
+    use crate::world::{World, id, web};
+
+    fn series(registry: &Registry) -> BTreeSet<String> {
+        let families = registry.gather();
+        let shown = families.iter().flat_map(|family| {
+            family.get_metric().iter().map(move |metric| {
+                let labels: Vec<_> =
+                    metric.get_label().iter().map(|label| label.value().to_owned()).collect();
+                format!("{}{{{}}} {}", family.name(), labels.join(","), metric.get_gauge().get_value())
+            })
+        });
+        shown.filter(|series| !series.contains("commit")).collect()
+    }
+
+    #[tokio::test]
+    async fn what_is_gone_is_shown_no_more() {
+        let registry = Registry::new();
+        let metrics = Metrics::register(&registry).expect("nothing else is registered");
+        let mut world = World::with_two_versions(Arc::new(MemoryStore::new())).await;
+        world.found("b", Finding::Down).await;
+        let full = Arc::clone(world.controller.state());
+        metrics.follow(&State::default(), &full, Revision(5));
+        let shown = series(&registry);
+        assert!(shown.contains("cutover_backend_up{a,web} 1"), "{shown:?}");
+        assert!(shown.contains("cutover_backend_up{b,web} 0"), "{shown:?}");
+        assert!(shown.contains("cutover_backends{web,false,v2} 1"), "{shown:?}");
+
+        let leave = Change::Deregister { backend: id("b"), drain: cutover_core::time::Millis::ZERO };
+        let fewer = world.change(leave).await.expect("it may leave").state;
+        metrics.count_activation(&web());
+        metrics.count_probe(&web(), true);
+        metrics.follow(&full, &fewer, Revision(6));
+        assert!(!series(&registry).iter().any(|series| series.contains("{b,") || series.contains(",v2}")));
+        metrics.follow(&fewer, &State::default(), Revision(7));
+
+        assert_eq!(series(&registry), BTreeSet::from(["cutover_revision{} 7".to_owned()]));
+    }
 }

@@ -6,27 +6,23 @@ use std::sync::Arc;
 use cutover_core::command::Traffic;
 use cutover_core::effect::Event;
 use cutover_core::id::{BackendId, ServiceName};
-use cutover_core::publish::Publisher;
 use cutover_core::snapshot::{BackendEntry, Snapshot};
 use cutover_core::state::State;
 
 use crate::metrics::Metrics;
 use crate::step::Step;
 
-/// What the data plane reports.
+/// What the data plane reports, given whether every worker serves the latest snapshot.
 ///
-/// That something ended is reported only while every worker serves the latest snapshot: one that does not might still begin a request
+/// That something ended is reported only then: one that does not might still begin a request
 /// by an older one, in which the version was active or the backend there.
-pub(crate) fn traffic(state: &State, publisher: &Publisher) -> Traffic {
-    // In this order: a worker that takes the snapshot over in between has nothing older left to begin.
-    let snapshot = publisher.current();
-    let is_served = publisher.is_served(snapshot.generation);
+pub(crate) fn traffic(state: &State, snapshot: &Snapshot, is_served: bool) -> Traffic {
     let mut traffic = snapshot.traffic();
     // A backend that nobody could use before is no other in the snapshot when it leaves, which then does not know.
     for service in state.services.values() {
         let leaving = service.backends.values().filter(|backend| backend.leaving.is_some());
         for backend in leaving {
-            if let Some(entry) = entry(&snapshot, &service.name, &backend.id) {
+            if let Some(entry) = entry(snapshot, &service.name, &backend.id) {
                 traffic.backends.insert((service.name.clone(), backend.id.clone()), entry.facts());
             }
         }

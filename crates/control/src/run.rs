@@ -1,5 +1,8 @@
 //! The single task in which the [`Controller`] runs: brings it requests, findings and time, and answers when every worker serves the change.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

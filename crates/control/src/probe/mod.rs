@@ -63,7 +63,7 @@ impl Prober {
                     Ok(()) => self.follow(&mut schedule, began),
                     Err(_) => return,
                 },
-                Some(asked) = asking.next() => self.hear(&mut schedule, asked),
+                Some(asked) = asking.next() => self.hear(&mut schedule, &asked),
                 () = sleep_until(next.unwrap_or_else(Instant::now)), if next.is_some() => {}
             }
         }
@@ -83,7 +83,7 @@ impl Prober {
         }
     }
 
-    fn hear(&self, schedule: &mut Schedule, asked: Asked) {
+    fn hear(&self, schedule: &mut Schedule, asked: &Asked) {
         let (service, backend) = &asked.key;
         let state = Arc::clone(&self.current.borrow().state);
         let report = asked.report(self.clock.now());
@@ -92,7 +92,7 @@ impl Prober {
             return;
         }
         self.board.note(service, backend, report);
-        match schedule.hear(&asked, &state, Instant::now().into_std()) {
+        match schedule.hear(asked, &state, Instant::now().into_std()) {
             News::None => {}
             News::Found(finding) => {
                 let (service, backend) = asked.key.clone();
@@ -101,7 +101,7 @@ impl Prober {
                     schedule.unsaid(&asked.key);
                 }
             }
-            News::ProcessGone => self.suspect(&state, &asked),
+            News::ProcessGone => self.suspect(&state, asked),
         }
     }
 

@@ -13,6 +13,7 @@ use cutover_core::time::Timestamp;
 
 use super::ask::{Asked, Question};
 use super::target::{Key, News, Target};
+use crate::walk::differences;
 
 /// The shortest interval that is honoured, whatever the policy says.
 const INTERVAL_MIN: Duration = Duration::from_millis(10);
@@ -48,21 +49,18 @@ impl Schedule {
     pub(super) fn follow(&mut self, state: &Arc<State>, process_began: Timestamp, now: Instant) -> Vec<Key> {
         let old = std::mem::replace(&mut self.state, Arc::clone(state));
         let mut gone = Vec::new();
-        for (name, service) in &old.services {
-            let new = state.services.get(name);
-            if new.is_some_and(|new| Arc::ptr_eq(service, new)) {
-                continue;
-            }
-            let ids = service.backends.keys();
-            let left = ids.filter(|&id| !new.is_some_and(|new| new.backends.contains_key(id)));
-            gone.extend(left.map(|id| (name.clone(), id.clone())));
-        }
-        for key in &gone {
-            self.remove(key);
-        }
-        for (name, service) in &state.services {
-            if !old.services.get(name).is_some_and(|old| Arc::ptr_eq(service, old)) {
-                self.follow_service(service, process_began, now);
+        let none = BTreeMap::new();
+        for (name, old, new) in differences(&old.services, &state.services) {
+            let [old, new] = [old, new].map(|service| service.map_or(&none, |service| &service.backends));
+            for (id, _, backend) in differences(old, new) {
+                let key = (name.clone(), id.clone());
+                match backend {
+                    Some(backend) => self.follow_backend(key, backend, process_began, now),
+                    None => {
+                        self.remove(&key);
+                        gone.push(key);
+                    }
+                }
             }
         }
         gone
@@ -113,17 +111,14 @@ impl Schedule {
         }
     }
 
-    fn follow_service(&mut self, service: &Service, process_began: Timestamp, now: Instant) {
-        for (id, backend) in &service.backends {
-            let key = (service.name.clone(), id.clone());
-            match self.targets.get_mut(&key) {
-                Some(slot) => {
-                    if slot.target.follow(backend) {
-                        self.hurry(&key, now);
-                    }
+    fn follow_backend(&mut self, key: Key, backend: &Backend, process_began: Timestamp, now: Instant) {
+        match self.targets.get_mut(&key) {
+            Some(slot) => {
+                if slot.target.follow(backend) {
+                    self.hurry(&key, now);
                 }
-                None => self.add(key, backend, process_began, now),
             }
+            None => self.add(key, backend, process_began, now),
         }
     }
 
@@ -169,4 +164,112 @@ fn phase((service, backend): &Key, interval: Duration) -> Duration {
 /// Nanoseconds of a span; 584 years at most.
 fn nanos(span: Duration) -> u64 {
     u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use cutover_core::policy::{HealthPolicy, Policy};
+    use cutover_core::service::Source;
+    use cutover_core::time::Millis;
+
+    use super::super::ask::Answer;
+    use super::*;
+    use crate::world::{World, id, web};
+
+    const INTERVAL: Duration = Duration::from_secs(1);
+
+    /// A schedule of this many backends of one service that is probed every second.
+    async fn schedule(backends: usize, now: Instant) -> (Schedule, Arc<State>) {
+        let mut world = World::new().await;
+        world.put_web().await.expect("a service");
+        world.register("b", "v1").await.expect("a backend");
+        let template = Arc::clone(&world.web().backends[&id("b")]);
+        let health = HealthPolicy { interval: Millis::from_secs(1), ..HealthPolicy::default() };
+        let policy = Arc::new(Policy { health, ..Policy::default() });
+        let mut service = Service::new(web(), policy, Source::Config);
+        service.backends = (0..backends)
+            .map(|number| {
+                let id = id(&format!("b-{number}"));
+                (id.clone(), Arc::new(Backend { id, ..Backend::clone(&template) }))
+            })
+            .collect();
+        let state = State { services: BTreeMap::from([(web(), Arc::new(service))]), ..State::default() };
+        let state = Arc::new(state);
+        let mut schedule = Schedule::new(now);
+        schedule.follow(&state, Timestamp(0), now);
+        (schedule, state)
+    }
+
+    fn good(question: Question) -> Asked {
+        let answer = Answer { version: None, boot_id: None, detail: String::new() };
+        let Question { key, generation, .. } = question;
+        Asked { key, generation, outcome: Ok(answer), took: Duration::ZERO }
+    }
+
+    #[tokio::test]
+    async fn new_backends_are_asked_at_once_and_then_spread_over_the_interval() {
+        let begin = Instant::now();
+        let (mut schedule, state) = schedule(10_000, begin).await;
+        let mut first = 0;
+        while let Some(question) = schedule.take_due(begin) {
+            schedule.hear(&good(question), &state, begin);
+            first += 1;
+        }
+        assert_eq!(first, 10_000);
+
+        let mut busiest = 0;
+        for slice in 1..=100 {
+            let now = begin + INTERVAL / 100 * slice;
+            let mut asked = 0;
+            while let Some(question) = schedule.take_due(now) {
+                schedule.hear(&good(question), &state, now);
+                asked += 1;
+            }
+            busiest = busiest.max(asked);
+        }
+        // On average a hundred; far more would be a burst.
+        assert!((100..160).contains(&busiest), "{busiest} of 10000 in a hundredth of the interval");
+    }
+
+    #[tokio::test]
+    async fn a_backend_keeps_its_phase_and_is_asked_once_in_every_interval() {
+        let begin = Instant::now();
+        let (mut schedule, state) = schedule(1, begin).await;
+        let first = schedule.take_due(begin).expect("at once");
+        schedule.hear(&good(first), &state, begin);
+        let phase = schedule.next_at().expect("a next time");
+        for turn in 0..5 {
+            let at = phase + INTERVAL * turn;
+            assert_eq!(schedule.next_at(), Some(at));
+            let question = schedule.take_due(at).expect("due");
+            assert!(schedule.take_due(at + INTERVAL * 9).is_none(), "asked twice at a time");
+            schedule.hear(&good(question), &state, at + Duration::from_millis(1));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_suspected_backend_is_asked_at_once_even_while_it_is_being_asked() {
+        let begin = Instant::now();
+        let (mut schedule, state) = schedule(1, begin).await;
+        let question = schedule.take_due(begin).expect("at once");
+        let mut suspected = State::clone(&state);
+        let service = Arc::make_mut(suspected.services.get_mut(&web()).expect("web"));
+        Arc::make_mut(service.backends.get_mut(&id("b-0")).expect("b-0")).forget_process();
+        let suspected = Arc::new(suspected);
+        let now = begin + Duration::from_millis(1);
+        schedule.follow(&suspected, Timestamp(0), now);
+
+        let news = schedule.hear(&good(question), &suspected, now);
+
+        assert_eq!(news, News::None, "an answer of the process before");
+        assert_eq!(schedule.take_due(now).map(|question| question.generation), Some(2));
+    }
+
+    #[tokio::test]
+    async fn backends_that_are_gone_leave_nothing_behind() {
+        let begin = Instant::now();
+        let (mut schedule, _) = schedule(3, begin).await;
+        let gone = schedule.follow(&Arc::default(), Timestamp(0), begin);
+        assert_eq!((gone.len(), schedule.next_at(), schedule.targets.len()), (3, None, 0));
+    }
 }

@@ -34,6 +34,7 @@ use self::service::ServiceRecord;
 use self::version::VersionRecord;
 use super::{Change, Document, Key};
 use crate::timeline::{Entry, EventId};
+use crate::walk::differences;
 
 /// The format that this release writes, and the only one there ever was.
 const FORMAT: u32 = 1;
@@ -93,12 +94,7 @@ pub struct Stored {
 pub fn difference(before: &State, after: &State) -> Difference {
     let mut changes = Changes::default();
     let mut services = BTreeSet::new();
-    let names: BTreeSet<&ServiceName> = before.services.keys().chain(after.services.keys()).collect();
-    for name in names {
-        let (old, new) = (before.services.get(name), after.services.get(name));
-        if matches!((old, new), (Some(old), Some(new)) if Arc::ptr_eq(old, new)) {
-            continue;
-        }
+    for (name, old, new) in differences(&before.services, &after.services) {
         let count = changes.0.len();
         changes.compare_service(name, old, new);
         if changes.0.len() > count {
@@ -252,7 +248,7 @@ impl Changes {
     ) {
         let key = |kind| Key::new(kind).child(name.as_str());
         let record = |service: &Arc<Service>| ServiceRecord::of(service);
-        self.compare_one(key("service"), old.map(record), new.map(record));
+        self.compare_one(key("service"), old.map(record).as_ref(), new.map(record).as_ref());
         let (no_backends, no_versions) = (BTreeMap::new(), BTreeMap::new());
         let backends = [old, new].map(|service| service.map_or(&no_backends, |service| &service.backends));
         self.compare_all(&key("backend"), backends, BackendRecord::of);
@@ -271,7 +267,7 @@ impl Changes {
                 Some(PinKeyRecord::of(&state.pin_keys[place], place))
             };
             let key = Key::new("key").child("pin").child(&id.to_string());
-            self.compare_one(key, record(before), record(after));
+            self.compare_one(key, record(before).as_ref(), record(after).as_ref());
         }
     }
 
@@ -281,22 +277,16 @@ impl Changes {
         [old, new]: [&BTreeMap<K, Arc<V>>; 2],
         record: impl Fn(&V) -> R,
     ) {
-        for gone in old.keys().filter(|&key| !new.contains_key(key)) {
-            self.0.insert(root.child(&gone.to_string()), Change::Delete);
-        }
-        for (key, value) in new {
-            let known = old.get(key);
-            if !known.is_some_and(|known| Arc::ptr_eq(known, value)) {
-                let known = known.map(|known| record(known));
-                self.compare_one(root.child(&key.to_string()), known, Some(record(value)));
-            }
+        for (name, old, new) in differences(old, new) {
+            let [old, new] = [old, new].map(|value| value.map(|value| record(value)));
+            self.compare_one(root.child(&name.to_string()), old.as_ref(), new.as_ref());
         }
     }
 
-    fn compare_one<R: Serialize + PartialEq>(&mut self, key: Key, old: Option<R>, new: Option<R>) {
+    fn compare_one<R: Serialize + PartialEq>(&mut self, key: Key, old: Option<&R>, new: Option<&R>) {
         match new {
-            Some(new) if old.as_ref() == Some(&new) => {}
-            Some(new) => drop(self.0.insert(key, put(&new))),
+            Some(_) if old == new => {}
+            Some(new) => drop(self.0.insert(key, put(new))),
             None if old.is_some() => drop(self.0.insert(key, Change::Delete)),
             None => {}
         }

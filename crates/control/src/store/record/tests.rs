@@ -1,1 +1,169 @@
+//! The written form of every record, which later releases have to read, and what is refused.
 
+use std::fmt::Write as _;
+
+use cutover_core::backend::{Admin, AdminState, Lease, Origin, Weight};
+use cutover_core::command::Registration;
+use cutover_core::id::{Epoch, Revision};
+use cutover_core::pin::PinKey;
+use cutover_core::service::{Freeze, Source};
+use cutover_core::time::Millis;
+use cutover_core::version::{Drained, DrainedBy, Gate, Hold, Role};
+
+use super::*;
+use crate::timeline::Actor;
+use crate::world::{World, id, label, registration, web};
+
+const NOW: Timestamp = Timestamp(1_700_000_000_000);
+
+fn read_policy(_: &ServiceName, _: &str) -> Result<Arc<Policy>, String> {
+    Ok(Arc::default())
+}
+
+/// A state in which every field of every record has something to say.
+async fn full() -> State {
+    let mut world = World::new().await;
+    world.put_web().await.expect("a service");
+    let said = Registration {
+        ttl: Some(Millis::from_secs(30)),
+        boot_id: Some("boot-1".to_owned()),
+        zone: Some("eu".to_owned()),
+        metadata: BTreeMap::from([("host".to_owned(), "app-1".to_owned())]),
+        ..registration("a", "v1")
+    };
+    let register = cutover_core::command::Change::Register(said);
+    world.change(register).await.expect("a backend");
+    let mut state = State::clone(world.controller.state());
+    let service = Arc::make_mut(state.services.get_mut(&web()).expect("web"));
+    service.active = Some(label("v1"));
+    service.epoch = Epoch(7);
+    let freeze = Freeze { reason: "holiday".to_owned(), until: Some(NOW), by: "ops".to_owned(), at: NOW };
+    service.freeze = Some(freeze);
+    let backend = Arc::make_mut(service.backends.get_mut(&id("a")).expect("a"));
+    backend.patched_weight = Weight::new(5);
+    backend.admin = Admin { state: AdminState::Maint, by: "ops".to_owned() };
+    backend.leaving = Some(NOW);
+    let version = Arc::make_mut(service.versions.get_mut(&label("v1")).expect("v1"));
+    version.role = Role::Rejected;
+    version.rejected = Some("slow".to_owned());
+    version.epoch = Some(Epoch(7));
+    version.demoted_at = Some(NOW);
+    version.drained = Some(Drained { at: NOW, by: DrainedBy::Deadline });
+    let gate = Gate { is_open: true, note: "ran".to_owned(), by: "ci".to_owned(), at: NOW };
+    version.gates.insert("expand".parse().expect("a name"), gate);
+    let ttl = Millis::from_secs(60);
+    let hold = Hold { ttl, expires_at: NOW + ttl, by: "worker".to_owned() };
+    version.holds.insert("worker@1".parse().expect("a name"), hold);
+    state.pin_keys =
+        vec![PinKey { id: 1, secret: std::array::from_fn(|at| u8::try_from(at).unwrap_or(0)), made_at: NOW }]
+            .into();
+    state
+}
+
+fn entry() -> Entry {
+    Entry {
+        id: EventId(1_700_000_000_000_000),
+        at: NOW,
+        service: web(),
+        kind: "activated".into(),
+        text: "switched from v1 to v2 in epoch 8".to_owned(),
+        actor: Actor { name: "deploy".to_owned(), remote: Some("10.0.0.9".to_owned()) },
+        reason: Some("release".to_owned()),
+        is_forced: true,
+        revision: Revision(12),
+        version: Some(label("v2")),
+        backend: Some(id("a")),
+        epoch: Some(Epoch(8)),
+    }
+}
+
+fn documents(changes: impl IntoIterator<Item = (Key, Change)>) -> BTreeMap<Key, Document> {
+    let put = |(key, change)| match change {
+        Change::Put(document) => Some((key, document)),
+        Change::Delete => None,
+    };
+    changes.into_iter().filter_map(put).collect()
+}
+
+#[tokio::test]
+async fn the_written_form_of_every_record_stays() {
+    let changes = difference(&State::default(), &full().await).changes.into_iter();
+    let written = documents(changes.chain(timeline([&entry()], [])));
+    let text = written.iter().fold(String::new(), |mut text, (key, document)| {
+        writeln!(text, "{key} {} {}", document.format, document.json).expect("text is writable");
+        text
+    });
+    insta::assert_snapshot!(text);
+}
+
+#[tokio::test]
+async fn what_is_written_is_read_back() {
+    let state = full().await;
+    let changes = difference(&State::default(), &state).changes.into_iter();
+    let stored =
+        read(&documents(changes.chain(timeline([&entry()], []))), read_policy, NOW).expect("our own records");
+    assert_eq!(stored.state, state);
+    assert_eq!(stored.timeline, [entry()]);
+}
+
+#[tokio::test]
+async fn a_renewed_lease_or_hold_changes_no_record() {
+    let before = full().await;
+    let mut after = before.clone();
+    let service = Arc::make_mut(after.services.get_mut(&web()).expect("web"));
+    let backend = Arc::make_mut(service.backends.get_mut(&id("a")).expect("a"));
+    backend.origin =
+        Origin::Registered(Some(Lease { ttl: Millis::from_secs(30), expires_at: NOW + Millis(77) }));
+    let version = Arc::make_mut(service.versions.get_mut(&label("v1")).expect("v1"));
+    version.holds.values_mut().for_each(|hold| hold.expires_at = NOW + Millis(77));
+    version.quorum_since = Some(NOW);
+    assert_eq!(difference(&before, &after), Difference::default());
+}
+
+#[tokio::test]
+async fn a_service_that_goes_takes_its_records_with_it() {
+    let state = full().await;
+    let changes = difference(&state, &State { services: BTreeMap::new(), ..state.clone() }).changes;
+    let gone: Vec<&str> = changes.keys().map(Key::as_str).collect();
+    assert_eq!(gone, ["backend/web/a", "service/web", "version/web/v1"]);
+    assert!(changes.values().all(|change| *change == Change::Delete));
+}
+
+#[tokio::test]
+async fn a_newer_format_and_damage_name_the_record() {
+    let good = documents(difference(&State::default(), &full().await).changes);
+    let refusal = |key: &str, format: u32, json: &str| {
+        let mut records = good.clone();
+        records.insert(key.parse().expect("a key"), Document { format, json: json.to_owned() });
+        read(&records, read_policy, NOW).expect_err("taken").to_string()
+    };
+    let version = &good[&"version/web/v1".parse().expect("a key")].json;
+    let refusals = [
+        refusal("service/web", 2, "{}"),
+        refusal("service/web", 0, "{}"),
+        refusal("backend/web/a", 1, "{\"address\""),
+        refusal("backend/web/a", 1, "[]"),
+        refusal("backend/gone/a", 1, &good[&"backend/web/a".parse().expect("a key")].json),
+        refusal("version/web/v1", 1, &version.replace("rejected\",", "best\",")),
+        refusal("version/web/v1/x", 1, version),
+        refusal("version/web/ä", 1, version),
+        refusal("key/pin/1", 1, "{\"place\":0,\"secret\":\"zz\",\"made_at_ms\":1}"),
+        refusal("key/pin/300", 1, "{\"place\":0,\"secret\":\"\",\"made_at_ms\":1}"),
+        refusal("key/tls/1", 1, "{}"),
+        refusal("roll/web", 1, "{}"),
+        refusal("timeline/web/x", 1, "{}"),
+    ];
+    insta::assert_snapshot!(refusals.join("\n"));
+}
+
+#[test]
+fn a_service_whose_document_is_not_valid_any_more_is_named() {
+    let service = Service::new(web(), Arc::default(), Source::Api("{}".into()));
+    let state = State { services: BTreeMap::from([(web(), Arc::new(service))]), ..State::default() };
+    let records = documents(difference(&State::default(), &state).changes);
+    let refusal = read(&records, |_, _| Err("no paths".to_owned()), NOW).expect_err("taken").to_string();
+    assert_eq!(
+        refusal,
+        "service/web is damaged: the document of the service is not valid any more: no paths"
+    );
+}
