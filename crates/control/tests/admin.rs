@@ -1,4 +1,10 @@
 //! The admin API over real sockets.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "the scenery of a test fails by panicking"
+)]
 
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;

@@ -6,10 +6,10 @@ use axum::response::{IntoResponse, Response};
 use cutover_core::id::Revision;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue, StatusCode};
-use serde::Serialize;
 
 use super::api::Api;
 use super::problem::Problem;
+use super::wire::json::Written;
 
 /// The header with the revision.
 pub(crate) const REVISION: HeaderName = HeaderName::from_static("cutover-revision");
@@ -49,9 +49,9 @@ impl<T> Answer<T> {
     }
 }
 
-impl<T: Serialize> IntoResponse for Answer<T> {
+impl<T: Written> IntoResponse for Answer<T> {
     fn into_response(self) -> Response {
-        let json = match serde_json::to_vec(&self.body) {
+        let json = match self.body.write() {
             Ok(json) => json,
             Err(error) => {
                 tracing::error!(%error, "an answer can't be written");

@@ -1,5 +1,6 @@
 //! Who asks, and whether they may: bearer tokens, and roles for each route.
 
+use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{RawPathParams, Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
@@ -128,12 +129,12 @@ impl Role {
 /// Lets a request pass whose caller may call the route, and notes who it is.
 pub(crate) async fn demand(
     State((api, role)): State<(Api, Role)>,
-    path: RawPathParams,
+    path: Result<RawPathParams, RawPathParamsRejection>,
     mut request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
     let caller = api.callers().identify(request.headers())?;
-    let service = names::service(&path);
+    let service = names::service(&path.map_err(|rejection| names::malformed(&rejection))?);
     if !caller.grant.allows(role, service.as_ref()) {
         let of_service = match (&caller.grant, &service) {
             (Grant::Register(_), Some(service)) if role == Role::Register => format!(" for {service}"),

@@ -8,7 +8,7 @@ use http::header::IF_MATCH;
 
 use super::api::Api;
 use super::body::{self, FromBody};
-use super::names::FromPath;
+use super::names::{self, FromPath};
 use super::problem::Problem;
 use super::query::{self, FromQuery};
 use crate::handle;
@@ -52,9 +52,8 @@ impl<P: FromPath, Q: FromQuery, B: FromBody> FromRequest<Api> for Call<P, Q, B> 
         let (mut parts, body) = request.into_parts();
         // Only `auth::demand` puts it there: a route that nobody guards answers nothing.
         let actor = parts.extensions.get::<Actor>().cloned().ok_or_else(Problem::internal)?;
-        let names = RawPathParams::from_request_parts(&mut parts, api)
-            .await
-            .map_err(|error| Problem::malformed("malformed_path", "path", error.body_text()))?;
+        let names = RawPathParams::from_request_parts(&mut parts, api).await;
+        let names = names.map_err(|rejection| names::malformed(&rejection))?;
         let at = P::from_path(&names)?;
         let query = query::read(&parts.uri)?;
         let if_match = if_match(&parts.headers)?;

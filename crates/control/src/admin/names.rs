@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::str::FromStr;
 
 use axum::extract::RawPathParams;
+use axum::extract::rejection::RawPathParamsRejection;
 use cutover_core::id::{BackendId, GateName, HoldName, ServiceName, VersionLabel};
 
 use super::problem::Problem;
@@ -20,6 +21,11 @@ pub(crate) trait FromPath: Sized + Send {
 /// The service of a route, if it has one and the name can be one.
 pub(crate) fn service(names: &RawPathParams) -> Option<ServiceName> {
     find(names, "service").ok()?.parse().ok()
+}
+
+/// What is answered to a path that can't be decoded.
+pub(crate) fn malformed(rejection: &RawPathParamsRejection) -> Problem {
+    Problem::malformed("malformed_path", "path", rejection.body_text())
 }
 
 impl FromPath for () {

@@ -4,7 +4,7 @@
 //! done, and never starts a second one. Keys are kept in memory; after a restart the guards of the commands themselves
 //! (`if_epoch`, `If-Match`) are what tells a repetition from a new request.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -42,12 +42,14 @@ pub(crate) struct Replies(Mutex<Kept>);
 #[derive(Debug, Default)]
 struct Kept {
     entries: HashMap<Key, Entry>,
-    /// Oldest first.
-    order: VecDeque<Key>,
+    /// The same keys by their numbers, oldest first.
+    order: BTreeMap<u64, Key>,
+    next_number: u64,
 }
 
 #[derive(Debug)]
 struct Entry {
+    number: u64,
     fingerprint: Fingerprint,
     began_at: Instant,
     reply: watch::Receiver<Option<Reply>>,
@@ -144,8 +146,10 @@ impl Replies {
             return Claim::Full;
         }
         let (sender, reply) = watch::channel(None);
-        kept.order.push_back(key.clone());
-        kept.entries.insert(key.clone(), Entry { fingerprint, began_at: now, reply });
+        let number = kept.next_number;
+        kept.next_number += 1;
+        kept.order.insert(number, key.clone());
+        kept.entries.insert(key.clone(), Entry { number, fingerprint, began_at: now, reply });
         Claim::First(Attempt { replies: Arc::clone(self), key, reply: sender })
     }
 
@@ -157,33 +161,30 @@ impl Replies {
 
 impl Kept {
     fn forget_outdated(&mut self, now: Instant) {
-        while let Some(key) = self.order.front() {
-            let is_outdated = |entry: &Entry| now.duration_since(entry.began_at) >= KEPT_FOR;
-            if !self.entries.get(key).is_none_or(is_outdated) {
+        while let Some(oldest) = self.order.first_entry() {
+            let entry = self.entries.get(oldest.get());
+            if entry.is_some_and(|entry| now.duration_since(entry.began_at) < KEPT_FOR) {
                 return;
             }
-            self.entries.remove(key);
-            self.order.pop_front();
+            self.entries.remove(&oldest.remove());
         }
     }
 
     /// Whether there is room for one more, if need be in place of the oldest that is answered.
     fn make_room(&mut self) -> bool {
-        if self.order.len() < KEPT_MAX {
+        if self.entries.len() < KEPT_MAX {
             return true;
         }
         let is_answered =
             |key: &Key| self.entries.get(key).is_none_or(|entry| entry.reply.borrow().is_some());
-        let Some(oldest) = self.order.iter().position(is_answered) else { return false };
-        if let Some(key) = self.order.remove(oldest) {
-            self.entries.remove(&key);
-        }
-        true
+        let oldest = self.order.values().find(|&key| is_answered(key)).cloned();
+        oldest.as_ref().inspect(|key| self.release(key)).is_some()
     }
 
     fn release(&mut self, key: &Key) {
-        self.entries.remove(key);
-        self.order.retain(|other| other != key);
+        if let Some(entry) = self.entries.remove(key) {
+            self.order.remove(&entry.number);
+        }
     }
 }
 

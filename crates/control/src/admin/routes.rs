@@ -97,7 +97,6 @@ async fn wrong_method(request: Request) -> Problem {
 }
 
 /// The panic itself is in the log already, with its place.
-#[expect(clippy::needless_pass_by_value, reason = "the layer hands the panic over")]
 fn panicked(_: Box<dyn Any + Send>) -> Response {
     Problem::internal().into_response()
 }

@@ -26,7 +26,7 @@ use super::{node, routes};
 use crate::handle::Control;
 
 /// Largest head of a request in bytes.
-const HEAD_MAX: usize = 32 * 1024;
+const HEAD_MAX: u32 = 32 * 1024;
 /// Time in which the head of a request must arrive; also the longest idle time between requests.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// Requests that one HTTP/2 connection may have open.
@@ -209,10 +209,10 @@ async fn answer<S>(
         .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
-        .max_buf_size(HEAD_MAX)
+        .max_buf_size(HEAD_MAX as usize)
         .http2()
         .timer(TokioTimer::new())
-        .max_header_list_size(HEAD_MAX as u32)
+        .max_header_list_size(HEAD_MAX)
         .max_concurrent_streams(STREAMS_MAX)
         .keep_alive_interval(PING_EVERY)
         .keep_alive_timeout(PING_EVERY);

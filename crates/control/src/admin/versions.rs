@@ -16,6 +16,7 @@ use super::call::Call;
 use super::problem::Problem;
 use super::query::{Fresh, FromQuery, Parameters};
 use super::text;
+use super::wire::problem::ProblemBody;
 use super::wire::versions::{ReasonOnlyBody, VersionList, VersionView};
 use crate::handle::{Current, Done};
 
@@ -64,11 +65,11 @@ pub(super) async fn list(State(api): State<Api>, call: Call<ServiceName, Fresh>)
         ("version" = String, Path, description = "The version, percent-encoded.", example = "v2"),
         ("wait" = Option<String>, Query, description = "The role to wait for; 408 when it is not reached in time.", example = "drained"),
         ("timeout" = Option<String>, Query, description = "How long to wait, at most `1h`.", example = "60s"),
-        ("revision" = Option<u64>, Query, description = "Answer when the state is newer than this revision, or when `timeout` is over. Not together with `wait`."),
+        ("revision" = Option<u64>, Query, description = "Answer when the state is newer than this, or when `timeout` is over. Not used with `wait`."),
     ),
     responses(
         (status = 200, description = "The version.", body = VersionView),
-        (status = 408, description = "It does not have the role that was waited for.", body = super::wire::problem::ProblemBody, content_type = "application/problem+json"),
+        (status = 408, description = "It does not have the role that was waited for.", body = ProblemBody, content_type = "application/problem+json"),
     ))]
 pub(super) async fn show(State(api): State<Api>, call: Call<At, Wait>) -> Answered<VersionView> {
     let current = match call.query.role {

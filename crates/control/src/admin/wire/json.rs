@@ -1,9 +1,25 @@
-//! Reads JSON strictly: a key that stands twice in one object is an error, because nobody can tell which one was meant.
+//! JSON in and out. Reading is strict: a key that stands twice in one object is an error, because nobody can tell which one was meant.
 
 use std::fmt;
 
+use serde::Serialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
+
+/// What can be written: every type of [`wire`](super).
+pub trait Written {
+    /// The JSON text.
+    ///
+    /// # Errors
+    /// The writer's, for a type that has no form in JSON.
+    fn write(&self) -> Result<Vec<u8>, serde_json::Error>;
+}
+
+impl<T: Serialize> Written for T {
+    fn write(&self) -> Result<Vec<u8>, serde_json::Error> {
+        serde_json::to_vec(self)
+    }
+}
 
 /// Parses a document.
 ///
@@ -68,11 +84,11 @@ impl<'de> Visitor<'de> for Strict {
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
         let mut table = Map::new();
         while let Some(key) = access.next_key::<String>()? {
-            let value = access.next_value_seed(Self)?;
+            // Before its value is read: the error then has the place of the key.
             if table.contains_key(&key) {
                 return Err(A::Error::custom(format_args!("key {key:?} stands twice")));
             }
-            table.insert(key, value);
+            table.insert(key, access.next_value_seed(Self)?);
         }
         Ok(Value::Object(table))
     }

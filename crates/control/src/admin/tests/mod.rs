@@ -1,0 +1,9 @@
+//! The admin API as its callers see it: whole requests through the router, over a running control plane.
+
+mod access;
+mod errors;
+mod garbage;
+mod life;
+mod repeated;
+mod stage;
+mod waiting;
