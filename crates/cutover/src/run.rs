@@ -90,8 +90,14 @@ fn print(text: &str) -> io::Result<()> {
 /// Output that nobody reads to its end is no failure.
 fn said(written: io::Result<()>) -> ExitCode {
     match written {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => fail(&error).into(),
-        _ => ExitCode::SUCCESS,
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        // Arguments that contradict each other in a way the parser can't know.
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+            fail(&error);
+            Exit::Usage.into()
+        }
+        Err(error) => fail(&error).into(),
+        Ok(()) => ExitCode::SUCCESS,
     }
 }
 

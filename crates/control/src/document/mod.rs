@@ -1,7 +1,8 @@
 //! What people hand us as a document, checked with every problem at once: a configuration file, or the body of a request.
 //!
 //! A document is a JSON value with the place of each value kept apart. [`Later::strip`] takes out what belongs to later
-//! versions, [`read()`] what the [`Schema`] doesn't know, and deserializes what is left, which is then checked for sense ([`Check`]). Each step adds to one list of [`Problems`], and nothing is reported twice.
+//! versions, [`read()`] takes out what the [`Schema`] doesn't know and deserializes the rest, which is then checked for sense
+//! ([`Check`]). Each step adds to one list of [`Problems`], and nothing is reported twice.
 
 mod check;
 mod later;

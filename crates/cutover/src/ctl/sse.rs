@@ -73,7 +73,7 @@ mod tests {
     #[test]
     fn events_are_cut_from_any_chunks() {
         let flip = Event { id: Some("7".into()), kind: Some("flip".into()), data: "{}".into() };
-        assert_eq!(events(&["id: 7\nevent: flip\ndata: {}\n\n"]), [flip.clone()]);
+        assert_eq!(events(&["id: 7\nevent: flip\ndata: {}\n\n"]), std::slice::from_ref(&flip));
         assert_eq!(events(&[": ping\n\nid:7\r\nev", "ent: flip\r\nda", "ta: {}\r\n\r", "\nid: 8\n"]), [flip]);
         assert_eq!(events(&["data: a\ndata: b\n\n"])[0].data, "a\nb");
     }

@@ -58,7 +58,7 @@ impl Reload {
         match configure(control, config).await {
             Ok(revision) => tracing::info!(%file, services, %revision, "the configuration was reloaded"),
             Err(error) => {
-                tracing::error!(%file, %error, "the configuration was not taken over, nothing was changed")
+                tracing::error!(%file, %error, "the configuration was not taken over");
             }
         }
     }
