@@ -227,8 +227,11 @@ impl Controller {
     async fn carry_out(&mut self, request: &Request, now: Timestamp) -> Result<Done, SubmitError> {
         let why = Why::asked(request);
         for _ in 0..COMMIT_TRIES {
-            if self.is_in_doubt {
-                self.read_again(now).await.map_err(|source| SubmitError::Unavailable { source })?;
+            if self.is_in_doubt
+                && let Err(source) = self.read_again(now).await
+                && !is_heartbeat(&request.command)
+            {
+                return Err(SubmitError::Unavailable { source });
             }
             if request.if_match.is_some_and(|expected| expected != self.revision) {
                 return Err(SubmitError::RevisionMismatch { current: self.revision });
@@ -382,6 +385,12 @@ impl Controller {
         }
         self.is_store_failing = setback.is_some();
     }
+}
+
+/// Heartbeats are let through while the state is in doubt: leases would lapse in rows as soon as the store works again. Everything else,
+/// even what seems to change nothing, needs to know what is true.
+fn is_heartbeat(command: &Command) -> bool {
+    matches!(command, Command::Service(_, Change::Heartbeat { .. }))
 }
 
 impl std::fmt::Debug for Controller {

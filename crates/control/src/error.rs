@@ -11,7 +11,7 @@ use crate::store::{Cause, ReadError};
 #[derive(Debug, Error)]
 pub enum SubmitError {
     /// A rule forbids it. Nothing was changed.
-    #[error("{0}")]
+    #[error(transparent)]
     Rejected(#[from] Rejected),
     /// The caller named a revision, and the state is at another one. Nothing was changed.
     #[error("the revision is {current}")]

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
+use cutover_core::backend::AdminState;
+use cutover_core::command::Registration;
 use cutover_core::drain::Load;
 use cutover_core::time::Millis;
 use cutover_core::traffic::InFlight;
@@ -9,7 +11,7 @@ use cutover_core::version::Role;
 
 use super::*;
 use crate::store::{Fault, FaultyStore, MemoryStore};
-use crate::world::{World, id, label, web};
+use crate::world::{World, id, label, registration, web};
 
 /// A store whose faults a test switches on and off.
 struct Switch(Arc<AtomicU8>);
@@ -160,6 +162,40 @@ async fn a_commit_whose_answer_is_lost_is_found_as_soon_as_the_store_answers() {
         let active = world.serve().services[0].active_version().map(|version| version.label.to_string());
         assert_eq!(active.as_deref(), Some(expected));
     }
+}
+
+#[tokio::test]
+async fn in_doubt_heartbeats_keep_leases_and_nothing_else_is_answered() {
+    let (switch, store) = Switch::store();
+    let mut world = World::with_two_versions(store).await;
+    let said = Registration { ttl: Some(Millis::from_secs(10)), ..registration("c", "v1") };
+    world.change(Change::Register(said)).await.expect("a backend");
+    switch.set(Fault::AnswerLost);
+    let drain = |admin| Change::Patch {
+        backend: id("a"),
+        admin: Some(admin),
+        weight: None,
+        force: true,
+        by: String::new(),
+    };
+    let outcome = world.change(drain(AdminState::Drain)).await;
+    assert!(matches!(outcome, Err(SubmitError::Unknown { .. })));
+
+    let ready = world.change(drain(AdminState::Ready)).await;
+    assert!(
+        matches!(ready, Err(SubmitError::Unavailable { .. })),
+        "it is drained, as far as the store knows"
+    );
+    for _ in 0..3 {
+        world.pass(Millis::from_secs(8)).await;
+        let beat = Change::Heartbeat { backend: id("c"), version: None, boot_id: None };
+        world.change(beat).await.expect("nothing to commit");
+    }
+    switch.set(Fault::None);
+    world.pass(Millis(100)).await;
+
+    assert!(world.web().backends.contains_key(&id("c")), "its lease lapsed");
+    assert_eq!(world.web().backends[&id("a")].admin.state, AdminState::Drain);
 }
 
 #[tokio::test]

@@ -21,6 +21,8 @@ use super::target::Key;
 pub(super) struct Question {
     pub(super) key: Key,
     pub(super) generation: u32,
+    /// Which of all questions it is.
+    pub(super) number: u64,
     pub(super) address: Address,
     pub(super) policy: Arc<Policy>,
     /// What the app is told about itself: `role=<role>; epoch=<n>; admin=<state>`.
@@ -32,6 +34,7 @@ pub(super) struct Question {
 pub(super) struct Asked {
     pub(super) key: Key,
     pub(super) generation: u32,
+    pub(super) number: u64,
     pub(super) outcome: Result<Answer, Failure>,
     pub(super) took: Duration,
 }
@@ -57,7 +60,7 @@ pub(super) struct Failure {
 }
 
 impl Question {
-    pub(super) fn new(key: Key, generation: u32, service: &Service, backend: &Backend) -> Self {
+    pub(super) fn new(key: Key, number: u64, service: &Service, backend: &Backend) -> Self {
         let mut address = backend.address.clone();
         if let (Address::Tcp { port, .. }, Some(other)) = (&mut address, service.policy.health.port) {
             *port = other;
@@ -65,7 +68,8 @@ impl Question {
         let version = backend.version.as_ref().and_then(|label| service.versions.get(label));
         let role = version.map_or("unknown", |version| version.role.as_str());
         let state = format!("role={role}; epoch={}; admin={}", service.epoch, backend.admin.state);
-        Self { key, generation, address, policy: Arc::clone(&service.policy), state }
+        let generation = backend.generation;
+        Self { key, generation, number, address, policy: Arc::clone(&service.policy), state }
     }
 }
 
@@ -77,8 +81,8 @@ pub(super) async fn ask(question: Question, resolver: Arc<Resolver>) -> Asked {
         Ok(outcome) => outcome,
         Err(_) => Err(Failure::of(format!("no answer within {limit}"))),
     };
-    let Question { key, generation, .. } = question;
-    Asked { key, generation, outcome, took: began.elapsed() }
+    let Question { key, generation, number, .. } = question;
+    Asked { key, generation, number, outcome, took: began.elapsed() }
 }
 
 async fn put(question: &Question, resolver: &Resolver) -> Result<Answer, Failure> {

@@ -125,7 +125,8 @@ impl Prober {
 #[derive(Default)]
 struct Asking {
     tasks: JoinSet<Asked>,
-    keys: HashMap<Id, (Key, u32)>,
+    /// What each was asked: whom, which process, by which question.
+    keys: HashMap<Id, (Key, u32, u64)>,
 }
 
 impl Asking {
@@ -134,9 +135,9 @@ impl Asking {
     }
 
     fn start(&mut self, question: Question, resolver: &Arc<Resolver>) {
-        let (key, generation) = (question.key.clone(), question.generation);
+        let asked = (question.key.clone(), question.generation, question.number);
         let task = self.tasks.spawn(ask::ask(question, Arc::clone(resolver)));
-        self.keys.insert(task.id(), (key, generation));
+        self.keys.insert(task.id(), asked);
     }
 
     async fn next(&mut self) -> Option<Asked> {
@@ -145,15 +146,15 @@ impl Asking {
                 Ok((id, asked)) => (id, Ok(asked)),
                 Err(error) => (error.id(), Err(error)),
             };
-            let Some((key, generation)) = self.keys.remove(&id) else { continue };
-            return Some(asked.unwrap_or_else(|error| broken(key, generation, &error)));
+            let Some(question) = self.keys.remove(&id) else { continue };
+            return Some(asked.unwrap_or_else(|error| broken(question, &error)));
         }
     }
 }
 
 /// A bug in a probe must not end the probing of its backend.
-fn broken(key: Key, generation: u32, error: &JoinError) -> Asked {
+fn broken((key, generation, number): (Key, u32, u64), error: &JoinError) -> Asked {
     tracing::error!(%error, service = %key.0, backend = %key.1, "a probe broke");
     let failure = Failure { detail: "the probe broke".to_owned(), is_process_gone: false };
-    Asked { key, generation, outcome: Err(failure), took: std::time::Duration::ZERO }
+    Asked { key, generation, number, outcome: Err(failure), took: std::time::Duration::ZERO }
 }

@@ -24,6 +24,8 @@ pub(super) struct Schedule {
     targets: BTreeMap<Key, Slot>,
     due: BTreeSet<(Instant, Key)>,
     state: Arc<State>,
+    /// Questions so far.
+    questions: u64,
 }
 
 struct Slot {
@@ -36,13 +38,13 @@ enum Turn {
     /// It is asked then.
     At(Instant),
     /// It is being asked. Afterwards it is asked again at once if its process is suspected to have been replaced meanwhile.
-    Asking { is_suspect: bool },
+    Asking { number: u64, is_suspect: bool },
 }
 
 impl Schedule {
     /// An empty schedule, whose phases count from `began`.
     pub(super) fn new(began: Instant) -> Self {
-        Self { began, targets: BTreeMap::new(), due: BTreeSet::new(), state: Arc::default() }
+        Self { began, targets: BTreeMap::new(), due: BTreeSet::new(), state: Arc::default(), questions: 0 }
     }
 
     /// Takes over the backends of `state` and answers which are gone. New and suspected ones are asked at once.
@@ -83,8 +85,9 @@ impl Schedule {
             let Some(slot) = self.targets.get_mut(&key) else { continue };
             let Some(service) = self.state.services.get(&key.0) else { continue };
             let Some(backend) = service.backends.get(&key.1) else { continue };
-            slot.turn = Turn::Asking { is_suspect: false };
-            return Some(Question::new(key, slot.target.generation(), service, backend));
+            self.questions += 1;
+            slot.turn = Turn::Asking { number: self.questions, is_suspect: false };
+            return Some(Question::new(key, self.questions, service, backend));
         }
         None
     }
@@ -95,7 +98,11 @@ impl Schedule {
         let Some(backend) = service.backends.get(&asked.key.1) else { return News::None };
         let next_at = self.next_turn(&asked.key, service, now);
         let Some(slot) = self.targets.get_mut(&asked.key) else { return News::None };
-        let is_suspect = matches!(slot.turn, Turn::Asking { is_suspect: true });
+        // Whoever was removed and came back has other questions to answer.
+        let Turn::Asking { number, is_suspect } = slot.turn else { return News::None };
+        if number != asked.number {
+            return News::None;
+        }
         let at = if is_suspect { now } else { next_at };
         slot.turn = Turn::At(at);
         self.due.insert((at, asked.key.clone()));
@@ -137,7 +144,7 @@ impl Schedule {
     fn hurry(&mut self, key: &Key, now: Instant) {
         let Some(slot) = self.targets.get_mut(key) else { return };
         match &mut slot.turn {
-            Turn::Asking { is_suspect } => *is_suspect = true,
+            Turn::Asking { is_suspect, .. } => *is_suspect = true,
             Turn::At(at) => {
                 self.due.remove(&(*at, key.clone()));
                 *at = now;
@@ -202,8 +209,8 @@ mod tests {
 
     fn good(question: Question) -> Asked {
         let answer = Answer { version: None, boot_id: None, detail: String::new() };
-        let Question { key, generation, .. } = question;
-        Asked { key, generation, outcome: Ok(answer), took: Duration::ZERO }
+        let Question { key, generation, number, .. } = question;
+        Asked { key, generation, number, outcome: Ok(answer), took: Duration::ZERO }
     }
 
     #[tokio::test]
@@ -263,6 +270,20 @@ mod tests {
 
         assert_eq!(news, News::None, "an answer of the process before");
         assert_eq!(schedule.take_due(now).map(|question| question.generation), Some(2));
+    }
+
+    #[tokio::test]
+    async fn an_answer_of_a_backend_that_left_is_not_taken_for_the_one_that_came() {
+        let begin = Instant::now();
+        let (mut schedule, state) = schedule(1, begin).await;
+        let before = schedule.take_due(begin).expect("at once");
+        schedule.follow(&Arc::default(), Timestamp(0), begin);
+        schedule.follow(&state, Timestamp(0), begin);
+        schedule.hear(&good(before), &state, begin);
+        let after = schedule.take_due(begin).expect("at once");
+        assert!(schedule.take_due(begin + INTERVAL * 9).is_none(), "asked twice at a time");
+        schedule.hear(&good(after), &state, begin);
+        assert_eq!(schedule.due.len(), 1);
     }
 
     #[tokio::test]

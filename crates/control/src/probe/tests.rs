@@ -40,6 +40,7 @@ async fn ask(address: Address, policy: Policy) -> Result<Answer, Failure> {
     let question = Question {
         key: (web(), id("a")),
         generation: 1,
+        number: 1,
         address,
         policy: Arc::new(policy),
         state: "role=active; epoch=3; admin=ready".to_owned(),
