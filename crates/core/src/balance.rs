@@ -91,23 +91,23 @@ impl VersionSet {
         self.cumulative.partition_point(|&sum| u64::from(sum) <= point)
     }
 
-    /// The member with the least load for its weight; of equal ones any.
+    /// The member with the least load for its weight; of equal ones any, by weight.
     fn least_loaded(&self, may_serve: impl Fn(usize) -> bool, entropy: &mut Entropy) -> Option<usize> {
         let mut best: Option<(usize, f64)> = None;
-        let mut equals = 0;
+        let mut equals = 0_u64;
         for at in (0..self.ready).filter(|&at| may_serve(at)) {
-            let score = self.members[at].load_score();
+            let (score, weight) = (self.members[at].load_score(), u64::from(self.members[at].weight));
             match best {
                 Some((_, least)) if score > least => {}
                 Some((_, least)) if score >= least => {
-                    // Reservoir sampling keeps each of the equals with the same chance, by weight of the draw alone.
-                    equals += 1;
-                    if entropy.below(equals) == 0 {
+                    // Weighted reservoir sampling (Chao, 1982): each of the equals stays with the chance of its weight.
+                    equals += weight;
+                    if entropy.below(equals) < weight {
                         best = Some((at, score));
                     }
                 }
                 _ => {
-                    equals = 1;
+                    equals = weight;
                     best = Some((at, score));
                 }
             }
@@ -129,14 +129,17 @@ impl VersionSet {
 }
 
 impl BackendEntry {
+    /// Zero for whoever has nothing to do, whatever its weight: then the draw, which is by weight, decides alone. Counting
+    /// the request to come would count the weight twice, and starve the lighter ones while there is little to do.
     fn load_score(&self) -> f64 {
-        f64::from(self.traffic.in_flight() + 1) / f64::from(self.weight)
+        f64::from(self.traffic.in_flight()) / f64::from(self.weight)
     }
 
     #[expect(clippy::cast_precision_loss, reason = "an average latency in microseconds is far below 2^52")]
     fn latency_score(&self) -> f64 {
-        // One microsecond at least, so that the load still counts before anything was measured.
-        self.load_score() * (self.traffic.latency_us().max(1) as f64)
+        // One microsecond at least, so that the load still counts before anything was measured; one request at least, so
+        // that the latency counts while there is no load.
+        (self.load_score() + 1.0) * (self.traffic.latency_us().max(1) as f64)
     }
 
     /// Whether a backend that is still starting slowly takes this request: with a chance of its elapsed share of the

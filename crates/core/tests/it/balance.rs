@@ -78,7 +78,16 @@ fn hashing_moves_only_the_keys_of_a_backend_that_left() {
     assert!(before.iter().zip(&after).all(|(before, after)| before == "b2" || before == after));
 }
 
-/// With nothing in flight the choice between two is a draw by weight; with load, the load for the weight decides.
+#[test]
+fn with_nothing_in_flight_all_balancers_spread_by_weight() {
+    for balance in [Balance::PowerOfTwo, Balance::PeakEwma, Balance::LeastConnections] {
+        let mut world = fleet(balance.clone(), &WEIGHTS, Millis::ZERO);
+        let counts = counts(&mut world, 4000, |_| None);
+        assert!(chi_square(&counts, &WEIGHTS) < CRITICAL, "{balance:?}: {counts:?}");
+    }
+}
+
+/// With load, the load for the weight decides.
 #[test]
 fn the_better_of_two_follows_the_load_for_the_weight() {
     for balance in [Balance::PowerOfTwo, Balance::PeakEwma, Balance::LeastConnections] {
