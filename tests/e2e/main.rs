@@ -1,6 +1,7 @@
 //! End-to-end tests: the real binary, real app servers, real sockets on loopback.
 #![cfg(test)]
 
+mod api;
 mod cli;
 mod flips;
 mod framework;
@@ -11,5 +12,6 @@ mod load;
 mod peers;
 mod pins;
 mod reload;
+mod spread;
 mod support;
 mod tunnels;
