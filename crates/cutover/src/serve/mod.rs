@@ -108,9 +108,10 @@ fn start(args: &args::Serve) -> Result<(), Error> {
 async fn serve(config: Config, file: Option<&Path>) -> Result<(), Error> {
     // Before anything that takes time: a signal must not kill what a drain would have ended in order.
     let mut signals = Signals::catch().map_err(Error::System)?;
+    let mut planes = Planes::start(config.clone()).await?;
+    // Only now: a second process that finds the ports taken must not touch the file of the first.
     let pid_file = config.node.pid_file.as_deref().map(PidFile::write);
     let _pid_file = pid_file.transpose().map_err(Error::PidFile)?;
-    let mut planes = Planes::start(config.clone()).await?;
     let mut reload = file.map(|path| Reload::new(path, config));
     let stop = planes.run(&mut signals, reload.as_mut()).await?;
     planes.stop(stop, &mut signals).await;
