@@ -20,7 +20,8 @@ use crate::view::ServiceView;
 /// What the access log says when the client was gone before there was an answer (nginx's number for it).
 const CLIENT_GONE: u16 = 499;
 
-/// A request under way. It moves from `serve` into the answer's body or the tunnel, and writes its record when it is dropped: at the last byte, or when the client is gone.
+/// A request under way. It moves from `serve` into the answer's body or the tunnel, and writes its record when it is dropped:
+/// at the last byte, or when the client is gone.
 pub(crate) struct Exchange {
     client: Rc<Client>,
     /// The wall clock, for the log, and the steady one, for times.

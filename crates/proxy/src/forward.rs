@@ -73,7 +73,7 @@ pub(crate) async fn forward(
     first: usize,
     tries: &mut Tries,
 ) -> Result<Answer, Error> {
-    let mut course = Course { outgoing, tried: Vec::new(), busy: Vec::new(), retries: 0 };
+    let mut course = Course { outgoing, tried: Vec::new(), busy: Vec::new(), retries: 0, wants_fresh: false };
     let mut member = first;
     let policy = &outgoing.service.set.policy.upstream;
     outgoing.service.budget.borrow_mut().earn(policy.retry_budget);
@@ -82,7 +82,7 @@ pub(crate) async fn forward(
         let in_flight = BackendInFlight::begin(&entry.traffic);
         *tries = Tries { member: Some(member), connect: None, first_byte: None, retries: course.retries };
         let began = Instant::now();
-        let connection = outgoing.connection(member).await;
+        let connection = outgoing.connection(member, course.wants_fresh).await;
         tries.connect = connection.as_ref().is_ok_and(|new| !new.is_reused).then(|| began.elapsed());
         member = match connection {
             Err(NoConnection::Full) => course.after_full(member).await?,
@@ -111,6 +111,8 @@ struct Course<'a> {
     /// Members that have no connection to spare right now.
     busy: Vec<usize>,
     retries: u32,
+    /// Whether a kept connection turned out to be stale: the others may be so too.
+    wants_fresh: bool,
 }
 
 impl Course<'_> {
@@ -127,7 +129,8 @@ impl Course<'_> {
             return Err(failed.error);
         }
         if failure == Failure::StaleConnection {
-            // The backend is not at fault, and each of its idle connections can be stale only once.
+            // The backend is not at fault; a fresh connection can't be stale, so this happens once.
+            self.wants_fresh = true;
             return Ok(member);
         }
         let policy = &outgoing.service.set.policy.upstream;
@@ -179,12 +182,14 @@ impl Outgoing<'_> {
         self.service.set.choose_again(self.version_set(), tried, &self.facts, &mut entropy.borrow_mut())
     }
 
-    /// A connection to the member: an idle one, or a new one.
-    async fn connection(&self, member: usize) -> Result<Connection, NoConnection> {
+    /// A connection to the member: an idle one, unless only a fresh one will do, or a new one.
+    async fn connection(&self, member: usize, wants_fresh: bool) -> Result<Connection, NoConnection> {
         let policy = &self.service.set.policy.upstream;
         let generation = self.version_set().members[member].generation;
         let pool = self.pool(member);
-        match pool.take(generation, policy.idle_timeout, Instant::now()) {
+        let idle =
+            if wants_fresh { None } else { pool.take(generation, policy.idle_timeout, Instant::now()) };
+        match idle {
             Some(connection) => Ok(connection),
             None => pool.open(generation, policy).await,
         }
@@ -310,10 +315,11 @@ impl Outgoing<'_> {
         if error.is_parse() {
             return self.failed(entry, Error::BadAnswer, Failure::BrokenAnswer);
         }
-        if connection.is_reused && !is_reset(&error) {
+        if connection.is_reused {
+            // Closed or reset: a backend that gives up an idle connection while our request is on its way resets it.
             return Failed { error: Error::NoAnswer, failure: Some(Failure::StaleConnection), is_sent };
         }
-        // A backend closes connections that idle; one that breaks a connection in use may be gone.
+        // A backend may give up connections that idle; one that breaks a fresh one may be gone.
         self.note_lost(entry);
         Failed { is_sent, ..self.failed(entry, Error::NoAnswer, Failure::NoAnswer) }
     }
@@ -328,16 +334,4 @@ impl Outgoing<'_> {
         });
         Failed { error, failure: Some(failure), is_sent: true }
     }
-}
-
-/// Whether the connection was reset, not closed.
-fn is_reset(error: &hyper::Error) -> bool {
-    let mut cause = std::error::Error::source(error);
-    while let Some(inner) = cause {
-        if let Some(io) = inner.downcast_ref::<std::io::Error>() {
-            return io.kind() == std::io::ErrorKind::ConnectionReset;
-        }
-        cause = inner.source();
-    }
-    false
 }

@@ -235,7 +235,8 @@ fn finish(
     asked: &Asked,
 ) -> Result<Answered, Error> {
     let Answer { response, connection, member, in_flight } = answer;
-    let Decided { view, service, choice, .. } = decided;
+    let Decided { view, service, mut choice, .. } = decided;
+    pin::follow(&mut choice, &service.set, member, client.worker.clock.now());
     let (mut head, body) = response.into_parts();
     headers::prepare_answer(head.status, head.version, &mut head.headers, &service.set.policy.identity);
     let answering = Answering {

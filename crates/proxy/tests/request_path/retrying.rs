@@ -35,6 +35,21 @@ fn a_refused_connection_costs_the_client_nothing() {
 }
 
 #[test]
+fn a_session_is_tied_to_the_backend_that_answered() {
+    let app = App::saying("ok");
+    let world = Setup::new(&[("dead", &nobody(), "v1"), ("live", &app.address.to_string(), "v1")])
+        .policy(|policy| {
+            policy.balance = cutover_core::policy::Balance::RoundRobin;
+            policy.affinity = cutover_core::policy::Affinity::Backend;
+        })
+        .start();
+    let first = world.connect().get("/");
+    let cookie = first.field("set-cookie").unwrap().split(';').next().unwrap();
+    let again = format!("GET / HTTP/1.1\r\nHost: x\r\nCookie: {cookie}\r\n\r\n");
+    assert_eq!(world.connect().send(&again).answer().field("set-cookie"), None, "it need not move");
+}
+
+#[test]
 fn a_retry_never_leaves_the_version() {
     let other = App::saying("v2");
     let world = Setup::new(&[("dead", &nobody(), "v1"), ("live", &other.address.to_string(), "v2")]).start();
