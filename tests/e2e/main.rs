@@ -3,6 +3,7 @@
 
 mod api;
 mod cli;
+mod drains;
 mod flips;
 mod framework;
 mod garbage;

@@ -18,7 +18,6 @@ pub(crate) struct App {
     // Ends before the directory goes, because its log is in there.
     child: Option<Child>,
     listen: Listen,
-    options: Vec<String>,
     directory: TempDir,
 }
 
@@ -31,24 +30,18 @@ enum Listen {
 impl App {
     /// Starts a server of `version` and waits until it listens.
     pub(crate) async fn start(version: &str) -> Self {
-        Self::start_with(version, &[]).await
-    }
-
-    /// The same with more of `cutover demo-app`'s options.
-    pub(crate) async fn start_with(version: &str, options: &[&str]) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        Self::start_on(Listen::Tcp(Port::reserve()), version, options, directory).await
+        Self::start_on(Listen::Tcp(Port::reserve()), version, directory).await
     }
 
     /// Starts a server that listens on a unix socket.
     pub(crate) async fn unix(version: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        Self::start_on(Listen::Unix(directory.path().join("app.sock")), version, &[], directory).await
+        Self::start_on(Listen::Unix(directory.path().join("app.sock")), version, directory).await
     }
 
-    async fn start_on(listen: Listen, version: &str, options: &[&str], directory: TempDir) -> Self {
-        let options = options.iter().map(ToString::to_string).collect();
-        let mut app = Self { listen, options, directory, child: None };
+    async fn start_on(listen: Listen, version: &str, directory: TempDir) -> Self {
+        let mut app = Self { child: None, listen, directory };
         app.restart(version).await;
         app
     }
@@ -74,7 +67,7 @@ impl App {
         self.stop().await;
         let mut command = Command::new(env!("CARGO_BIN_EXE_cutover"));
         command.args(["demo-app", "--leashed", "--version", version, "--listen"]);
-        command.arg(self.address()).args(&self.options);
+        command.arg(self.address());
         let log = self.directory.path().join("app.log");
         let mut child = Child::spawn(&format!("app {version}"), &mut command, &log);
         until(&format!("the app {version} listens"), async || {

@@ -94,7 +94,7 @@ impl Service {
     }
 
     /// Adds a static backend, labelled with `version` unless that is empty.
-    pub(crate) fn backend(mut self, id: &str, address: impl ToString, version: &str) -> Self {
+    pub(crate) fn backend(mut self, id: &str, address: impl std::fmt::Display, version: &str) -> Self {
         let label = if version.is_empty() { String::new() } else { format!(", version = {version:?}") };
         self.backends.push(format!("{{ id = {id:?}, address = {:?}{label} }}", address.to_string()));
         self
