@@ -1,11 +1,15 @@
 //! The command line against a real server: what it prints, and how it ends.
 
+use std::process::Stdio;
+
 use serde_json::Value;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
 
 use crate::support::app::App;
 use crate::support::config::Service;
 use crate::support::cutover::{Done, run};
 use crate::support::stage::Stage;
+use crate::support::wait::within;
 
 #[tokio::test]
 async fn every_command_that_looks_prints_a_table_and_json() {
@@ -76,6 +80,66 @@ async fn a_deploy_can_be_made_by_commands_alone() {
     cli("deregister web a --drain 0s").await;
     let history = cli("timeline web --limit 200").await;
     assert!(history.contains("release") && history.contains("red"), "{history}");
+}
+
+#[tokio::test]
+async fn events_are_followed_as_they_happen() {
+    let stage = Stage::v1_and_v2().await;
+    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_cutover"));
+    command.args([
+        "events",
+        "--json",
+        "--service",
+        "web",
+        "--admin",
+        &format!("http://{}", stage.admin_address()),
+    ]);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
+    let mut follower = command.spawn().unwrap();
+    let mut lines = BufReader::new(follower.stdout.take().unwrap()).lines();
+
+    // Whatever the follower has missed by then it is told, or it is told the next one.
+    let told = async {
+        loop {
+            let line = lines.next_line().await.unwrap().expect("it ended");
+            let event: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
+            if event["kind"] == "frozen" {
+                return event;
+            }
+        }
+    };
+    let freezing = async {
+        loop {
+            stage.cli(&["freeze", "web", "--reason", "holidays"]).await;
+            stage.cli(&["freeze", "web", "--off"]).await;
+        }
+    };
+    let event = tokio::select! {
+        event = within("an event", told) => event,
+        () = freezing => unreachable!("it freezes for ever"),
+    };
+
+    assert_eq!(event["service"], "web", "{event}");
+    follower.kill().await.unwrap();
+}
+
+#[tokio::test]
+async fn services_are_put_from_files_and_deleted() {
+    let stage = Stage::v1().await;
+    let (toml, json) = (stage.file("made.toml"), stage.file("made.json"));
+    std::fs::write(&toml, "hosts = [\"made.test\"]\n[pin]\nidle = \"5m\"\n").unwrap();
+    std::fs::write(&json, "{\"hosts\": [\"made.test\"], \"pin\": {\"idle\": \"6m\"}}").unwrap();
+
+    for (file, idle) in [(&toml, "5m"), (&json, "6m")] {
+        good(stage.cli(&["services", "put", "made", &file.to_string_lossy()]).await);
+        assert_eq!(stage.admin().get("/v1/services/made").await["policy"]["pin"]["idle"], idle);
+    }
+    std::fs::write(&toml, "hots = []\n").unwrap();
+    let bad = stage.cli(&["services", "put", "made", &toml.to_string_lossy()]).await;
+    assert!(bad.code == 1 && bad.stderr.contains("hots"), "{bad:?}");
+    good(stage.cli(&["services", "delete", "made"]).await);
+
+    assert_eq!(stage.cli(&["services", "made"]).await.code, 1);
 }
 
 #[tokio::test]

@@ -152,6 +152,20 @@ async fn a_connection_serves_requests_until_one_asks_to_close_it() {
 }
 
 #[tokio::test]
+async fn a_connection_ends_after_as_many_requests_as_it_may_have() {
+    let config = Config::of(Service::new("web")).set("limits.requests_per_connection", 3);
+    let stage = Stage::open(&config).await;
+    let mut connection = stage.connect().await;
+
+    for number in 1..=3 {
+        let answer = connection.ask(&Request::get("/")).await;
+        assert_eq!(answer.field("connection"), (number == 3).then_some("close"), "request {number}");
+    }
+
+    assert!(connection.is_closed().await);
+}
+
+#[tokio::test]
 async fn parts_of_an_answer_reach_the_client_as_they_come() {
     let upstream = Script::start(async |mut peer| {
         if peer.head().await.is_none() {
