@@ -98,6 +98,10 @@ impl Session {
             self.epoch
         );
         if is_new {
+            assert!(
+                !scene.drained.contains(&label),
+                "G7: a request began on {label}, which was reported drained"
+            );
             assert!(service.epoch >= scene.acknowledged, "G4: a new session was decided in an older epoch");
             assert_eq!(
                 Some(choice.version),

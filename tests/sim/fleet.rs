@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use cutover_control::controller::Found;
 use cutover_core::backend::{Identity, Operational};
-use cutover_core::command::Finding;
+use cutover_core::command::{Finding, Found};
 use cutover_core::health::Health;
 use cutover_core::id::{BackendId, VersionLabel};
 use cutover_core::policy::HealthPolicy;

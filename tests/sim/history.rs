@@ -118,7 +118,7 @@ impl History {
             8 => self.stop_a_machine(),
             9..20 => {
                 let change = self.something();
-                self.ask(change);
+                self.ask(&change);
             }
             20 => {
                 let at = self.dice.below(WORKERS as u64) as usize;
@@ -172,7 +172,7 @@ impl History {
         let is_known = self.node().service().backends.contains_key(&id);
         if !is_known || self.dice.below(2) == 0 {
             let change = Change::Register(registration(&id, number));
-            self.ask(change);
+            self.ask(&change);
         }
     }
 
@@ -231,11 +231,11 @@ impl History {
         }
     }
 
-    fn ask(&mut self, change: Change) {
-        self.ledger.attempt(&change);
+    fn ask(&mut self, change: &Change) {
+        self.ledger.attempt(change);
         let now = self.now;
         let outcome = self.node().submit(Command::Service(web(), change.clone()), now);
-        self.learn(&change, outcome);
+        self.learn(change, outcome);
     }
 
     fn learn(&mut self, change: &Change, outcome: Result<cutover_control::handle::Done, SubmitError>) {
@@ -325,14 +325,14 @@ impl History {
     /// Once faults stop, a deployment of everything completes and the old versions leave.
     fn ends_well(&mut self) {
         self.disk.heal();
-        self.ask(Change::Unfreeze);
+        self.ask(&Change::Unfreeze);
         let last = 1000;
         for number in 0..MACHINES {
             let id = machine(number);
             self.fleet.machines.get_mut(&id).unwrap().running = Some(version(last));
-            self.ask(Change::Register(registration(&id, last)));
+            self.ask(&Change::Register(registration(&id, last)));
             let (admin, by) = (Some(AdminState::Ready), "ops".to_owned());
-            self.ask(Change::Patch { backend: id, admin, weight: None, force: false, by });
+            self.ask(&Change::Patch { backend: id, admin, weight: None, force: false, by });
         }
         self.pass_slowly(PROBED);
         if self.node().service().active != Some(version(last)) {

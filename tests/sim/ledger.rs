@@ -27,10 +27,14 @@ impl Ledger {
                 self.backends.remove(&registration.backend);
                 self.admins.remove(&registration.backend);
             }
-            Change::Deregister { backend, .. } => drop(self.backends.remove(backend)),
-            Change::Patch { backend, .. } => drop(self.admins.remove(backend)),
+            Change::Deregister { backend, .. } => {
+                self.backends.remove(backend);
+            }
+            Change::Patch { backend, .. } => {
+                self.admins.remove(backend);
+            }
             Change::SetGate { version, gate, .. } => {
-                drop(self.gates.remove(&(version.clone(), gate.clone())))
+                self.gates.remove(&(version.clone(), gate.clone()));
             }
             Change::SetHold { version, hold, .. } | Change::DropHold { version, hold } => {
                 self.holds.remove(&(version.clone(), hold.clone()));
@@ -43,9 +47,11 @@ impl Ledger {
     /// It was acknowledged.
     pub(crate) fn acknowledge(&mut self, change: &Change, service: &Service, now: Timestamp) {
         match change {
-            Change::Register(registration) => drop(self.backends.insert(registration.backend.clone(), true)),
+            Change::Register(registration) => {
+                self.backends.insert(registration.backend.clone(), true);
+            }
             Change::Deregister { backend, drain } if drain.is_zero() => {
-                drop(self.backends.insert(backend.clone(), false))
+                self.backends.insert(backend.clone(), false);
             }
             // Only maintenance stays when the process does not.
             Change::Patch { backend, admin: Some(AdminState::Maint), .. } => {
@@ -58,7 +64,7 @@ impl Ledger {
                 self.holds.insert((version.clone(), hold.clone()), Some(now + *ttl));
             }
             Change::DropHold { version, hold } => {
-                drop(self.holds.insert((version.clone(), hold.clone()), None))
+                self.holds.insert((version.clone(), hold.clone()), None);
             }
             Change::Freeze { .. } => self.is_frozen = Some(true),
             Change::Unfreeze => self.is_frozen = Some(false),

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use cutover_control::controller::{Controller, Found, Parts};
+use cutover_control::controller::{Controller, Parts};
 use cutover_control::error::SubmitError;
 use cutover_control::handle::{Done, Request};
 use cutover_control::metrics::Metrics;
 use cutover_control::store::OperationId;
 use cutover_control::timeline::Actor;
-use cutover_core::command::{Change, Command};
+use cutover_core::command::{Change, Command, Found};
 use cutover_core::decide::{Decision, Facts};
 use cutover_core::entropy::Entropy;
 use cutover_core::id::ServiceName;

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::mem;
 use std::sync::Arc;
 
-use cutover_core::command::{Change, Command, Finding};
+use cutover_core::command::{Change, Command, Finding, Found};
 use cutover_core::compile::compile;
 use cutover_core::id::{BackendId, Revision, ServiceName};
 use cutover_core::publish::Publisher;
@@ -50,19 +50,6 @@ pub struct Parts {
     pub draw_operation: DrawOperation,
     /// What is counted.
     pub metrics: Metrics,
-}
-
-/// What probes found out about one backend.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Found {
-    /// Its service.
-    pub service: ServiceName,
-    /// The backend.
-    pub backend: BackendId,
-    /// The generation that was probed.
-    pub generation: u32,
-    /// What was found.
-    pub finding: Finding,
 }
 
 /// The only writer of the control state.
@@ -139,15 +126,11 @@ impl Controller {
         if !self.is_configured || findings.is_empty() {
             return;
         }
-        let mut after = State::clone(&self.state);
-        for found in &findings {
-            // A service that is gone has no backends to find out about.
-            after = after.apply(&found.command(), now).unwrap_or(after);
-        }
+        let Ok(after) = self.state.apply(&Command::Probed(findings.clone()), now) else { return };
         let step = self.step(after, &Why::itself(), now);
         match self.advance(step).await {
             Ok(_) => {}
-            Err(Setback::Conflict) => self.unsaved.extend(findings.into_iter().map(Found::into_pair)),
+            Err(Setback::Conflict) => self.unsaved.extend(findings.into_iter().map(into_pair)),
             Err(Setback::Unavailable(_) | Setback::InDoubt(_)) => self.take_volatile(findings, now),
         }
     }
@@ -161,7 +144,7 @@ impl Controller {
             tracing::debug!("the store still can't tell how the last commit ended");
         }
         let unsaved = mem::take(&mut self.unsaved);
-        self.found(unsaved.into_iter().map(Found::from_pair).collect(), now).await;
+        self.found(unsaved.into_iter().map(from_pair).collect(), now).await;
 
         // In this order: a worker that takes the snapshot over in between has nothing older left to begin.
         let snapshot = self.parts.publisher.current();
@@ -269,12 +252,12 @@ impl Controller {
     /// Takes in those findings that need no commit; the others wait.
     fn take_volatile(&mut self, findings: Vec<Found>, now: Timestamp) {
         for found in findings {
-            let Ok(after) = self.state.apply(&found.command(), now) else { continue };
+            let Ok(after) = self.state.apply(&Command::Probed(vec![found.clone()]), now) else { continue };
             let step = self.step(after, &Why::itself(), now);
             if step.is_volatile() {
                 self.adopt(step);
             } else {
-                self.unsaved.extend([found.into_pair()]);
+                self.unsaved.extend([into_pair(found)]);
             }
         }
     }
@@ -399,19 +382,12 @@ impl std::fmt::Debug for Controller {
     }
 }
 
-impl Found {
-    fn command(&self) -> Command {
-        let Self { service, backend, generation, finding } = self.clone();
-        Command::Service(service, Change::Probed { backend, generation, finding })
-    }
+fn into_pair(found: Found) -> ((ServiceName, BackendId), (u32, Finding)) {
+    ((found.service, found.backend), (found.generation, found.finding))
+}
 
-    fn into_pair(self) -> ((ServiceName, BackendId), (u32, Finding)) {
-        ((self.service, self.backend), (self.generation, self.finding))
-    }
-
-    fn from_pair(
-        ((service, backend), (generation, finding)): ((ServiceName, BackendId), (u32, Finding)),
-    ) -> Self {
-        Self { service, backend, generation, finding }
-    }
+fn from_pair(
+    ((service, backend), (generation, finding)): ((ServiceName, BackendId), (u32, Finding)),
+) -> Found {
+    Found { service, backend, generation, finding }
 }

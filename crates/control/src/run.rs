@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use cutover_core::command::Command;
+use cutover_core::command::{Command, Found};
 use cutover_core::pin::PinKey;
 use cutover_core::publish::Publisher;
 use prometheus::Registry;
@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
 use crate::clock::Clock;
-use crate::controller::{Controller, Found, Parts};
+use crate::controller::{Controller, Parts};
 use crate::error::{StartError, SubmitError};
 use crate::handle::{About, Call, Control, Done, REQUESTS_MAX, Request, Shared};
 use crate::limited_store::LimitedStore;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use cutover_core::backend::Weight;
-use cutover_core::command::{Change, Command, Finding, Flip, Registration};
+use cutover_core::command::{Change, Command, Finding, Flip, Found, Registration};
 use cutover_core::id::{BackendId, ServiceName, VersionLabel};
 use cutover_core::policy::Policy;
 use cutover_core::publish::{SnapshotReader, channel};
@@ -13,7 +13,7 @@ use cutover_core::service::Service;
 use cutover_core::snapshot::Snapshot;
 use cutover_core::time::{Millis, Timestamp};
 
-use crate::controller::{Controller, Found, Parts};
+use crate::controller::{Controller, Parts};
 use crate::error::{LoadError, SubmitError};
 use crate::handle::{Done, Request};
 use crate::metrics::Metrics;

@@ -30,6 +30,8 @@ pub enum Command {
     RemoveService(ServiceName),
     /// A change of one service.
     Service(ServiceName, Change),
+    /// What probes found out. What they found out about services and backends that are gone is ignored.
+    Probed(Vec<Found>),
     /// From now on this key signs pins; those that signed before still verify.
     AddPinKey(PinKey),
     /// Time passed, and traffic was seen.
@@ -80,15 +82,6 @@ pub enum Change {
         backend: BackendId,
         /// Time it has for what is in flight.
         drain: Millis,
-    },
-    /// What probes found out about a backend.
-    Probed {
-        /// The backend.
-        backend: BackendId,
-        /// The generation that was probed; an answer to an older one is ignored.
-        generation: u32,
-        /// What was found.
-        finding: Finding,
     },
     /// Makes a version active.
     Flip(Flip),
@@ -168,6 +161,19 @@ pub struct Registration {
     pub zone: Option<String>,
     /// What its owner wants to remember.
     pub metadata: BTreeMap<String, String>,
+}
+
+/// What probes found out about one backend.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// Its service.
+    pub service: ServiceName,
+    /// The backend.
+    pub backend: BackendId,
+    /// The generation that was probed; an answer to an older one says nothing about the process that is there now.
+    pub generation: u32,
+    /// What was found.
+    pub finding: Finding,
 }
 
 /// What a probe found out. Rise and fall are counted already.

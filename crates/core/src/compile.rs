@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::backend::{AdminState, Backend, Operational};
 use crate::balance;
 use crate::drain;
-use crate::id::{BackendId, VersionLabel};
+use crate::id::VersionLabel;
 use crate::pin::{backend_hash, version_hash};
 use crate::policy::Affinity;
 use crate::route::RouteTable;
@@ -54,13 +54,13 @@ fn routes(services: &[Arc<ServiceSet>]) -> RouteTable {
 }
 
 fn compile_service(service: &Service, old: Option<&Arc<ServiceSet>>) -> Arc<ServiceSet> {
-    let old_backends: BTreeMap<&BackendId, &Arc<BackendEntry>> =
-        old.iter().flat_map(|old| &old.backends).map(|entry| (&entry.id, entry)).collect();
-    let backends: Vec<Arc<BackendEntry>> = service
-        .backends
-        .values()
-        .map(|backend| compile_backend(backend, old_backends.get(&backend.id).copied()))
-        .collect();
+    // Both are in the order of names: one walk finds every predecessor.
+    let mut known = old.map_or(&[][..], |old| &old.backends).iter().peekable();
+    let mut backends: Vec<Arc<BackendEntry>> = Vec::with_capacity(service.backends.len());
+    for backend in service.backends.values() {
+        while known.next_if(|entry| entry.id < backend.id).is_some() {}
+        backends.push(compile_backend(backend, known.next_if(|entry| entry.id == backend.id)));
+    }
 
     let mut by_version: BTreeMap<&VersionLabel, Vec<(&Backend, &Arc<BackendEntry>)>> = BTreeMap::new();
     for (backend, entry) in service.backends.values().zip(&backends) {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::backend::{Admin, AdminState, Backend, Ejection, Identity, Lease, Operational, Origin, Weight};
-use crate::command::{Finding, Registration, Traffic};
+use crate::command::{Finding, Found, Registration, Traffic};
 use crate::id::{BackendId, VersionLabel};
 use crate::policy::IdentitySource;
 use crate::rejected::{Code, Rejected};
@@ -155,16 +155,11 @@ pub(crate) fn deregister(
     Ok(())
 }
 
-/// What probes found out. An answer to an older generation says nothing about the process that is there now.
-pub(crate) fn probed(
-    service: &mut Service,
-    id: &BackendId,
-    generation: u32,
-    finding: &Finding,
-    now: Timestamp,
-) {
+/// What a probe found out. An answer to an older generation says nothing about the process that is there now.
+pub(crate) fn probed(service: &mut Service, found: &Found, now: Timestamp) {
+    let Found { backend: id, generation, finding, .. } = found;
     let source = service.policy.identity.source;
-    let is_current = service.backends.get(id).is_some_and(|backend| backend.generation == generation);
+    let is_current = service.backends.get(id).is_some_and(|backend| backend.generation == *generation);
     let Some(backend) = service.backend_mut(id).filter(|_| is_current) else { return };
     match finding {
         Finding::Down => {

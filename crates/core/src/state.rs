@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::command::{Change, Command, Configured, Traffic};
+use crate::command::{Change, Command, Configured, Found, Traffic};
 use crate::id::ServiceName;
 use crate::pin::PinKey;
 use crate::policy::Policy;
@@ -48,6 +48,7 @@ impl State {
                     next.services.insert(name.clone(), Arc::new(changed));
                 }
             }
+            Command::Probed(findings) => probed(&mut next, findings, now),
             Command::AddPinKey(key) => add_pin_key(&mut next, key),
             Command::Tick(traffic) => tick(&mut next, traffic, now),
         }
@@ -92,10 +93,6 @@ fn apply_change(service: &mut Service, change: &Change, now: Timestamp) -> Resul
             &registry::Patch { admin: *admin, weight: *weight, force: *force, by },
         ),
         Change::Deregister { backend, drain } => registry::deregister(service, backend, *drain, now),
-        Change::Probed { backend, generation, finding } => {
-            registry::probed(service, backend, *generation, finding, now);
-            Ok(())
-        }
         Change::Flip(flip) => flip::flip(service, flip, now),
         Change::Rollback(rollback) => rollback::rollback(service, rollback, now),
         Change::SetGate { version, gate, is_open, note, by } => {
@@ -202,6 +199,23 @@ fn configure(state: &mut State, configured: &[Configured], now: Timestamp) -> Re
         }
     }
     Ok(())
+}
+
+/// Many backends come up together after a start: each service is copied and settled once for all of them.
+fn probed(state: &mut State, findings: &[Found], now: Timestamp) {
+    let mut by_service: BTreeMap<&ServiceName, Vec<&Found>> = BTreeMap::new();
+    for found in findings {
+        by_service.entry(&found.service).or_default().push(found);
+    }
+    for (name, findings) in by_service {
+        let Some(service) = state.services.get_mut(name) else { continue };
+        let mut changed = Service::clone(service);
+        findings.into_iter().for_each(|found| registry::probed(&mut changed, found, now));
+        settle::settle(&mut changed, now);
+        if changed != **service {
+            *service = Arc::new(changed);
+        }
+    }
 }
 
 /// The oldest key goes when there are too many; pins that it signed end.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use cutover_core::backend::Weight;
-use cutover_core::command::{Change, Command, Configured, Finding, Flip, Registration};
+use cutover_core::command::{Change, Command, Configured, Finding, Flip, Found, Registration};
 use cutover_core::compile::compile;
 use cutover_core::decide::{Choice, Decision, Facts};
 use cutover_core::entropy::Entropy;
@@ -50,7 +50,7 @@ impl Fleet {
     fn comes_up(&mut self, id: &str, version: &str) {
         let finding = Finding::Up { version: Some(label(version)), boot_id: None };
         let backend = BackendId::parse(id).unwrap();
-        self.apply(&Command::Service(name(), Change::Probed { backend, generation: 1, finding }));
+        self.apply(&Command::Probed(vec![Found { service: name(), backend, generation: 1, finding }]));
     }
 
     pub(crate) fn apply(&mut self, command: &Command) {

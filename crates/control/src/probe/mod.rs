@@ -27,10 +27,10 @@ use self::connect::Resolver;
 use self::schedule::Schedule;
 use self::target::{Key, News};
 use crate::clock::Clock;
-use crate::controller::Found;
 use crate::handle::Current;
 use crate::metrics::Metrics;
 use crate::reconcile;
+use cutover_core::command::Found;
 
 /// Probes that run at a time. Each has a socket; the rest of the due ones wait their turn, the longest waiting first.
 const IN_FLIGHT_MAX: usize = 512;

@@ -130,12 +130,7 @@ fn a_lost_process_gets_nothing_until_a_probe_has_asked_it() {
     let generation = world.backend("a").generation;
     world.tick(lost(&world, "a"));
     assert_eq!(world.backend("a").identity.as_str(), "unknown");
-    let late = Change::Probed {
-        backend: id("a"),
-        generation,
-        finding: Finding::Up { version: Some(label("v1")), boot_id: None },
-    };
-    world.change(late).unwrap();
+    world.found("a", generation, Finding::Up { version: Some(label("v1")), boot_id: None });
     assert_eq!(world.backend("a").identity.as_str(), "unknown", "the answer is older than the loss");
     world.up("a", "v1");
     assert!(world.backend("a").is_usable());

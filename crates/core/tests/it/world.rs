@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use cutover_core::backend::{AdminState, Backend, Weight};
-use cutover_core::command::{Change, Command, Finding, Flip, Registration, Rollback, Sessions, Traffic};
+use cutover_core::command::{
+    Change, Command, Finding, Flip, Found, Registration, Rollback, Sessions, Traffic,
+};
 use cutover_core::compile::compile;
 use cutover_core::decide::{Decision, Facts, PinAction};
 use cutover_core::entropy::Entropy;
@@ -113,7 +115,13 @@ impl World {
 
     pub(crate) fn probed(&mut self, backend: &str, finding: Finding) {
         let generation = self.backend(backend).generation;
-        self.change(Change::Probed { backend: id(backend), generation, finding }).unwrap();
+        self.found(backend, generation, finding);
+    }
+
+    /// A probe that had asked the process of this generation.
+    pub(crate) fn found(&mut self, backend: &str, generation: u32, finding: Finding) {
+        let found = Found { service: web(), backend: id(backend), generation, finding };
+        self.apply(&Command::Probed(vec![found])).unwrap();
     }
 
     /// Lets time pass, with a tick at its end that reports what the cells say.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use cutover_core::backend::Weight;
-use cutover_core::command::{Change, Command, Configured, Finding, Flip, Registration};
+use cutover_core::command::{Change, Command, Configured, Finding, Flip, Found, Registration};
 use cutover_core::compile::compile;
 use cutover_core::id::{BackendId, ServiceName, VersionLabel};
 use cutover_core::pin::PinKey;
@@ -112,8 +112,11 @@ impl World {
 
     /// Changes the service and publishes, without waiting for anybody.
     pub(crate) fn change(&self, change: Change) -> u64 {
-        let command = Command::Service(service(), change);
-        let next = self.state.borrow().apply(&command, now()).unwrap();
+        self.apply(&Command::Service(service(), change))
+    }
+
+    fn apply(&self, command: &Command) -> u64 {
+        let next = self.state.borrow().apply(command, now()).unwrap();
         let snapshot = compile(&next, &self.publisher.current());
         let generation = snapshot.generation;
         *self.state.borrow_mut() = next;
@@ -125,7 +128,8 @@ impl World {
     pub(crate) fn probed(&self, backend: &str, finding: Finding) {
         let backend = BackendId::parse(backend).unwrap();
         let generation = self.state.borrow().services[&service()].backends[&backend].generation;
-        self.serve(self.change(Change::Probed { backend, generation, finding }));
+        let found = Found { service: service(), backend, generation, finding };
+        self.serve(self.apply(&Command::Probed(vec![found])));
     }
 
     /// Flips, and waits until every worker serves it, as the controller does.
@@ -224,8 +228,8 @@ fn state(policy: Policy, backends: &[(&'static str, String, &'static str)]) -> S
         .fold(State::default(), |state, command| state.apply(command, now()).unwrap());
     for (id, _, version) in backends {
         let backend = BackendId::parse(id).unwrap();
-        let probed = Change::Probed { backend, generation: 1, finding: up(version) };
-        state = state.apply(&Command::Service(service(), probed), now()).unwrap();
+        let found = Found { service: service(), backend, generation: 1, finding: up(version) };
+        state = state.apply(&Command::Probed(vec![found]), now()).unwrap();
     }
     state
 }

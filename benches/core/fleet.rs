@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use cutover_core::backend::Weight;
-use cutover_core::command::{Change, Command, Finding, Registration};
+use cutover_core::command::{Change, Command, Finding, Found, Registration};
 use cutover_core::compile::compile;
 use cutover_core::id::{BackendId, ServiceName, VersionLabel};
 use cutover_core::policy::Policy;
@@ -14,18 +14,18 @@ use cutover_core::state::State;
 use cutover_core::time::Timestamp;
 
 /// The time in all fleets.
-pub const NOW: Timestamp = Timestamp(1_700_000_000_000);
+pub(crate) const NOW: Timestamp = Timestamp(1_700_000_000_000);
 
 /// A state and its snapshot.
-pub struct Fleet {
+pub(crate) struct Fleet {
     /// The state.
-    pub state: State,
+    pub(crate) state: State,
     /// Its snapshot.
-    pub snapshot: Snapshot,
+    pub(crate) snapshot: Snapshot,
 }
 
 /// So many services, each with a host of its own and so many backends of one version.
-pub fn many_services(services: usize, backends: usize) -> Fleet {
+pub(crate) fn many_services(services: usize, backends: usize) -> Fleet {
     let policies = (0..services).map(|number| {
         let name = format!("s{number}");
         let hosts = vec![HostPattern::parse(&format!("{name}.example")).expect("a host")];
@@ -35,7 +35,7 @@ pub fn many_services(services: usize, backends: usize) -> Fleet {
 }
 
 /// Services with these names and policies, each with so many backends of one version, all up.
-pub fn fleet(policies: impl IntoIterator<Item = (String, Policy)>, backends: usize) -> Fleet {
+pub(crate) fn fleet(policies: impl IntoIterator<Item = (String, Policy)>, backends: usize) -> Fleet {
     let mut state = State::default();
     let mut apply = |command: Command| state = state.apply(&command, NOW).expect("the fleet is valid");
     for (name, policy) in policies {
@@ -50,7 +50,7 @@ pub fn fleet(policies: impl IntoIterator<Item = (String, Policy)>, backends: usi
             let change = Change::Register(registration(backend.clone(), number));
             apply(Command::Service(service.clone(), change));
             let finding = Finding::Up { version: Some(v1()), boot_id: None };
-            apply(Command::Service(service.clone(), Change::Probed { backend, generation: 1, finding }));
+            apply(Command::Probed(vec![Found { service: service.clone(), backend, generation: 1, finding }]));
         }
     }
     let snapshot = compile(&state, &Snapshot::default());

@@ -1,20 +1,20 @@
 //! What it costs to change the state and to compile the next snapshot, among 1,000 services of 10 backends.
 
-mod fleet;
-
 use std::hint::black_box;
 
-use criterion::{Criterion, criterion_group, criterion_main};
-use cutover_core::command::{Change, Command, Finding};
+use criterion::Criterion;
+use cutover_core::command::{Command, Finding, Found};
 use cutover_core::compile::compile;
 use cutover_core::id::{BackendId, ServiceName};
 use cutover_core::snapshot::Snapshot;
 
-fn benches(criterion: &mut Criterion) {
+use crate::fleet;
+
+pub(crate) fn compile_and_apply(criterion: &mut Criterion) {
     let fleet = fleet::many_services(1000, 10);
     let service = ServiceName::parse("s500").expect("a name");
     let backend = BackendId::parse("b5").expect("a name");
-    let down = Command::Service(service, Change::Probed { backend, generation: 1, finding: Finding::Down });
+    let down = Command::Probed(vec![Found { service, backend, generation: 1, finding: Finding::Down }]);
     criterion.bench_function("apply one change to 1,000 services x 10 backends", |bencher| {
         bencher.iter(|| fleet.state.apply(black_box(&down), fleet::NOW));
     });
@@ -29,6 +29,3 @@ fn benches(criterion: &mut Criterion) {
         bencher.iter(|| fleet.snapshot.traffic());
     });
 }
-
-criterion_group!(all, benches);
-criterion_main!(all);

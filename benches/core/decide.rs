@@ -1,16 +1,16 @@
 //! What one decision costs: a session that begins, one that is pinned, and one whose version is hidden among many.
 
-mod fleet;
-
 use std::hint::black_box;
 
-use criterion::{Criterion, criterion_group, criterion_main};
+use criterion::Criterion;
 use cutover_core::decide::{Decision, Facts, PinAction};
 use cutover_core::entropy::Entropy;
 use cutover_core::pin::{NoPin, Pin};
 use cutover_core::policy::{Balance, HashOn, Policy};
 
-fn decide(criterion: &mut Criterion) {
+use crate::fleet;
+
+pub(crate) fn decide(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("decide");
     for (name, balance) in [
         ("power-of-two", Balance::PowerOfTwo),
@@ -38,7 +38,7 @@ fn decide(criterion: &mut Criterion) {
     group.finish();
 }
 
-fn route(criterion: &mut Criterion) {
+pub(crate) fn route(criterion: &mut Criterion) {
     let fleet = fleet::many_services(1000, 10);
     let hosts: Vec<String> = (0..1000).map(|number| format!("s{number}.example")).collect();
     let (mut entropy, mut next) = (Entropy::new(1), hosts.iter().cycle());
@@ -55,6 +55,3 @@ fn route(criterion: &mut Criterion) {
 fn facts(pin: Result<Pin, NoPin>) -> Facts<'static> {
     Facts { service: 0, explicit: None, pin, hash_key: None, may_wait: true, now: fleet::NOW }
 }
-
-criterion_group!(benches, decide, route);
-criterion_main!(benches);

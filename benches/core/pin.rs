@@ -1,10 +1,8 @@
 //! What a pin costs: reading and verifying it, sealing one, and a whole decision about a request that carries one.
 
-mod fleet;
-
 use std::hint::black_box;
 
-use criterion::{Criterion, criterion_group, criterion_main};
+use criterion::Criterion;
 use cutover_core::decide::{Decision, Facts, PinAction};
 use cutover_core::entropy::Entropy;
 use cutover_core::id::ServiceName;
@@ -12,7 +10,9 @@ use cutover_core::pin::{NoPin, Pin, PinKey};
 use cutover_core::policy::Policy;
 use cutover_proxy::keyring::Keyring;
 
-fn pins(criterion: &mut Criterion) {
+use crate::fleet;
+
+pub(crate) fn pins(criterion: &mut Criterion) {
     let fleet = fleet::fleet([("web".to_owned(), Policy::default())], 10);
     let web = ServiceName::parse("web").expect("a name");
     let keyring = Keyring::new(&[PinKey { id: 1, secret: [7; 32], made_at: fleet::NOW }]);
@@ -43,6 +43,3 @@ fn pins(criterion: &mut Criterion) {
 fn facts(pin: Result<Pin, NoPin>) -> Facts<'static> {
     Facts { service: 0, explicit: None, pin, hash_key: None, may_wait: true, now: fleet::NOW }
 }
-
-criterion_group!(benches, pins);
-criterion_main!(benches);
