@@ -16,6 +16,10 @@ use tokio::time::{Instant, timeout_at};
 use crate::body::Upload;
 use crate::resolve::Resolver;
 
+/// Bytes that hyper buffers at most for one connection, in each direction. Its own default is three times as much, and a
+/// client that does not read makes it use them all.
+const BUFFER_MAX: usize = 128 << 10;
+
 /// A stream to a backend.
 #[derive(Debug)]
 pub(crate) enum Stream {
@@ -55,7 +59,8 @@ pub(crate) struct Connection {
 impl Connection {
     /// Speaks HTTP/1.1 over `stream`, from a task of this worker.
     pub(crate) async fn start(stream: Stream, generation: u32, slot: ConnectionGuard) -> hyper::Result<Self> {
-        let (sender, connection) = http1::Builder::new().handshake(TokioIo::new(stream)).await?;
+        let (sender, connection) =
+            http1::Builder::new().max_buf_size(BUFFER_MAX).handshake(TokioIo::new(stream)).await?;
         let driver = tokio::task::spawn_local(async move {
             // What goes wrong reaches the request that is under way; without one it only ends the connection.
             let _ = connection.with_upgrades().await;
