@@ -9,6 +9,7 @@ mod framework;
 mod garbage;
 mod health;
 mod http;
+mod idempotency;
 mod in_place;
 mod load;
 mod peers;

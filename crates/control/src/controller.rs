@@ -5,6 +5,8 @@
 //! is published although the store may be down.
 
 #[cfg(test)]
+mod replies;
+#[cfg(test)]
 mod restart;
 #[cfg(test)]
 mod tests;
@@ -27,6 +29,8 @@ use crate::event_log::EventLog;
 use crate::handle::{Current, Done, Request};
 use crate::metrics::Metrics;
 use crate::reconcile;
+use crate::reply::{KeptReply, Reply};
+use crate::reply_log::ReplyLog;
 use crate::resync;
 use crate::step::{Step, Why};
 use crate::store::record::{self, ReadPolicy, Stored};
@@ -58,6 +62,7 @@ pub struct Controller {
     state: Arc<State>,
     revision: Revision,
     events: Arc<EventLog>,
+    replies: ReplyLog,
     current: watch::Sender<Current>,
     /// Whether the configuration was applied. Before, nothing is known of its services but their records, so nothing may be decided.
     is_configured: bool,
@@ -86,7 +91,7 @@ impl Controller {
     /// [`LoadError`] when the store can't be read or holds something that this release does not understand.
     pub async fn load(parts: Parts, now: Timestamp) -> Result<Self, LoadError> {
         let loaded = parts.store.load().await?;
-        let Stored { state, timeline } = record::read(&loaded.records, parts.read_policy, now)?;
+        let Stored { state, timeline, replies } = record::read(&loaded.records, parts.read_policy, now)?;
         let state = Arc::new(state);
         let current = Current {
             revision: loaded.revision,
@@ -97,6 +102,7 @@ impl Controller {
             state,
             revision: loaded.revision,
             events: Arc::new(EventLog::new(timeline)),
+            replies: ReplyLog::new(replies),
             current: watch::Sender::new(current),
             is_configured: false,
             is_in_doubt: false,
@@ -113,7 +119,8 @@ impl Controller {
     /// See [`SubmitError`]; `NotServed`, `Overloaded` and `Stopped` are the loop's.
     pub async fn handle(&mut self, request: Request, now: Timestamp) -> Result<Done, SubmitError> {
         let outcome = self.carry_out(&request, now).await;
-        if let Command::Service(name, _) = &request.command
+        let is_repetition = outcome.as_ref().is_ok_and(|done| done.is_repetition);
+        if let (false, Command::Service(name, _)) = (is_repetition, &request.command)
             && self.state.services.contains_key(name)
         {
             self.parts.metrics.count_command(&request.command, outcome.as_ref().err());
@@ -216,26 +223,62 @@ impl Controller {
             {
                 return Err(SubmitError::Unavailable { source });
             }
+            if let Some(reply) = self.earlier_reply(request, now)? {
+                return Ok(Done { reply: Some(reply), is_repetition: true, ..self.idle() });
+            }
             if request.if_match.is_some_and(|expected| expected != self.revision) {
                 return Err(SubmitError::RevisionMismatch { current: self.revision });
             }
-            let before = Arc::clone(&self.state);
             let after = self.decide(&request.command, now)?;
             let mut step = self.step(after, &why, now);
             if let (false, Command::Configure(_)) = (self.is_configured, &request.command) {
                 step.begins();
             }
+            let done = self.keep_reply(&mut step, request);
             match self.advance(step).await {
-                Ok(generation) => {
-                    let state = Arc::clone(&self.state);
-                    return Ok(Done { revision: self.revision, state, before, generation });
-                }
+                Ok(generation) => return Ok(Done { revision: self.revision, generation, ..done }),
                 Err(Setback::Conflict) => {}
                 Err(Setback::Unavailable(source)) => return Err(SubmitError::Unavailable { source }),
                 Err(Setback::InDoubt(source)) => return Err(SubmitError::Unknown { source }),
             }
         }
         Err(SubmitError::Unavailable { source: "others keep committing first".into() })
+    }
+
+    /// What was answered to the request before, if it has been carried out already.
+    fn earlier_reply(&self, request: &Request, now: Timestamp) -> Result<Option<Reply>, SubmitError> {
+        // Before the first configuration nothing is served that an answer could promise.
+        let Some(once) = request.once.as_ref().filter(|_| self.is_configured) else { return Ok(None) };
+        match self.replies.find(once.id, now) {
+            Some(kept) if kept.fingerprint == once.fingerprint => Ok(Some(kept.reply.clone())),
+            Some(_) => Err(SubmitError::KeyReused),
+            None => Ok(None),
+        }
+    }
+
+    /// What `step` will have done. If the request has a key and the step is committed, its answer becomes part of the step.
+    fn keep_reply(&self, step: &mut Step, request: &Request) -> Done {
+        let done = Done { state: Arc::clone(step.after()), ..self.idle() };
+        let Some(once) = request.once.as_ref().filter(|_| !step.is_volatile()) else { return done };
+        let done = Done { revision: self.revision.next(), ..done };
+        let reply = (once.answer)(&done);
+        if let Some(reply) = reply.clone() {
+            let kept = KeptReply { at: step.now(), fingerprint: once.fingerprint, reply };
+            step.keep(self.replies.keeping(once.id, kept));
+        }
+        Done { reply, ..done }
+    }
+
+    /// What doing nothing does.
+    fn idle(&self) -> Done {
+        Done {
+            revision: self.revision,
+            state: Arc::clone(&self.state),
+            before: Arc::clone(&self.state),
+            generation: self.parts.publisher.current().generation,
+            reply: None,
+            is_repetition: false,
+        }
     }
 
     fn decide(&self, command: &Command, now: Timestamp) -> Result<State, SubmitError> {
@@ -307,13 +350,16 @@ impl Controller {
     }
 
     /// Makes a step true that is committed or need not be.
-    fn adopt(&mut self, step: Step) -> u64 {
+    fn adopt(&mut self, mut step: Step) -> u64 {
         let (before, begins) = (Arc::clone(&self.state), step.is_beginning());
         self.state = Arc::clone(step.after());
         let generation = self.publish(begins);
         self.is_configured |= begins;
         reconcile::carry_out(&step, &self.parts.publisher.current(), &self.parts.metrics);
         self.parts.metrics.follow(&before, &self.state, self.revision);
+        if let Some(keeping) = step.take_keeping() {
+            self.replies.keep(keeping);
+        }
         step.log(&self.events);
         self.tell();
         generation
@@ -343,6 +389,7 @@ impl Controller {
         self.revision = loaded.revision;
         self.is_in_doubt = false;
         self.events.replace_timeline(stored.timeline);
+        self.replies = ReplyLog::new(stored.replies);
         self.publish(false);
         self.parts.metrics.follow(&before, &self.state, self.revision);
         self.tell();

@@ -19,6 +19,9 @@ pub enum SubmitError {
         /// The revision that it is at.
         current: Revision,
     },
+    /// Another request was carried out under the same key. Nothing was changed.
+    #[error("this Idempotency-Key was used for another request")]
+    KeyReused,
     /// The store failed. Nothing was changed.
     #[error("the store is unavailable, nothing was changed")]
     Unavailable {

@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::error::SubmitError;
 use crate::event_log::{EventLog, Subscription};
 use crate::probe::{ProbeBoard, ProbeReport};
+use crate::reply::{Once, Reply};
 use crate::timeline::{Actor, Entry, EventId};
 
 /// Requests that may wait for the controller; more are refused with [`SubmitError::Overloaded`].
@@ -33,13 +34,15 @@ pub struct Request {
     pub reason: Option<String>,
     /// Only if this is the revision.
     pub if_match: Option<Revision>,
+    /// Only if it was not carried out before; otherwise it is answered the same again.
+    pub once: Option<Once>,
 }
 
 impl Request {
-    /// A request without reason or precondition.
+    /// A request without reason, precondition or key.
     #[must_use]
     pub fn new(command: Command, actor: Actor) -> Self {
-        Self { command, actor, reason: None, if_match: None }
+        Self { command, actor, reason: None, if_match: None, once: None }
     }
 }
 
@@ -54,6 +57,10 @@ pub struct Done {
     pub before: Arc<State>,
     /// The generation of the first snapshot that holds it.
     pub generation: u64,
+    /// The answer that is kept, if the request has a key and changed something.
+    pub reply: Option<Reply>,
+    /// Whether it was done before, under the same key. `reply` is what was answered then; everything else is as of now.
+    pub is_repetition: bool,
 }
 
 /// The control state as of now.

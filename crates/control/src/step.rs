@@ -12,6 +12,7 @@ use cutover_core::time::Timestamp;
 
 use crate::event_log::EventLog;
 use crate::handle::Request;
+use crate::reply_log::Keeping;
 use crate::store::record::{self, Difference};
 use crate::store::{Change, Key};
 use crate::timeline::{Actor, Entry};
@@ -50,6 +51,7 @@ pub(crate) struct Step {
     entries: Vec<(Arc<Entry>, bool)>,
     /// What leaves the timeline, so that there is room.
     outdated: Vec<Arc<Entry>>,
+    keeping: Option<Keeping>,
     is_beginning: bool,
     is_by_itself: bool,
 }
@@ -94,7 +96,8 @@ impl Step {
         let outdated = log.make_room(&mut entries);
         let after = Arc::new(after);
         let is_by_itself = why.actor == Actor::cutover();
-        Self { now, after, difference, events, entries, outdated, is_beginning: false, is_by_itself }
+        let (keeping, is_beginning) = (None, false);
+        Self { now, after, difference, events, entries, outdated, keeping, is_beginning, is_by_itself }
     }
 
     /// Says that this is the first configuration of the process. Until then the policies of its services were unknown; that they
@@ -104,6 +107,16 @@ impl Step {
         self.events.retain(|(_, event)| *event != Event::ServiceChanged);
         let kind = Event::ServiceChanged.kind();
         self.entries.retain(|(entry, _)| entry.kind != kind);
+    }
+
+    /// Makes an answer part of what is committed.
+    pub(crate) fn keep(&mut self, keeping: Keeping) {
+        self.keeping = Some(keeping);
+    }
+
+    /// The answer that was committed with it.
+    pub(crate) fn take_keeping(&mut self) -> Option<Keeping> {
+        self.keeping.take()
     }
 
     pub(crate) fn is_beginning(&self) -> bool {
@@ -144,12 +157,14 @@ impl Step {
         part
     }
 
-    /// Everything that changes in the store, timeline included.
+    /// Everything that changes in the store, timeline and replies included.
     pub(crate) fn changes(&self) -> BTreeMap<Key, Change> {
         let added =
             self.entries.iter().filter(|(_, is_durable)| *is_durable).map(|(entry, _)| entry.as_ref());
         let outdated = self.outdated.iter().map(AsRef::as_ref);
-        self.difference.changes.clone().into_iter().chain(record::timeline(added, outdated)).collect()
+        let replies = self.keeping.iter().flat_map(record::reply);
+        let changes = self.difference.changes.clone().into_iter();
+        changes.chain(record::timeline(added, outdated)).chain(replies).collect()
     }
 
     /// Adds what happened to the log.

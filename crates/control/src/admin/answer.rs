@@ -10,6 +10,7 @@ use http::{HeaderName, HeaderValue, StatusCode};
 use super::api::Api;
 use super::problem::Problem;
 use super::wire::json::Written;
+use crate::reply::Reply;
 
 /// The header with the revision.
 pub(crate) const REVISION: HeaderName = HeaderName::from_static("cutover-revision");
@@ -49,20 +50,33 @@ impl<T> Answer<T> {
     }
 }
 
+impl<T: Written> Answer<T> {
+    /// The answer as it is sent.
+    ///
+    /// # Errors
+    /// 500 for a body that has no form in JSON.
+    pub(crate) fn write(self) -> Result<Reply, Problem> {
+        let body = self.body.write().map_err(|error| {
+            tracing::error!(%error, "an answer can't be written");
+            Problem::internal()
+        })?;
+        Ok(Reply { status: self.status, revision: self.revision, body: body.into() })
+    }
+}
+
 impl<T: Written> IntoResponse for Answer<T> {
     fn into_response(self) -> Response {
-        let json = match self.body.write() {
-            Ok(json) => json,
-            Err(error) => {
-                tracing::error!(%error, "an answer can't be written");
-                return Problem::internal().into_response();
-            }
-        };
+        self.write().into_response()
+    }
+}
+
+impl IntoResponse for Reply {
+    fn into_response(self) -> Response {
         let headers = [
             (CONTENT_TYPE, HeaderValue::from_static("application/json")),
             (REVISION, self.revision.0.into()),
         ];
-        (self.status, headers, json).into_response()
+        (self.status, headers, self.body.to_string()).into_response()
     }
 }
 

@@ -26,8 +26,9 @@ use super::wire::backends::{
 };
 use super::wire::time;
 use crate::document::Check;
-use crate::handle::Current;
+use crate::handle::{Current, Done};
 use crate::probe::ProbeReport;
+use crate::reply::Reply;
 
 /// Time that a leaving backend has for what is in flight, when nobody says otherwise.
 pub(super) const LEAVE_DEFAULT: Millis = Millis::from_secs(30);
@@ -116,7 +117,7 @@ pub(super) async fn register(
 pub(super) async fn heartbeat(
     State(api): State<Api>,
     call: Call<Backend, (), Json<HeartbeatBody>>,
-) -> Answered<Registered> {
+) -> Result<Reply, Problem> {
     let (service, id) = &call.at;
     let change = make_sense(|check| {
         let HeartbeatBody { version, boot_id } = &call.body.0;
@@ -126,8 +127,9 @@ pub(super) async fn heartbeat(
             boot_id: word(check, "boot_id", boot_id.as_deref()),
         })
     })?;
-    let done = api.control().submit(call.change(service, change, None)).await?;
-    Ok(Answer::ok(done.revision, registered(&done.state, &call.at)?))
+    let at = call.at.clone();
+    let answer = move |done: &Done| Ok(Answer::ok(done.revision, registered(&done.state, &at)?));
+    call.carry_out(&api, call.change(service, change, None), answer).await
 }
 
 /// Changes what is wanted of a backend. Refused when less than `min_capacity` would stay usable, unless forced.

@@ -1,4 +1,6 @@
-//! One call of the API, read whole: names in the path, query, precondition, body, and who asks.
+//! One call of the API, read whole: names in the path, query, precondition, body, who asks, and under which key.
+
+use std::sync::Arc;
 
 use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
 use cutover_core::command::{Change, Command};
@@ -6,12 +8,16 @@ use cutover_core::id::{Revision, ServiceName};
 use http::HeaderMap;
 use http::header::IF_MATCH;
 
+use super::answer::{Answer, Answered};
 use super::api::Api;
 use super::body::{self, FromBody};
 use super::names::{self, FromPath};
 use super::problem::Problem;
 use super::query::{self, FromQuery};
-use crate::handle;
+use super::replies::RequestKey;
+use super::wire::json::Written;
+use crate::handle::{self, Done};
+use crate::reply::{Once, Reply};
 use crate::timeline::Actor;
 
 /// A call with the names `P`, the query `Q` and the body `B`. Whatever is wrong with any of them is answered before the handler runs.
@@ -26,12 +32,14 @@ pub(crate) struct Call<P = (), Q = (), B = ()> {
     /// Who asks.
     pub(crate) actor: Actor,
     if_match: Option<Revision>,
+    key: Option<RequestKey>,
 }
 
 impl<P, Q, B> Call<P, Q, B> {
     /// What is asked of the control plane.
     pub(crate) fn request(&self, command: Command, reason: Option<String>) -> handle::Request {
-        handle::Request { command, actor: self.actor.clone(), reason, if_match: self.if_match }
+        let if_match = self.if_match;
+        handle::Request { reason, if_match, ..handle::Request::new(command, self.actor.clone()) }
     }
 
     /// What is asked of one service.
@@ -42,6 +50,23 @@ impl<P, Q, B> Call<P, Q, B> {
         reason: Option<String>,
     ) -> handle::Request {
         self.request(Command::Service(service.clone(), change), reason)
+    }
+
+    /// Has a request carried out and answers what `answer` makes of it; once, if the call has a key: then the answer is kept together with
+    /// the change, and is what every repetition gets.
+    pub(crate) async fn carry_out<T: Written>(
+        &self,
+        api: &Api,
+        mut request: handle::Request,
+        answer: impl Fn(&Done) -> Answered<T> + Send + Sync + 'static,
+    ) -> Result<Reply, Problem> {
+        let answer = Arc::new(move |done: &Done| answer(done).and_then(Answer::write));
+        request.once = self.key.map(|RequestKey { id, fingerprint }| {
+            let answer = Arc::clone(&answer);
+            Once { id, fingerprint, answer: Arc::new(move |done| answer(done).ok()) }
+        });
+        let done = api.control().submit(request).await?;
+        done.reply.clone().map_or_else(|| answer(&done), Ok)
     }
 }
 
@@ -57,11 +82,12 @@ impl<P: FromPath, Q: FromQuery, B: FromBody> FromRequest<Api> for Call<P, Q, B> 
         let at = P::from_path(&names)?;
         let query = query::read(&parts.uri)?;
         let if_match = if_match(&parts.headers)?;
+        let key = parts.extensions.get::<RequestKey>().copied();
         let bytes = body::collect(body, B::MAX).await?;
         if !bytes.is_empty() {
             body::check_type(&parts.headers)?;
         }
-        Ok(Self { at, query, body: B::from_body(&bytes)?, actor, if_match })
+        Ok(Self { at, query, body: B::from_body(&bytes)?, actor, if_match, key })
     }
 }
 

@@ -13,6 +13,7 @@ use super::problem::Problem;
 use super::wire::flip::{DryRun, FlipAnswer, FlipBody, Flipped, RollbackBody, SessionsBody};
 use super::{text, versions};
 use crate::handle::Done;
+use crate::reply::Reply;
 
 /// Makes a version active, in one step. Refused with every reason. With `dry_run`, answers what would happen, whether or not it would be
 /// refused.
@@ -27,7 +28,7 @@ use crate::handle::Done;
 pub(super) async fn flip(
     State(api): State<Api>,
     call: Call<ServiceName, (), Json<FlipBody>>,
-) -> Answered<FlipAnswer> {
+) -> Result<Reply, Problem> {
     let body = &call.body.0;
     let (flip, reason) = make_sense(|check| {
         let to: Option<VersionLabel> = check.parse("to", &body.to);
@@ -36,10 +37,11 @@ pub(super) async fn flip(
         Some((Flip { to: to?, if_epoch, force }, reason))
     })?;
     if body.dry_run == Some(true) {
-        return dry_run(&api, &call.at, &flip);
+        return dry_run(&api, &call.at, &flip)?.write();
     }
-    let done = api.control().submit(call.change(&call.at, Change::Flip(flip), reason)).await?;
-    Ok(Answer::ok(done.revision, FlipAnswer::Done(flipped(&done, &call.at)?)))
+    let service = call.at.clone();
+    let answer = move |done: &Done| Ok(Answer::ok(done.revision, FlipAnswer::Done(flipped(done, &service)?)));
+    call.carry_out(&api, call.change(&call.at, Change::Flip(flip), reason), answer).await
 }
 
 /// Goes back to the version that was active before, at once, and rejects the one that is.
@@ -54,7 +56,7 @@ pub(super) async fn flip(
 pub(super) async fn rollback(
     State(api): State<Api>,
     call: Call<ServiceName, (), Json<RollbackBody>>,
-) -> Answered<Flipped> {
+) -> Result<Reply, Problem> {
     let body = &call.body.0;
     let reason = make_sense(|check| Some(text::read(check, "reason", body.reason.as_deref())))?;
     let rollback = Rollback {
@@ -65,9 +67,12 @@ pub(super) async fn rollback(
         },
         reason: reason.clone().unwrap_or_else(|| format!("rolled back by {}", call.actor.name)),
     };
-    let done = api.control().submit(call.change(&call.at, Change::Rollback(rollback), reason)).await?;
-    let flipped = flipped(&done, &call.at)?;
-    Ok(Answer::ok(done.revision, Flipped { rejected: flipped.from.clone(), ..flipped }))
+    let service = call.at.clone();
+    let answer = move |done: &Done| {
+        let flipped = flipped(done, &service)?;
+        Ok(Answer::ok(done.revision, Flipped { rejected: flipped.from.clone(), ..flipped }))
+    };
+    call.carry_out(&api, call.change(&call.at, Change::Rollback(rollback), reason), answer).await
 }
 
 fn dry_run(api: &Api, name: &ServiceName, flip: &Flip) -> Answered<FlipAnswer> {

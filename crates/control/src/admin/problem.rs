@@ -112,6 +112,7 @@ impl From<SubmitError> for Problem {
             SubmitError::RevisionMismatch { .. } => {
                 Self::new(StatusCode::PRECONDITION_FAILED, "revision_mismatch", text).about("If-Match")
             }
+            SubmitError::KeyReused => Self::nonsense("Idempotency-Key", text),
             SubmitError::Unavailable { source } => {
                 tracing::warn!(%source, "the store is unavailable");
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", text).retriable()
@@ -170,6 +171,7 @@ mod tests {
             SubmitError::Rejected(Rejected::because(Code::UnknownHold, "")),
             SubmitError::Rejected(Rejected::because(Code::EpochMismatch, "")),
             SubmitError::RevisionMismatch { current: Revision(3) },
+            SubmitError::KeyReused,
             SubmitError::Unavailable { source: cause() },
             SubmitError::Unknown { source: cause() },
             SubmitError::NotServed { revision: Revision(3) },
@@ -178,7 +180,7 @@ mod tests {
             SubmitError::Stopped,
         ]
         .map(|error| Problem::from(error).status().as_u16());
-        assert_eq!(statuses, [409, 404, 412, 412, 503, 500, 504, 503, 429, 503]);
+        assert_eq!(statuses, [409, 404, 412, 412, 422, 503, 500, 504, 503, 429, 503]);
     }
 
     #[test]

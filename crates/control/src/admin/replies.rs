@@ -1,8 +1,9 @@
 //! `Idempotency-Key`: a POST that is sent again is answered the same again, and done once.
 //!
 //! A request with a key runs in a task of its own: a caller who gives up and tries again meets the first attempt, still running or
-//! done, and never starts a second one. Keys are kept in memory; after a restart the guards of the commands themselves
-//! (`if_epoch`, `If-Match`) are what tells a repetition from a new request.
+//! done, and never starts a second one. What an attempt changed is kept with its answer in the store (see [`reply`](crate::reply)), where
+//! the controller finds both again after a restart. Here, in memory, are the attempts that run, and beside them the answers of this
+//! process, refusals included: a refusal that is forgotten changed nothing, so to carry its request out then is right.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,12 +16,13 @@ use axum::response::{IntoResponse, Response};
 use http::header::IF_MATCH;
 use http::{HeaderMap, HeaderName, Method, StatusCode};
 use http_body_util::BodyExt;
-use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 
 use super::api::Api;
 use super::body;
 use super::problem::Problem;
+use crate::error::SubmitError;
+use crate::reply::Digest;
 use crate::timeline::Actor;
 
 const KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -31,9 +33,14 @@ const KEPT_MAX: usize = 10_000;
 /// How long a key is kept.
 const KEPT_FOR: Duration = Duration::from_secs(24 * 3600);
 
-/// A key, and whose it is: callers can't see each other's answers.
-type Key = (String, String);
-type Fingerprint = [u8; 32];
+/// The key of a request, which handlers find among its extensions.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RequestKey {
+    /// The key and whose it is: callers can't see each other's answers.
+    pub(crate) id: Digest,
+    /// What tells this request from others with the same key.
+    pub(crate) fingerprint: Digest,
+}
 
 /// The answers that are kept.
 #[derive(Debug, Default)]
@@ -41,22 +48,23 @@ pub(crate) struct Replies(Mutex<Kept>);
 
 #[derive(Debug, Default)]
 struct Kept {
-    entries: HashMap<Key, Entry>,
+    entries: HashMap<Digest, Entry>,
     /// The same keys by their numbers, oldest first.
-    order: BTreeMap<u64, Key>,
+    order: BTreeMap<u64, Digest>,
     next_number: u64,
 }
 
 #[derive(Debug)]
 struct Entry {
     number: u64,
-    fingerprint: Fingerprint,
+    fingerprint: Digest,
     began_at: Instant,
-    reply: watch::Receiver<Option<Reply>>,
+    answered: watch::Receiver<Option<WholeResponse>>,
 }
 
+/// A response with its whole body.
 #[derive(Debug, Clone)]
-struct Reply {
+struct WholeResponse {
     status: StatusCode,
     headers: HeaderMap,
     body: Bytes,
@@ -66,7 +74,7 @@ enum Claim {
     /// Nobody used the key before.
     First(Attempt),
     /// The same request was made before.
-    Again(watch::Receiver<Option<Reply>>),
+    Again(watch::Receiver<Option<WholeResponse>>),
     /// Another request was made with this key.
     Other,
     /// Every key that is kept belongs to a request that is still running.
@@ -76,8 +84,8 @@ enum Claim {
 /// The first request with a key. Dropped without an answer it gives the key free.
 struct Attempt {
     replies: Arc<Replies>,
-    key: Key,
-    reply: watch::Sender<Option<Reply>>,
+    id: Digest,
+    answered: watch::Sender<Option<WholeResponse>>,
 }
 
 /// Answers a repeated POST from what is kept.
@@ -89,38 +97,33 @@ pub(crate) async fn repeat(
     if request.method() != Method::POST || !request.headers().contains_key(KEY) {
         return Ok(next.run(request).await);
     }
-    let key = key(&request)?;
-    let (parts, body) = request.into_parts();
+    let id = id(&request)?;
+    let (mut parts, body) = request.into_parts();
     let body = body::collect(body, body::BODY_MAX).await?;
-    let mut hash = Sha256::new();
-    hash.update(parts.uri.to_string());
-    for part in [parts.headers.get(IF_MATCH).map_or(&[][..], |value| value.as_bytes()), &body] {
-        hash.update([0]);
-        hash.update(part);
-    }
-    let mut reply = match api.replies().claim(key, hash.finalize().into(), Instant::now()) {
+    let if_match = parts.headers.get(IF_MATCH).map_or(&[][..], |value| value.as_bytes());
+    let fingerprint = Digest::of(&[parts.uri.to_string().as_bytes(), if_match, &body]);
+    let key = RequestKey { id, fingerprint };
+    let mut answered = match api.replies().claim(key, Instant::now()) {
         Claim::First(attempt) => {
-            let reply = attempt.reply.subscribe();
+            let answered = attempt.answered.subscribe();
+            parts.extensions.insert(key);
             let request = Request::from_parts(parts, Body::from(body));
             tokio::spawn(async move { attempt.finish(next.run(request).await).await });
-            reply
+            answered
         }
-        Claim::Again(reply) => reply,
-        Claim::Other => {
-            let detail = "this Idempotency-Key was used for another request";
-            return Err(Problem::nonsense("Idempotency-Key", detail));
-        }
+        Claim::Again(answered) => answered,
+        Claim::Other => return Err(SubmitError::KeyReused.into()),
         Claim::Full => {
             let detail = "too many requests with an Idempotency-Key are running";
             return Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, "overloaded", detail).retriable());
         }
     };
-    let reply = reply.wait_for(Option::is_some).await.ok().and_then(|reply| reply.clone());
+    let answered = answered.wait_for(Option::is_some).await.ok().and_then(|answered| answered.clone());
     // The first attempt ended without an answer: it panicked.
-    reply.map(IntoResponse::into_response).ok_or_else(Problem::internal)
+    answered.map(IntoResponse::into_response).ok_or_else(Problem::internal)
 }
 
-fn key(request: &Request) -> Result<Key, Problem> {
+fn id(request: &Request) -> Result<Digest, Problem> {
     let mut values = request.headers().get_all(KEY).iter();
     let value = match (values.next(), values.next()) {
         (Some(value), None) => value.to_str().unwrap_or_default(),
@@ -131,26 +134,26 @@ fn key(request: &Request) -> Result<Key, Problem> {
         return Err(Problem::malformed("malformed_key", "Idempotency-Key", detail));
     }
     let actor = request.extensions().get::<Actor>().ok_or_else(Problem::internal)?;
-    Ok((actor.name.clone(), value.to_owned()))
+    Ok(Digest::of(&[actor.name.as_bytes(), value.as_bytes()]))
 }
 
 impl Replies {
-    fn claim(self: &Arc<Self>, key: Key, fingerprint: Fingerprint, now: Instant) -> Claim {
+    fn claim(self: &Arc<Self>, RequestKey { id, fingerprint }: RequestKey, now: Instant) -> Claim {
         let mut kept = self.kept();
         kept.forget_outdated(now);
-        if let Some(entry) = kept.entries.get(&key) {
+        if let Some(entry) = kept.entries.get(&id) {
             let is_same = entry.fingerprint == fingerprint;
-            return if is_same { Claim::Again(entry.reply.clone()) } else { Claim::Other };
+            return if is_same { Claim::Again(entry.answered.clone()) } else { Claim::Other };
         }
         if !kept.make_room() {
             return Claim::Full;
         }
-        let (sender, reply) = watch::channel(None);
+        let (sender, answered) = watch::channel(None);
         let number = kept.next_number;
         kept.next_number += 1;
-        kept.order.insert(number, key.clone());
-        kept.entries.insert(key.clone(), Entry { number, fingerprint, began_at: now, reply });
-        Claim::First(Attempt { replies: Arc::clone(self), key, reply: sender })
+        kept.order.insert(number, id);
+        kept.entries.insert(id, Entry { number, fingerprint, began_at: now, answered });
+        Claim::First(Attempt { replies: Arc::clone(self), id, answered: sender })
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
@@ -176,42 +179,42 @@ impl Kept {
             return true;
         }
         let is_answered =
-            |key: &Key| self.entries.get(key).is_none_or(|entry| entry.reply.borrow().is_some());
-        let oldest = self.order.values().find(|&key| is_answered(key)).cloned();
-        oldest.as_ref().inspect(|key| self.release(key)).is_some()
+            |id: &Digest| self.entries.get(id).is_none_or(|entry| entry.answered.borrow().is_some());
+        let oldest = self.order.values().copied().find(is_answered);
+        oldest.inspect(|id| self.release(id)).is_some()
     }
 
-    fn release(&mut self, key: &Key) {
-        if let Some(entry) = self.entries.remove(key) {
+    fn release(&mut self, id: &Digest) {
+        if let Some(entry) = self.entries.remove(id) {
             self.order.remove(&entry.number);
         }
     }
 }
 
 impl Attempt {
-    /// Keeps the answer, unless it invites to try again.
+    /// Keeps the answer, unless it invites to try again or says that the request made no sense: another one may have the key.
     async fn finish(self, response: Response) {
         let (parts, body) = response.into_parts();
         // Answers to POST come from memory: they end, and can't fail.
         let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
-        let reply = Reply { status: parts.status, headers: parts.headers, body };
-        let is_final = !matches!(reply.status.as_u16(), 408 | 429 | 500..);
+        let answered = WholeResponse { status: parts.status, headers: parts.headers, body };
+        let is_final = !matches!(answered.status.as_u16(), 408 | 422 | 429 | 500..);
         if !is_final {
-            self.replies.kept().release(&self.key);
+            self.replies.kept().release(&self.id);
         }
-        self.reply.send_replace(Some(reply));
+        self.answered.send_replace(Some(answered));
     }
 }
 
 impl Drop for Attempt {
     fn drop(&mut self) {
-        if self.reply.borrow().is_none() {
-            self.replies.kept().release(&self.key);
+        if self.answered.borrow().is_none() {
+            self.replies.kept().release(&self.id);
         }
     }
 }
 
-impl IntoResponse for Reply {
+impl IntoResponse for WholeResponse {
     fn into_response(self) -> Response {
         (self.status, self.headers, self.body).into_response()
     }
@@ -221,12 +224,12 @@ impl IntoResponse for Reply {
 mod tests {
     use super::*;
 
-    fn key(number: usize) -> Key {
-        ("deploy".to_owned(), number.to_string())
+    fn key(number: usize, print: u8) -> RequestKey {
+        RequestKey { id: Digest::of(&[&number.to_be_bytes()]), fingerprint: Digest::of(&[&[print]]) }
     }
 
     fn claim(replies: &Arc<Replies>, number: usize) -> Claim {
-        replies.claim(key(number), [0; 32], Instant::now())
+        replies.claim(key(number, 0), Instant::now())
     }
 
     fn first(replies: &Arc<Replies>, number: usize) -> Attempt {
@@ -244,16 +247,16 @@ mod tests {
     async fn a_key_is_kept_for_a_day() {
         let (replies, now) = (Arc::default(), Instant::now());
         finish(first(&replies, 1), StatusCode::OK).await;
-        let at = |secs, print| replies.claim(key(1), [print; 32], now + Duration::from_secs(secs));
+        let at = |secs, print| replies.claim(key(1, print), now + Duration::from_secs(secs));
         assert!(matches!(at(24 * 3600 - 10, 0), Claim::Again(_)));
         assert!(matches!(at(24 * 3600 - 10, 1), Claim::Other));
         assert!(matches!(at(24 * 3600 + 10, 1), Claim::First(_)));
     }
 
     #[tokio::test]
-    async fn an_answer_that_invites_to_try_again_is_not_kept() {
+    async fn an_answer_that_leaves_the_key_free_is_not_kept() {
         let replies = Arc::default();
-        for status in [StatusCode::SERVICE_UNAVAILABLE, StatusCode::TOO_MANY_REQUESTS] {
+        for status in [503, 429, 422].map(|status| StatusCode::from_u16(status).unwrap()) {
             finish(first(&replies, 1), status).await;
         }
         drop(first(&replies, 1));
@@ -270,7 +273,7 @@ mod tests {
         finish(running.remove(7), StatusCode::OK).await;
         let _newest = first(&replies, KEPT_MAX);
         let kept = replies.kept();
-        assert!(kept.order.len() == KEPT_MAX && !kept.entries.contains_key(&key(7)));
+        assert!(kept.order.len() == KEPT_MAX && !kept.entries.contains_key(&key(7, 0).id));
         drop(kept);
     }
 }

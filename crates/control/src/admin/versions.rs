@@ -19,6 +19,7 @@ use super::text;
 use super::wire::problem::ProblemBody;
 use super::wire::versions::{ReasonOnlyBody, VersionList, VersionView};
 use crate::handle::{Current, Done};
+use crate::reply::Reply;
 
 type At = (ServiceName, VersionLabel);
 
@@ -93,7 +94,7 @@ pub(super) async fn show(State(api): State<Api>, call: Call<At, Wait>) -> Answer
 pub(super) async fn evict(
     State(api): State<Api>,
     call: Call<At, (), Json<ReasonOnlyBody>>,
-) -> Answered<VersionView> {
+) -> Result<Reply, Problem> {
     judge(&api, &call, |version, _| Change::Evict(version)).await
 }
 
@@ -109,7 +110,7 @@ pub(super) async fn evict(
 pub(super) async fn reject(
     State(api): State<Api>,
     call: Call<At, (), Json<ReasonOnlyBody>>,
-) -> Answered<VersionView> {
+) -> Result<Reply, Problem> {
     let by = format!("by {}", call.actor.name);
     judge(&api, &call, |version, reason| Change::Reject { version, reason: reason.unwrap_or(by) }).await
 }
@@ -126,7 +127,7 @@ pub(super) async fn reject(
 pub(super) async fn clear(
     State(api): State<Api>,
     call: Call<At, (), Json<ReasonOnlyBody>>,
-) -> Answered<VersionView> {
+) -> Result<Reply, Problem> {
     judge(&api, &call, |version, _| Change::Clear(version)).await
 }
 
@@ -149,12 +150,13 @@ async fn judge(
     api: &Api,
     call: &Call<At, (), Json<ReasonOnlyBody>>,
     change: impl FnOnce(VersionLabel, Option<String>) -> Change,
-) -> Answered<VersionView> {
+) -> Result<Reply, Problem> {
     let (service, version) = &call.at;
     let reason = make_sense(|check| Some(text::read(check, "reason", call.body.0.reason.as_deref())))?;
     let change = change(version.clone(), reason.clone());
-    let done = api.control().submit(call.change(service, change, reason)).await?;
-    changed(api, &done, &call.at)
+    let (shown, at) = (api.clone(), call.at.clone());
+    let answer = move |done: &Done| changed(&shown, done, &at);
+    call.carry_out(api, call.change(service, change, reason), answer).await
 }
 
 /// The state in which the version has the role that is waited for.

@@ -14,19 +14,19 @@ use crate::store::{Fault, FaultyStore, MemoryStore};
 use crate::world::{World, id, label, registration, web};
 
 /// A store whose faults a test switches on and off.
-struct Switch(Arc<AtomicU8>);
+pub(super) struct Switch(Arc<AtomicU8>);
 
 const FAULTS: [Fault; 4] = [Fault::None, Fault::Unavailable, Fault::AnswerLost, Fault::RequestLost];
 
 impl Switch {
-    fn store() -> (Self, Arc<dyn Store>) {
+    pub(super) fn store() -> (Self, Arc<dyn Store>) {
         let place = Arc::new(AtomicU8::new(0));
         let read = Arc::clone(&place);
         let plan = move || FAULTS[usize::from(read.load(Ordering::Relaxed))];
         (Self(place), Arc::new(FaultyStore::new(Arc::new(MemoryStore::new()), plan)))
     }
 
-    fn set(&self, fault: Fault) {
+    pub(super) fn set(&self, fault: Fault) {
         let place = FAULTS.iter().position(|&known| known == fault).expect("a known fault");
         self.0.store(u8::try_from(place).expect("four faults"), Ordering::Relaxed);
     }

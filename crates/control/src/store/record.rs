@@ -1,4 +1,4 @@
-//! What is stored of the control state: one JSON document for each service, backend, version, pin key and timeline entry.
+//! What is stored of the control state: one JSON document for each service, backend, version, pin key, timeline entry and kept reply.
 //!
 //! Only facts that somebody decided are stored. What was merely observed (health, identities, ejections, how long a quorum stands) is
 //! observed anew after a restart, so it changes no record.
@@ -6,6 +6,7 @@
 mod backend;
 mod entry;
 mod pin_key;
+mod reply;
 mod service;
 #[cfg(test)]
 mod tests;
@@ -30,9 +31,12 @@ use thiserror::Error;
 use self::backend::BackendRecord;
 use self::entry::EntryRecord;
 use self::pin_key::PinKeyRecord;
+use self::reply::ReplyRecord;
 use self::service::ServiceRecord;
 use self::version::VersionRecord;
 use super::{Change, Document, Key};
+use crate::reply::{Digest, KeptReply};
+use crate::reply_log::Keeping;
 use crate::timeline::{Entry, EventId};
 use crate::walk::differences;
 
@@ -87,6 +91,8 @@ pub struct Stored {
     pub state: State,
     /// The timeline, oldest first.
     pub timeline: Vec<Entry>,
+    /// The answers that are kept.
+    pub replies: Vec<(Digest, KeptReply)>,
 }
 
 /// What changes in the records from one state to the next. What the two share is not looked at.
@@ -132,6 +138,12 @@ pub fn timeline<'a>(
     deleted.chain(added.into_iter().map(|entry| (entry::key(entry), put(&EntryRecord::of(entry)))))
 }
 
+/// The changes that bring a kept reply into the store and take outdated ones out.
+pub fn reply(keeping: &Keeping) -> impl Iterator<Item = (Key, Change)> {
+    let deleted = keeping.outdated.iter().map(|id| (reply::key(*id), Change::Delete));
+    deleted.chain([(reply::key(keeping.id), put(&ReplyRecord::of(&keeping.reply)))])
+}
+
 /// Reads all records. Leases and holds get a full term from `now` on.
 ///
 /// # Errors
@@ -144,6 +156,7 @@ pub fn read(
     let mut state = State::default();
     let mut pin_keys = Vec::new();
     let mut timeline = Vec::new();
+    let mut replies = Vec::new();
     // Services first: the others belong to one.
     for (key, document) in records.range(Key::new("service").subtree()) {
         let mut segments = Segments::of(key);
@@ -178,13 +191,17 @@ pub fn read(
                 let entry = document.read::<EntryRecord>(key)?.entry(service, EventId(id));
                 timeline.push(entry.map_err(|cause| damaged(key, cause))?);
             }
+            "reply" => {
+                let reply = document.read::<ReplyRecord>(key)?.reply();
+                replies.push((segments.last()?, reply.map_err(|cause| damaged(key, cause))?));
+            }
             _ => return Err(RecordError::Unknown { key: key.clone() }),
         }
     }
     pin_keys.sort_by_key(|(place, _)| *place);
     state.pin_keys = pin_keys.into_iter().map(|(_, key)| key).collect();
     timeline.sort_by_key(|entry| entry.id);
-    Ok(Stored { state, timeline })
+    Ok(Stored { state, timeline, replies })
 }
 
 fn service_of<'a>(state: &'a mut State, segments: &mut Segments<'_>) -> Result<&'a mut Service, RecordError> {

@@ -292,7 +292,7 @@ pub(crate) struct Flip {
 pub(crate) struct Rollback {
     /// The service
     pub(crate) service: String,
-    /// Only if the service is at this epoch
+    /// Only if the service is at this epoch; without it, only if the epoch does not change meanwhile
     #[arg(long, value_name = "N")]
     pub(crate) if_epoch: Option<u64>,
     /// Why

@@ -158,8 +158,13 @@ async fn flip(args: Flip) -> Result<Output, Error> {
 
 async fn rollback(args: Rollback) -> Result<Output, Error> {
     let (client, service) = (Client::new(&args.remote), &args.service);
+    // What is meant is the version that is active now. Two rollbacks at the same time, or one sent again, then go back once.
+    let if_epoch = match args.if_epoch {
+        Some(epoch) => epoch,
+        None => client.read::<view::Service>(&path(&["services", service])).await?.1.epoch,
+    };
     let body = object([
-        ("if_epoch", args.if_epoch.map(Value::from)),
+        ("if_epoch", Some(json!(if_epoch))),
         ("reason", args.reason.map(Value::from)),
         ("sessions", args.sessions.map(|sessions| json!(sessions.as_str()))),
     ]);

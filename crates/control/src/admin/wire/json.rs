@@ -12,12 +12,12 @@ pub trait Written {
     ///
     /// # Errors
     /// The writer's, for a type that has no form in JSON.
-    fn write(&self) -> Result<Vec<u8>, serde_json::Error>;
+    fn write(&self) -> Result<String, serde_json::Error>;
 }
 
 impl<T: Serialize> Written for T {
-    fn write(&self) -> Result<Vec<u8>, serde_json::Error> {
-        serde_json::to_vec(self)
+    fn write(&self) -> Result<String, serde_json::Error> {
+        serde_json::to_string(self)
     }
 }
 

@@ -11,6 +11,7 @@ use cutover_core::time::Millis;
 use cutover_core::version::{Drained, DrainedBy, Gate, Hold, Role};
 
 use super::*;
+use crate::reply::Reply;
 use crate::timeline::Actor;
 use crate::world::{World, id, label, registration, web};
 
@@ -77,6 +78,15 @@ fn entry() -> Entry {
     }
 }
 
+fn keeping() -> Keeping {
+    let id = |key: &[u8]| Digest::of(&[b"deploy", key]);
+    let body = r#"{"epoch":8,"from":"v1","to":"v2","revision":12}"#;
+    let reply = Reply { status: http::StatusCode::OK, revision: Revision(12), body: body.into() };
+    let kept =
+        KeptReply { at: NOW, fingerprint: Digest::of(&[b"/v1/services/web/rollback", b"", b"{}"]), reply };
+    Keeping { id: id(b"release-7"), reply: kept, outdated: vec![id(b"release-6")] }
+}
+
 fn documents(changes: impl IntoIterator<Item = (Key, Change)>) -> BTreeMap<Key, Document> {
     let put = |(key, change)| match change {
         Change::Put(document) => Some((key, document)),
@@ -88,7 +98,7 @@ fn documents(changes: impl IntoIterator<Item = (Key, Change)>) -> BTreeMap<Key, 
 #[tokio::test]
 async fn the_written_form_of_every_record_stays() {
     let changes = difference(&State::default(), &full().await).changes.into_iter();
-    let written = documents(changes.chain(timeline([&entry()], [])));
+    let written = documents(changes.chain(timeline([&entry()], [])).chain(reply(&keeping())));
     let text = written.iter().fold(String::new(), |mut text, (key, document)| {
         writeln!(text, "{key} {} {}", document.format, document.json).expect("text is writable");
         text
@@ -100,10 +110,18 @@ async fn the_written_form_of_every_record_stays() {
 async fn what_is_written_is_read_back() {
     let state = full().await;
     let changes = difference(&State::default(), &state).changes.into_iter();
-    let stored =
-        read(&documents(changes.chain(timeline([&entry()], []))), read_policy, NOW).expect("our own records");
+    let written = documents(changes.chain(timeline([&entry()], [])).chain(reply(&keeping())));
+    let stored = read(&written, read_policy, NOW).expect("our own records");
     assert_eq!(stored.state, state);
     assert_eq!(stored.timeline, [entry()]);
+    assert_eq!(stored.replies, [(keeping().id, keeping().reply)]);
+}
+
+#[test]
+fn an_outdated_reply_is_deleted_by_the_commit_of_another() {
+    let outdated = Key::new("reply").child(&keeping().outdated[0].to_string());
+    let changes: BTreeMap<Key, Change> = reply(&keeping()).collect();
+    assert_eq!((changes.len(), changes.get(&outdated)), (2, Some(&Change::Delete)));
 }
 
 #[tokio::test]
@@ -138,6 +156,8 @@ async fn a_newer_format_and_damage_name_the_record() {
         read(&records, read_policy, NOW).expect_err("taken").to_string()
     };
     let version = &good[&"version/web/v1".parse().expect("a key")].json;
+    let (reply_key, reply) = documents(reply(&keeping())).pop_first().expect("a reply");
+    let reply_json = &reply.json;
     let refusals = [
         refusal("service/web", 2, "{}"),
         refusal("service/web", 0, "{}"),
@@ -152,6 +172,10 @@ async fn a_newer_format_and_damage_name_the_record() {
         refusal("key/tls/1", 1, "{}"),
         refusal("roll/web", 1, "{}"),
         refusal("timeline/web/x", 1, "{}"),
+        refusal("reply/deploy", 1, reply_json),
+        refusal(reply_key.as_str(), 1, &reply_json.replace("200", "20")),
+        refusal(reply_key.as_str(), 1, &reply_json.replace("fingerprint\":\"", "fingerprint\":\"x")),
+        refusal(reply_key.as_str(), 2, "{}"),
     ];
     insta::assert_snapshot!(refusals.join("\n"));
 }
