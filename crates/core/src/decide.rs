@@ -203,7 +203,7 @@ impl ServiceSet {
             PinMode::None => PinAction::None,
             PinMode::Session => {
                 let version = &self.versions[at];
-                let begun = Timestamp::from_secs(facts.now.as_secs());
+                let begun = facts.now.in_whole_secs();
                 let backend =
                     (self.policy.affinity == Affinity::Backend).then(|| version.members[member].hash);
                 let pin = Pin {

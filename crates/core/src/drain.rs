@@ -101,8 +101,9 @@ pub(crate) fn restore(service: &mut Service, now: Timestamp) {
     for version in versions.filter(|version| version.was_active() && !is_proven(version)) {
         let version = Arc::make_mut(version);
         // What is not active gets no new sessions: its pins are only refreshed, and never beyond their life.
-        let end_of_life = version.demoted_at.map_or(Timestamp(u64::MAX), |demoted_at| demoted_at + life);
-        version.pins_until = (now + idle).min(end_of_life);
+        let end_of_life =
+            version.demoted_at.map_or(Timestamp(u64::MAX), |demoted_at| demoted_at.in_whole_secs() + life);
+        version.pins_until = (now.in_whole_secs() + idle).min(end_of_life);
     }
 }
 

@@ -8,8 +8,9 @@
 //! ```
 //!
 //! `issued at` is what `idle` counts from and moves with every refresh; `born at` is what `life` counts from and does not,
-//! which is why both are in it. The MAC is HMAC-SHA256 (RFC 2104), truncated to 128 bits, over everything before it and the
-//! service's name; computing it is the caller's business.
+//! which is why both are in it. Both are rounded up to whole seconds, so that no pin ends before its time. The MAC is
+//! HMAC-SHA256 (RFC 2104), truncated to 128 bits, over everything before it and the service's name; computing it is the
+//! caller's business.
 
 use crate::id::{Epoch, ServiceName, VersionLabel};
 use crate::mix;
@@ -51,9 +52,9 @@ pub struct Pin {
     pub epoch: Epoch,
     /// The version, as [`version_hash`].
     pub version: u64,
-    /// When the session was pinned, in whole seconds.
+    /// When the session was pinned, rounded up to whole seconds.
     pub born_at: Timestamp,
-    /// When this token was handed out, in whole seconds.
+    /// When this token was handed out, rounded up to whole seconds.
     pub issued_at: Timestamp,
     /// 64 random bits.
     pub id: u64,
@@ -186,7 +187,7 @@ impl Pin {
     /// The same pin, handed out now.
     #[must_use]
     pub fn refreshed(&self, now: Timestamp) -> Self {
-        Self { issued_at: Timestamp::from_secs(now.as_secs()), ..*self }
+        Self { issued_at: now.in_whole_secs(), ..*self }
     }
 }
 
@@ -304,6 +305,20 @@ mod tests {
         assert_eq!(check(aged(1000, 1990), 2000), Err(NoPin::Expired));
         assert_eq!(check(aged(1000, 1300), 1000), Ok(()));
         assert_eq!(check(aged(1000, 1301), 1000), Err(NoPin::FutureDated));
+    }
+
+    #[test]
+    fn a_pin_lives_on_while_visits_are_closer_than_three_quarters_of_idle() {
+        let policy = PinPolicy { idle: Millis::from_secs(1), ..PinPolicy::default() };
+        let at = |ms| Timestamp::from_secs(1000) + Millis(ms);
+        let mut pin = aged(1000, 1000).refreshed(at(10));
+        for visit in 1..100 {
+            let now = at(10 + visit * 740);
+            assert_eq!(pin.check_dates(&policy, now), Ok(()), "at visit {visit}");
+            if pin.is_refresh_due(&policy, now) {
+                pin = pin.refreshed(now);
+            }
+        }
     }
 
     #[test]

@@ -67,6 +67,12 @@ impl Timestamp {
         self.0 / 1000
     }
 
+    /// The next point that is a whole number of seconds after the Unix epoch; this one, if it is.
+    #[must_use]
+    pub const fn in_whole_secs(self) -> Self {
+        Self::from_secs(self.0.div_ceil(1000))
+    }
+
     /// The point `secs` whole seconds after the Unix epoch.
     #[must_use]
     pub const fn from_secs(secs: u64) -> Self {
