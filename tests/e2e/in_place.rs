@@ -5,6 +5,7 @@ use serde_json::json;
 use crate::support::app::App;
 use crate::support::config::{Config, Service};
 use crate::support::cutover::Cutover;
+use crate::support::load::Load;
 use crate::support::stage::Stage;
 use crate::support::wait::until;
 
@@ -74,4 +75,27 @@ async fn after_a_crash_an_app_that_comes_back_with_another_version_gets_no_reque
     })
     .await;
     assert_eq!(stage.admin().version("v2").await["role"], "staged");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fleet_of_two_is_upgraded_in_place_under_load_without_a_failed_request() {
+    let mut stage = Stage::v1_with(Service::new("web").set("pin.idle", "1s")).await;
+    stage.add("b", "v1").await;
+    let load = Load::start(stage.proxy(), 8);
+    load.change("v1", load.go_on(200)).await;
+
+    assert_eq!(stage.cli(&["drain", "web", "b", "--wait"]).await.code, 0);
+    stage.app("b").restart("v2").await;
+    stage.admin().until_usable("v2", 1).await;
+    load.go_on(200).await;
+    load.change("v2", stage.admin().flip("v2")).await;
+    stage.admin().get("/v1/services/web/versions/v1?wait=drained&timeout=15s").await;
+    stage.app("a").restart("v2").await;
+    stage.admin().until_usable("v2", 2).await;
+    load.go_on(200).await;
+    let report = load.stop().await;
+
+    report.assert_flawless();
+    assert_eq!(report.by_version.len(), 2, "{report:#?}");
+    assert_eq!(stage.admin().version("v1").await["role"], "retired");
 }

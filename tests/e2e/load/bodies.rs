@@ -12,7 +12,7 @@ const BYTES: u64 = 1 << 30;
 const BLOCK: u64 = 1 << 20;
 const MEMORY_KIB_MAX: u64 = 64 * 1024;
 /// Buffers of the HTTP implementation on both sides of a stream.
-const STALLED_KIB_MAX: u64 = 2 * 1024;
+const STALLED_KIB_MAX: u64 = 1536;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_download_of_a_gibibyte_passes_in_constant_memory() {

@@ -242,10 +242,11 @@ async fn visit(shared: &Shared, client: &mut Client, seen: &mut BTreeMap<String,
         };
         if number == 0 {
             judge(shared, before.as_ref(), &version);
-            let Some(pin) = answer.set_cookie("cutover").and_then(|cookie| cookie.split(';').next()) else {
-                return shared.failure(&shared.failed, format!("no pin: {answer:?}"));
-            };
-            request = request.field("Cookie", pin);
+        }
+        match answer.set_cookie("cutover").and_then(|cookie| cookie.split(';').next()) {
+            Some(pin) => request = Request::get("/set-header").field("Cookie", pin),
+            None if number == 0 => return shared.failure(&shared.failed, format!("no pin: {answer:?}")),
+            None => {}
         }
         *seen.entry(version.clone()).or_default() += 1;
         versions.insert(version);
