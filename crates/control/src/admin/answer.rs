@@ -4,12 +4,15 @@ use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use cutover_core::id::Revision;
+use cutover_core::rejected::Code;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue, StatusCode};
 
 use super::api::Api;
 use super::problem::Problem;
 use super::wire::json::Written;
+use crate::error::SubmitError;
+use crate::handle::Done;
 use crate::reply::Reply;
 
 /// The header with the revision.
@@ -47,6 +50,25 @@ impl<T> Answer<T> {
             self.status = StatusCode::CREATED;
         }
         self
+    }
+}
+
+impl Gone {
+    /// What became of a DELETE. That there was nothing to delete, by `absent`, is done too: a repetition of a DELETE whose answer was
+    /// lost is no error.
+    ///
+    /// # Errors
+    /// Any other refusal, and every failure.
+    pub(crate) fn also_if(absent: Code, api: &Api, done: Result<Done, SubmitError>) -> Result<Self, Problem> {
+        match done {
+            Ok(done) => Ok(Self(done.revision)),
+            Err(SubmitError::Rejected(rejected))
+                if rejected.reasons.iter().all(|reason| reason.code == absent) =>
+            {
+                Ok(Self(api.control().current().revision))
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 }
 

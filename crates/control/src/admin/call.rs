@@ -84,14 +84,12 @@ impl<P: FromPath, Q: FromQuery, B: FromBody> FromRequest<Api> for Call<P, Q, B> 
         let if_match = if_match(&parts.headers)?;
         let key = parts.extensions.get::<RequestKey>().copied();
         let bytes = body::collect(body, B::MAX).await?;
-        if !bytes.is_empty() {
-            body::check_type(&parts.headers)?;
-        }
         Ok(Self { at, query, body: B::from_body(&bytes)?, actor, if_match, key })
     }
 }
 
-/// `If-Match: "<revision>"` (RFC 9110 section 13.1.1). `*` asks for nothing: there always is a state.
+/// `If-Match: "<revision>"` (RFC 9110 section 13.1.1), or the bare number, as `Cutover-Revision` gives it. `*` asks for nothing: there
+/// always is a state.
 fn if_match(headers: &HeaderMap) -> Result<Option<Revision>, Problem> {
     let mut values = headers.get_all(IF_MATCH).iter();
     let value = match (values.next(), values.next()) {
@@ -102,11 +100,11 @@ fn if_match(headers: &HeaderMap) -> Result<Option<Revision>, Problem> {
     if value == "*" {
         return Ok(None);
     }
-    let quoted = value.strip_prefix('"').and_then(|value| value.strip_suffix('"'));
-    let number = quoted.filter(|number| number.bytes().all(|byte| byte.is_ascii_digit()));
+    let unquoted = value.strip_prefix('"').and_then(|value| value.strip_suffix('"')).unwrap_or(value);
+    let number = Some(unquoted).filter(|number| number.bytes().all(|byte| byte.is_ascii_digit()));
     let revision = number.and_then(|number| number.parse().ok());
     revision.map(|revision| Some(Revision(revision))).ok_or_else(|| {
-        let detail = "If-Match must be one revision in quotes, such as \"17\"";
+        let detail = "If-Match must be one revision, such as \"17\"";
         Problem::malformed("malformed_precondition", "If-Match", detail)
     })
 }
@@ -118,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_precondition_is_one_quoted_revision() {
+    fn a_precondition_is_one_revision() {
         let read = |values: &[&'static str]| {
             let mut headers = HeaderMap::new();
             for value in values {
@@ -129,9 +127,17 @@ mod tests {
         assert_eq!(read(&[]), Ok(None));
         assert_eq!(read(&["*"]), Ok(None));
         assert_eq!(read(&["\"17\""]), Ok(Some(Revision(17))));
-        for wrong in
-            [&["17"][..], &["\"x\""], &["\"+1\""], &["W/\"17\""], &["\"1\", \"2\""], &["\"1\"", "\"2\""]]
-        {
+        assert_eq!(read(&["17"]), Ok(Some(Revision(17))));
+        for wrong in [
+            &["\"17"][..],
+            &[""],
+            &["x"],
+            &["\"x\""],
+            &["\"+1\""],
+            &["W/\"17\""],
+            &["\"1\", \"2\""],
+            &["\"1\"", "\"2\""],
+        ] {
             assert_eq!(read(wrong), Err(400), "{wrong:?}");
         }
     }

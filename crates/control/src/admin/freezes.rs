@@ -3,6 +3,7 @@
 use axum::extract::State;
 use cutover_core::command::Change;
 use cutover_core::id::ServiceName;
+use cutover_core::rejected::Code;
 
 use super::answer::{Answer, Answered, Gone};
 use super::api::Api;
@@ -49,11 +50,11 @@ pub(super) async fn set(
     Ok(Answer::put(before.is_none(), done.revision, freeze.ok_or_else(Problem::internal)?))
 }
 
-/// Allows flips again.
+/// Allows flips again. Done also when they are allowed already, so that a repetition is answered the same.
 #[utoipa::path(delete, path = "/v1/services/{service}/freeze", tag = "services", operation_id = "unfreeze",
     params(("service" = String, Path, description = "The service.", example = "web")),
     responses((status = 204, description = "The service is not frozen any more.")))]
 pub(super) async fn lift(State(api): State<Api>, call: Call<ServiceName>) -> Result<Gone, Problem> {
     let request = call.change(&call.at, Change::Unfreeze, None);
-    Ok(Gone(api.control().submit(request).await?.revision))
+    Gone::also_if(Code::NotFrozen, &api, api.control().submit(request).await)
 }

@@ -3,6 +3,7 @@
 use axum::extract::State;
 use cutover_core::command::Change;
 use cutover_core::id::{HoldName, ServiceName, VersionLabel};
+use cutover_core::rejected::Code;
 use cutover_core::time::Millis;
 
 use super::answer::{Answered, Gone};
@@ -47,7 +48,7 @@ pub(super) async fn set(State(api): State<Api>, call: Call<At, (), Json<HoldBody
     Ok(versions::changed(&api, &done, &(service, version))?.created(is_new))
 }
 
-/// Gives a hold up.
+/// Gives a hold up. Done also when it has lapsed, so that a repetition is answered the same.
 #[utoipa::path(delete, path = "/v1/services/{service}/versions/{version}/holds/{hold}", tag = "versions", operation_id = "drop_hold",
     params(
         ("service" = String, Path, description = "The service.", example = "web"),
@@ -58,5 +59,5 @@ pub(super) async fn set(State(api): State<Api>, call: Call<At, (), Json<HoldBody
 pub(super) async fn drop(State(api): State<Api>, call: Call<At>) -> Result<Gone, Problem> {
     let (service, version, hold) = call.at.clone();
     let request = call.change(&service, Change::DropHold { version, hold }, None);
-    Ok(Gone(api.control().submit(request).await?.revision))
+    Gone::also_if(Code::UnknownHold, &api, api.control().submit(request).await)
 }

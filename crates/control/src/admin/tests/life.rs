@@ -131,9 +131,10 @@ async fn a_version_is_shown_with_everything_that_holds_it() {
     assert!(shown["quorum"]["stable_since"].is_string());
 
     assert_eq!(stage.status(delete(format!("{version}/holds/worker-1"))).await, 204);
+    assert_eq!(stage.status(delete(format!("{version}/holds/worker-1"))).await, 204, "a repetition");
     assert_eq!(
-        stage.problem(delete(format!("{version}/holds/worker-1"))).await,
-        (404, vec!["unknown_hold".into()])
+        stage.problem(delete("/v1/services/web/versions/v9/holds/worker-1")).await,
+        (404, vec!["unknown_version".into()])
     );
 }
 
@@ -216,7 +217,9 @@ async fn a_service_is_frozen_and_thawed() {
     assert_eq!(stage.status(freeze(json!({"reason": "still"}))).await, 200);
     assert_eq!(stage.ok(get("/v1/services/web")).await["freeze"]["reason"], "still");
     assert_eq!(stage.status(delete("/v1/services/web/freeze")).await, 204);
-    assert_eq!(stage.problem(delete("/v1/services/web/freeze")).await, (404, vec!["not_frozen".into()]));
+    assert_eq!(stage.status(delete("/v1/services/web/freeze")).await, 204, "a repetition");
+    let unknown = (404, vec!["unknown_service".into()]);
+    assert_eq!(stage.problem(delete("/v1/services/api/freeze")).await, unknown);
 }
 
 #[tokio::test]
