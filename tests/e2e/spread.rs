@@ -29,6 +29,24 @@ async fn backends_get_their_share_by_weight() {
 }
 
 #[tokio::test]
+async fn a_version_shows_how_it_answers() {
+    let stage = Stage::v1().await;
+    let before = stage.admin().version("v1").await;
+    for path in ["/status/200", "/status/404", "/status/503", "/slow?ms=60"] {
+        stage.ask(&Request::get(path)).await;
+    }
+
+    let after = until("all four are counted", async || {
+        let version = stage.admin().version("v1").await;
+        (version["error_rate"] == 0.25).then_some(version)
+    })
+    .await;
+
+    assert_eq!((&before["error_rate"], &before["p99_ms"]), (&Value::Null, &Value::Null));
+    assert!((60.0..5000.0).contains(&after["p99_ms"].as_f64().unwrap()), "{after}");
+}
+
+#[tokio::test]
 async fn a_session_stays_on_its_backend_where_that_is_wanted() {
     let mut stage = Stage::v1_with(Service::new("web").set("affinity", "backend")).await;
     stage.add("b", "v1").await;

@@ -6,6 +6,7 @@
 //! Nothing here does I/O, reads a clock, draws randomness, takes a lock or knows serde: `now` and entropy are arguments.
 
 pub mod address;
+pub mod answers;
 pub mod backend;
 pub mod balance;
 pub mod canary;

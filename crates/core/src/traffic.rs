@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
+use crate::answers::Answers;
 use crate::time::{Millis, Timestamp};
 
 /// Cells of one version.
@@ -14,6 +15,8 @@ pub struct VersionTraffic {
     in_flight: AtomicU64,
     tunnels: AtomicU64,
     latest_pin_expiry: AtomicU64,
+    /// How the version answers.
+    pub answers: Answers,
     /// Place of the next turn of round robin. Only this cell is part of a decision and not of a report.
     pub(crate) turn: AtomicU64,
 }

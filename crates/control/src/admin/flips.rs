@@ -80,7 +80,7 @@ fn dry_run(api: &Api, name: &ServiceName, flip: &Flip) -> Answered<FlipAnswer> {
     let service = current.state.service(name)?;
     let reasons = obstacles(service, flip, now);
     let active = service.active_version();
-    let load = active.map(|active| versions::load(&current, service, active)).unwrap_or_default();
+    let load = active.map(|active| versions::seen(&current, service, active).load).unwrap_or_default();
     let plan = DryRun::new(service, &flip.to, &reasons, load, now);
     Ok(Answer::ok(current.revision, FlipAnswer::DryRun(plan)))
 }

@@ -2,7 +2,6 @@
 
 use axum::extract::State;
 use cutover_core::command::Change;
-use cutover_core::drain::Load;
 use cutover_core::id::{ServiceName, VersionLabel};
 use cutover_core::rejected::{Code, Rejected};
 use cutover_core::service::Service;
@@ -17,7 +16,7 @@ use super::problem::Problem;
 use super::query::{Fresh, FromQuery, Parameters};
 use super::text;
 use super::wire::problem::ProblemBody;
-use super::wire::versions::{ReasonOnlyBody, VersionList, VersionView};
+use super::wire::versions::{ReasonOnlyBody, Seen, VersionList, VersionView};
 use crate::handle::{Current, Done};
 use crate::reply::Reply;
 
@@ -55,7 +54,7 @@ impl FromQuery for Wait {
 pub(super) async fn list(State(api): State<Api>, call: Call<ServiceName, Fresh>) -> Answered<VersionList> {
     let current = api.fresh(call.query).await;
     let service = current.state.service(&call.at)?;
-    let list = VersionList::new(service, |version| load(&current, service, version), api.now());
+    let list = VersionList::new(service, |version| seen(&current, service, version), api.now());
     Ok(Answer::ok(current.revision, list))
 }
 
@@ -78,7 +77,7 @@ pub(super) async fn show(State(api): State<Api>, call: Call<At, Wait>) -> Answer
         Some(role) => reach(&api, &call, role).await?,
     };
     let (service, version) = find(&current, &call.at)?;
-    let view = VersionView::new(service, version, load(&current, service, version), api.now());
+    let view = VersionView::new(service, version, seen(&current, service, version), api.now());
     Ok(Answer::ok(current.revision, view))
 }
 
@@ -136,14 +135,15 @@ pub(super) fn changed(api: &Api, done: &Done, at: &At) -> Answered<VersionView> 
     // The cells are as of now; the state is the one that the change made.
     let current = Current { revision: done.revision, state: done.state.clone(), ..api.control().current() };
     let (service, version) = find(&current, at)?;
-    let view = VersionView::new(service, version, load(&current, service, version), api.now());
+    let view = VersionView::new(service, version, seen(&current, service, version), api.now());
     Ok(Answer::ok(done.revision, view))
 }
 
 /// What the data plane does for a version right now.
-pub(super) fn load(current: &Current, service: &Service, version: &Version) -> Load {
+pub(super) fn seen(current: &Current, service: &Service, version: &Version) -> Seen {
     let set = current.snapshot.service(&service.name);
-    set.and_then(|set| set.version(version.label.as_str())).map(|version| version.load()).unwrap_or_default()
+    let set = set.and_then(|set| set.version(version.label.as_str()));
+    set.map(|set| Seen { load: set.load(), answering: set.traffic.answers.read() }).unwrap_or_default()
 }
 
 async fn judge(

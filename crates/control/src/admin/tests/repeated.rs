@@ -89,7 +89,11 @@ async fn a_change_that_names_a_revision_is_made_only_at_that_revision() {
             (412, vec!["revision_mismatch".into()])
         );
     }
-    assert_eq!(stage.status(freeze(seen.to_string())).await, 412, "the bare number, as Cutover-Revision has it");
+    assert_eq!(
+        stage.status(freeze(seen.to_string())).await,
+        412,
+        "the bare number, as Cutover-Revision has it"
+    );
     for malformed in ["\"17", "W/\"1\"", "\"x\""] {
         assert_eq!(
             stage.problem(freeze(malformed.into())).await,

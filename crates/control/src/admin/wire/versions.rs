@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use cutover_core::answers::Answering;
 use cutover_core::drain::{Load, deadline, pins_until};
 use cutover_core::quorum::Quorum;
 use cutover_core::service::Service;
@@ -52,6 +53,10 @@ pub struct VersionView {
     pub in_flight: u64,
     /// Tunnels (WebSocket and other upgrades) that are open.
     pub tunnels: u64,
+    /// The share of its answers, 0 to 1, that had a status of 5xx, since this process knows it; `null` before the first.
+    pub error_rate: Option<f64>,
+    /// The time in milliseconds within which 99 of 100 answers began, to an eighth; `null` before the first.
+    pub p99_ms: Option<f64>,
     /// By when every pin of it has expired; `null` when there can be none.
     #[schema(format = DateTime)]
     pub latest_pin_expiry: Option<String>,
@@ -64,6 +69,15 @@ pub struct VersionView {
     pub drain_deadline: Option<String>,
     /// How its drain ended, if it did.
     pub drained: Option<DrainedView>,
+}
+
+/// What the data plane does for a version, as its cells tell.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Seen {
+    /// What it still does for it.
+    pub load: Load,
+    /// How the version answers; `None` before the first answer.
+    pub answering: Option<Answering>,
 }
 
 /// What a version has against what a flip needs.
@@ -156,18 +170,19 @@ pub struct ReasonOnlyBody {
 }
 
 impl VersionList {
-    /// All versions, each with its load.
+    /// All versions, each with what the data plane does for it.
     #[must_use]
-    pub fn new(service: &Service, load: impl Fn(&Version) -> Load, now: Timestamp) -> Self {
-        let view = |version: &Version| VersionView::new(service, version, load(version), now);
+    pub fn new(service: &Service, seen: impl Fn(&Version) -> Seen, now: Timestamp) -> Self {
+        let view = |version: &Version| VersionView::new(service, version, seen(version), now);
         Self { versions: newest_first(service).into_iter().map(|version| view(version)).collect() }
     }
 }
 
 impl VersionView {
-    /// The version with its load.
+    /// The version with what the data plane does for it.
     #[must_use]
-    pub fn new(service: &Service, version: &Version, load: Load, now: Timestamp) -> Self {
+    pub fn new(service: &Service, version: &Version, seen: Seen, now: Timestamp) -> Self {
+        let Seen { load, answering } = seen;
         let policy = &service.policy;
         let capacity = service.capacity(&version.label);
         let quorum = Quorum::of(&policy.flip, capacity, service.expected_weight());
@@ -193,6 +208,8 @@ impl VersionView {
             },
             in_flight: load.in_flight,
             tunnels: load.tunnels,
+            error_rate: answering.map(|answering| answering.error_rate),
+            p99_ms: answering.map(|answering| answering.p99_ms),
             latest_pin_expiry: pins_until.map(time::write),
             holds: holds(version),
             gates: gates(service, version),
