@@ -44,8 +44,8 @@ impl VersionSet {
         for _ in 0..DRAWS {
             let at = match how.policy.balance {
                 Balance::RoundRobin => self.next_turn(),
-                Balance::PowerOfTwo => self.better_of_two(entropy, BackendEntry::load_score),
-                Balance::PeakEwma => self.better_of_two(entropy, BackendEntry::latency_score),
+                Balance::PowerOfTwo => self.better_of_two(entropy),
+                Balance::PeakEwma => self.likely_better_of_two(entropy),
                 Balance::LeastConnections | Balance::Hash(_) => self.least_loaded(may_serve, entropy)?,
             };
             if may_serve(at) && self.members[at].is_warm(how.policy.slow_start, how.now, entropy) {
@@ -68,12 +68,26 @@ impl VersionSet {
         usize::from(self.turns[(turn % self.turns.len() as u64) as usize])
     }
 
-    /// Draws two different members by weight and takes the one with the lower score (Mitzenmacher, "The power of two
-    /// choices", 2001).
-    fn better_of_two(&self, entropy: &mut Entropy, score: impl Fn(&BackendEntry) -> f64) -> usize {
+    /// Of two members the one with less load (Mitzenmacher, "The power of two choices", 2001).
+    fn better_of_two(&self, entropy: &mut Entropy) -> usize {
+        let (first, second) = self.two(entropy);
+        let load = |at: usize| self.members[at].load_score();
+        if load(second) < load(first) { second } else { first }
+    }
+
+    /// Of two members the one with the lower latency, the more surely the greater the difference: latencies always differ a little,
+    /// and that little must not outvote the weights, by which the first one was drawn.
+    fn likely_better_of_two(&self, entropy: &mut Entropy) -> usize {
+        let (first, second) = self.two(entropy);
+        let latency = |at: usize| self.members[at].latency_score();
+        if entropy.unit() < 1.0 - latency(second) / latency(first) { second } else { first }
+    }
+
+    /// Draws two members by weight, different ones unless chance will not have it.
+    fn two(&self, entropy: &mut Entropy) -> (usize, usize) {
         let first = self.draw(entropy);
         if self.ready == 1 {
-            return first;
+            return (first, first);
         }
         let mut second = self.draw(entropy);
         for _ in 0..2 {
@@ -82,7 +96,7 @@ impl VersionSet {
             }
             second = self.draw(entropy);
         }
-        if score(&self.members[second]) < score(&self.members[first]) { second } else { first }
+        (first, second)
     }
 
     fn draw(&self, entropy: &mut Entropy) -> usize {

@@ -118,6 +118,22 @@ fn peak_ewma_avoids_the_slow_one() {
     assert!(counts.get("b0").copied().unwrap_or(0) < 100, "{counts:?}");
 }
 
+/// Two processes on one machine never measure the same twice.
+#[test]
+fn peak_ewma_honours_weights_while_latencies_differ_little() {
+    let mut world = fleet(Balance::PeakEwma, &[1, 3], Millis::ZERO);
+    let mut counts = BTreeMap::new();
+    for number in 0..4000 {
+        for (at, entry) in world.snapshot.services[0].backends.iter().enumerate() {
+            let noise = cutover_core::mix::mix(2 * number + at as u64) % 200;
+            entry.traffic.note_latency(900 + noise, world.now);
+        }
+        *counts.entry(world.request(None).backend).or_insert(0_u64) += 1;
+        world.wait(Millis::from_secs(10));
+    }
+    assert!((2800..3200).contains(&counts["b1"]), "{counts:?}");
+}
+
 #[test]
 fn a_slow_start_ramps_a_fresh_backend_up() {
     let mut world = fleet(Balance::RoundRobin, &[1, 1], Millis::from_secs(100));
