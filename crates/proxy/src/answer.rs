@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use crate::exchange::Exchange;
 use crate::headers;
+use crate::metrics::UpstreamFailure;
 use crate::pool::Pool;
 use crate::upstream::Connection;
 use crate::view::ServiceView;
@@ -89,9 +90,15 @@ impl AnswerBody {
         let Source::Backend(answer) = std::mem::replace(&mut self.source, Source::Over) else {
             return BrokeOff;
         };
-        answer.note_broken();
-        if let Some(exchange) = &mut self.exchange {
-            exchange.note_broken(answer.ends_by_close);
+        // An upload that the client broke ends the connection too, and with it the answer. Blaming the backend for that would let any
+        // client take it out of service.
+        if self.exchange.as_ref().and_then(Exchange::body_fault).is_none() {
+            answer.note_broken();
+        }
+        if answer.ends_by_close
+            && let Some(exchange) = &self.exchange
+        {
+            exchange.reset_client();
         }
         BrokeOff
     }
@@ -108,6 +115,7 @@ impl FromBackend {
     /// A process that dies in the middle of an answer may be another one at the next connection.
     fn note_broken(&self) {
         let entry = &self.service.set.versions[self.version].members[self.member];
+        self.service.metrics.upstream_failed(UpstreamFailure::BrokenBody);
         self.worker.note_error(&self.service.set.policy, entry);
         self.worker.note_lost(&self.service.set.policy, entry);
     }

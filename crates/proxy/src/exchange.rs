@@ -11,9 +11,8 @@ use http::{HeaderValue, Method, StatusCode, Uri, Version, request};
 use tokio::time::Instant;
 
 use crate::access_log::{Record, Request, Upstream};
-use crate::body::RequestBody;
+use crate::body::{BodyFault, RequestBody};
 use crate::connection::Client;
-use crate::metrics::UpstreamFailure;
 use crate::pin::PinOutcome;
 use crate::view::ServiceView;
 
@@ -30,6 +29,9 @@ pub(crate) struct Exchange {
     asked: Asked,
     origin: IpAddr,
     request_id: HeaderValue,
+    /// Whether a body follows the head.
+    is_bodied: bool,
+    /// The body, once somebody may read it.
     body: Option<Rc<RequestBody>>,
     decided: Option<Decided>,
     pin: Option<PinOutcome>,
@@ -70,8 +72,8 @@ pub(crate) struct Tries {
 }
 
 impl Exchange {
-    /// A request begins.
-    pub(crate) fn begin(client: &Rc<Client>, head: &request::Parts) -> Self {
+    /// A request begins, with a body to come or without one.
+    pub(crate) fn begin(client: &Rc<Client>, head: &request::Parts, is_bodied: bool) -> Self {
         let field = |name| head.headers.get(name).cloned();
         let asked = Asked {
             method: head.method.clone(),
@@ -88,6 +90,7 @@ impl Exchange {
             asked,
             origin: client.peer.address(),
             request_id: HeaderValue::from_static(""),
+            is_bodied,
             body: None,
             decided: None,
             pin: None,
@@ -148,14 +151,14 @@ impl Exchange {
         self.sent += bytes as u64;
     }
 
-    /// The backend's answer broke off. Where the end of the connection would look like the end of the answer, only a reset tells the client.
-    pub(crate) fn note_broken(&self, ends_by_close: bool) {
-        if let Some(decided) = &self.decided {
-            decided.service.metrics.upstream_failed(UpstreamFailure::BrokenBody);
-        }
-        if ends_by_close {
-            self.client.activity.reset();
-        }
+    /// What the client did wrong with its body, if it did.
+    pub(crate) fn body_fault(&self) -> Option<BodyFault> {
+        self.body.as_ref()?.fault()
+    }
+
+    /// The answer broke off where the end of the connection would look like its end: only a reset tells the client.
+    pub(crate) fn reset_client(&self) {
+        self.client.activity.reset();
     }
 
     fn count(&self, received: u64, took: Duration) {
@@ -166,9 +169,6 @@ impl Exchange {
         }
         if let Some(status) = self.status {
             metrics.versions[*version].answered(status, took);
-            // Streams and tunnels last as long as they like: how fast the version is shows at the head.
-            let latency = self.tries.first_byte.unwrap_or(took);
-            service.set.versions[*version].traffic.answers.note(status.is_server_error(), latency);
         }
         if let Some(outcome) = self.pin {
             metrics.pin(outcome);
@@ -222,7 +222,8 @@ impl Drop for Exchange {
         let received = self.body.as_ref().map_or(0, |body| body.received());
         self.count(received, took);
         self.log(received, took);
-        if self.body.as_ref().is_some_and(|body| !body.is_complete()) {
+        // A request that is refused by its head has a body that nobody read.
+        if self.body.as_ref().map_or(self.is_bodied, |body| !body.is_complete()) {
             self.client.activity.linger();
         }
         self.client.activity.end_request(now);

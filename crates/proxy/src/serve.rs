@@ -38,7 +38,7 @@ pub(crate) async fn serve(
 ) -> Result<Response<Body>, Infallible> {
     let nth = client.activity.begin_request();
     let (mut head, body) = request.into_parts();
-    let mut exchange = Exchange::begin(&client, &head);
+    let mut exchange = Exchange::begin(&client, &head, !body.is_end_stream());
     let answered = answer(&client, &mut exchange, &mut head, body).await;
     let mut response = match answered {
         Ok(Answered::Backend(head, from)) => {

@@ -167,3 +167,22 @@ fn a_full_backend_is_waited_for() {
     assert_eq!(statuses, [200; 4]);
     assert!(world.set().backends[0].traffic.connections() <= 1);
 }
+
+#[test]
+fn a_client_that_breaks_its_upload_does_not_cost_the_backend_its_place() {
+    // Answers before it has the body, as an echo does.
+    let app = App::playing(|mut visit| {
+        visit.head();
+        visit.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n");
+        visit.wait_for_close();
+    });
+    let world = alone(&app);
+    let mut client = world.connect();
+    let head =
+        client.send("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n").head();
+    client.send("no chunk\r\n");
+    assert_eq!(client.body_of(head), None, "the answer can't go on");
+    world.eventually("the request is over", || world.in_flight("v1") == 0);
+    assert!(world.set().backends[0].is_sendable(), "the backend is not to blame");
+    assert_eq!(world.set().backends[0].traffic.consecutive_errors(), 0);
+}
