@@ -18,6 +18,10 @@ pub(crate) fn check(head: &request::Parts, limits: &Limits) -> Result<(), Error>
     if head.method == Method::CONNECT {
         return Err(Error::Connect);
     }
+    // What hyper takes for an authority is the target of CONNECT only, and would win over `Host` (RFC 9112 section 3.2.3).
+    if head.uri.authority().is_some() && !matches!(head.uri.scheme_str(), Some("http" | "https")) {
+        return Err(Error::Malformed("its target is neither a path nor a web address"));
+    }
     check_framing(&head.headers)?;
     if head.version >= Version::HTTP_11 && !expects_only_continue(&head.headers) {
         return Err(Error::Expectation);
@@ -35,7 +39,10 @@ pub(crate) fn expects_continue(version: Version, headers: &HeaderMap) -> bool {
 
 /// Whether an answer's body is framed in a way that is undone here (RFC 9112 section 6.1). Any other coding would reach the other side without its name.
 pub(crate) fn is_framing_known(headers: &HeaderMap) -> bool {
-    list::elements(headers, TRANSFER_ENCODING).all(|coding| coding.eq_ignore_ascii_case(b"chunked"))
+    let mut codings = list::elements(headers, TRANSFER_ENCODING);
+    let is_chunked = codings.next().is_none_or(|coding| coding.eq_ignore_ascii_case(b"chunked"));
+    // Chunks in chunks are undone once, and forbidden (section 7.1).
+    is_chunked && codings.next().is_none()
 }
 
 /// A message with two framings means two things to two readers: request smuggling (RFC 9112 section 11.2).
@@ -94,6 +101,7 @@ mod tests {
         let coded = |coding: &'static str| checked(|head| head.header("transfer-encoding", coding));
         assert_eq!(coded("chunked"), Ok(()));
         assert_eq!(coded("gzip, chunked"), Err(Error::TransferCoding));
+        assert_eq!(coded("chunked, chunked"), Err(Error::TransferCoding));
         let both = checked(|head| head.header("transfer-encoding", "chunked").header("content-length", "1"));
         assert!(matches!(both, Err(Error::Malformed(_))));
     }

@@ -148,6 +148,10 @@ fn remove_hop_by_hop(headers: &mut HeaderMap) {
             }
         }
     }
+    if headers.contains_key(header::TRANSFER_ENCODING) {
+        // The coding frames the message, whatever length it claims beside it (RFC 9112 section 6.3).
+        headers.remove(header::CONTENT_LENGTH);
+    }
     for name in &HOP_BY_HOP {
         headers.remove(name);
     }

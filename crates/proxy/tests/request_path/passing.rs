@@ -194,3 +194,13 @@ fn requests_are_counted_by_service_and_version() {
     assert!(metrics.contains("cutover_pins_total{outcome=\"new\",service=\"web\"} 1"), "{metrics}");
     assert!(metrics.contains("cutover_sent_bytes_total{service=\"web\"} 5"), "{metrics}");
 }
+
+#[test]
+fn chunks_win_over_a_length_that_an_answer_claims_beside_them() {
+    let app = App::answering(&[
+        "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n6\r\nabcdef\r\n0\r\n\r\n",
+    ]);
+    let world = Setup::new(&[("a", &app.address.to_string(), "v1")]).start();
+    let answer = world.connect().get("/");
+    assert_eq!((answer.body.as_str(), answer.field("content-length")), ("abcdef", None));
+}

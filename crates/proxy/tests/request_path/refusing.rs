@@ -155,3 +155,28 @@ fn the_proxy_tells_its_own_version_page() {
     assert!(answer.body.contains("\"active\":\"v1\""), "{}", answer.body);
     assert!(app.is_idle());
 }
+
+#[test]
+fn a_refusal_reaches_a_client_that_is_still_sending_its_body() {
+    let app = App::saying("ok");
+    let world = setup(&app).policy(|policy| policy.paths = vec![path("/app")]).start();
+    for _ in 0..10 {
+        let mut client = world.connect();
+        client.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 500000\r\n\r\n");
+        let half = "a".repeat(250_000);
+        client.send(&half);
+        std::thread::sleep(Duration::from_millis(5));
+        client.send(&half);
+        assert_eq!(client.answer().status(), 404, "it is not lost to a reset");
+    }
+}
+
+#[test]
+fn a_target_that_is_an_authority_does_not_win_over_the_host() {
+    let app = App::saying("ok");
+    let world = setup(&app).start();
+    for target in ["other", "other:80", "ftp://other/"] {
+        assert_eq!(status(&world, &format!("GET {target} HTTP/1.1\r\nHost: x\r\n\r\n")), 400, "{target}");
+    }
+    assert!(app.is_idle(), "nothing of it reached the app");
+}
