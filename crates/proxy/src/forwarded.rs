@@ -99,6 +99,7 @@ impl Peer {
             CLAIMS.iter().for_each(|name| {
                 headers.remove(name);
             });
+            remove_aliases(headers);
         }
         let for_value = appended(headers, &X_FORWARDED_FOR, &self.for_value);
         headers.insert(X_FORWARDED_FOR, for_value);
@@ -134,6 +135,20 @@ impl Peer {
             }
         }
         hop
+    }
+}
+
+/// Apps that see fields as environment variables (CGI, WSGI, Rack, PHP) can't tell `X_Forwarded_For` from `X-Forwarded-For`.
+fn remove_aliases(headers: &mut HeaderMap) {
+    let is_alias = |name: &&HeaderName| {
+        let name = name.as_str();
+        let folded = || name.bytes().map(|byte| if byte == b'_' { b'-' } else { byte });
+        name.contains('_') && CLAIMS.iter().any(|claim| folded().eq(claim.as_str().bytes()))
+    };
+    // Allocates only when there is one.
+    let aliases: Vec<HeaderName> = headers.keys().filter(is_alias).cloned().collect();
+    for name in aliases {
+        headers.remove(name);
     }
 }
 
@@ -283,6 +298,9 @@ mod tests {
             ("x-forwarded-host", "evil.example"),
             ("x-forwarded-port", "1"),
             ("x-real-ip", "1.2.3.4"),
+            ("x_forwarded_for", "1.2.3.4"),
+            ("x-forwarded_proto", "https"),
+            ("x_real_ip", "1.2.3.4"),
             ("forwarded", "for=1.2.3.4"),
         ];
         let expected = headers(&[
