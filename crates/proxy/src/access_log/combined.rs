@@ -33,7 +33,7 @@ pub(super) fn write(out: &mut Vec<u8>, record: &Record<'_>) {
 fn write_own_fields(out: &mut Vec<u8>, record: &Record<'_>) {
     let text = |out: &mut Vec<u8>, name: &str, value: Option<&[u8]>| {
         let _ = write!(out, " {name}=");
-        escape(out, value.filter(|value| !value.is_empty()).unwrap_or(b"-"));
+        escape_word(out, value.filter(|value| !value.is_empty()).unwrap_or(b"-"));
     };
     text(out, "host", Some(record.request.host.as_bytes()));
     text(out, "service", record.service.map(str::as_bytes));
@@ -57,6 +57,16 @@ fn seconds(out: &mut Vec<u8>, name: &str, span: Option<Duration>) {
         Some(span) => write!(out, " {name}={}.{:06}", span.as_secs(), span.subsec_micros()),
         None => write!(out, " {name}=-"),
     };
+}
+
+/// Like [`escape`], for a field without quotes: a space in a refused `Host` must not begin another field.
+fn escape_word(out: &mut Vec<u8>, field: &[u8]) {
+    for (at, word) in cut(field).split(|&byte| byte == b' ').enumerate() {
+        if at > 0 {
+            out.extend_from_slice(b"\\x20");
+        }
+        escape(out, word);
+    }
 }
 
 /// Escapes as httpd does: nothing that a client sends can end a field or a line, or move a terminal's cursor.
