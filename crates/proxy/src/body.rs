@@ -19,6 +19,9 @@ use crate::headers;
 /// A backend that has said nothing about the body for so long gets it anyway: many don't know `Expect`.
 const CONTINUE_WITHIN: Duration = Duration::from_secs(1);
 
+/// Chunks of a body that are kept. Each costs more than its bytes, and a client decides how small they are.
+const KEPT_CHUNKS_MAX: usize = 256;
+
 /// The place after the last chunk and the trailers.
 const OVER: usize = usize::MAX;
 
@@ -154,7 +157,8 @@ impl<B: Body<Data = Bytes>> RequestBody<B> {
             return Err(self.fail(BodyFault::TooLarge));
         }
         let mut kept = self.kept.borrow_mut();
-        if kept.is_whole && self.is_keeping.get() && received <= self.limits.replay {
+        let has_room = received <= self.limits.replay && kept.chunks.len() < KEPT_CHUNKS_MAX;
+        if kept.is_whole && self.is_keeping.get() && has_room {
             kept.chunks.push(data.clone());
         } else {
             *kept = Kept { chunks: Vec::new(), is_whole: false };
@@ -402,6 +406,17 @@ mod tests {
             assert_eq!(read(&mut upload(&body)).await.unwrap(), "abcdefgh");
             assert!(!body.is_at_hand());
             assert!(body.kept.borrow().chunks.is_empty());
+        });
+    }
+
+    #[test]
+    fn a_body_in_crumbs_is_not_kept() {
+        run(async {
+            let limits = BodyLimits { bytes: None, idle: Duration::from_secs(1), replay: 64 << 10 };
+            let crumbs = Chunks(std::iter::repeat_n("a", KEPT_CHUNKS_MAX + 1).collect());
+            let body = RequestBody::new(crumbs, limits, Instant::now());
+            assert_eq!(read(&mut upload(&body)).await.unwrap().len(), KEPT_CHUNKS_MAX + 1);
+            assert!(!body.is_at_hand());
         });
     }
 
