@@ -28,6 +28,7 @@ mod forward;
 pub mod forwarded;
 pub mod headers;
 pub mod json;
+mod keepalive;
 pub mod keyring;
 pub mod list;
 mod listener;

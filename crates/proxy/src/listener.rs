@@ -11,6 +11,7 @@ use std::net::{SocketAddr, TcpListener};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::config::ProxyConfig;
+use crate::keepalive::keepalive;
 
 /// Connections that the kernel keeps for a worker that is busy.
 const BACKLOG: i32 = 4096;
@@ -88,6 +89,8 @@ fn refuse_if_taken(address: SocketAddr) -> io::Result<()> {
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = open(address)?;
     socket.set_reuse_port(true)?;
+    // Connections that are accepted inherit it.
+    socket.set_tcp_keepalive(&keepalive())?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
@@ -129,6 +132,22 @@ mod tests {
             sockets.of_workers.iter().map(|own| own[0].socket.local_addr().unwrap()).collect();
         assert_eq!(ports, [sockets.addresses[0]; 3]);
         assert_ne!(sockets.addresses[0].port(), 0);
+    }
+
+    #[test]
+    fn accepted_connections_notice_that_their_peer_is_gone() {
+        let sockets = bind(&config("127.0.0.1:0", 1)).unwrap();
+        let _client = std::net::TcpStream::connect(sockets.addresses[0]).unwrap();
+        let accepted = loop {
+            // The socket does not block.
+            match sockets.of_workers[0][0].socket.accept() {
+                Ok((accepted, _)) => break accepted,
+                Err(_) => std::thread::yield_now(),
+            }
+        };
+        let accepted = socket2::SockRef::from(&accepted);
+        assert!(accepted.keepalive().unwrap());
+        assert_eq!(accepted.tcp_keepalive_time().unwrap(), std::time::Duration::from_secs(60));
     }
 
     #[test]

@@ -8,12 +8,14 @@ use cutover_core::address::Address;
 use cutover_core::traffic::ConnectionGuard;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout_at};
 
 use crate::body::Upload;
+use crate::keepalive::keepalive;
 use crate::resolve::Resolver;
 
 /// Bytes that hyper buffers at most for one connection, in each direction. Its own default is three times as much, and a
@@ -104,6 +106,7 @@ async fn connect_any(address: &Address, resolver: &Resolver) -> Result<Stream, C
         match TcpStream::connect(address).await {
             Ok(stream) => {
                 stream.set_nodelay(true).map_err(ConnectError::Other)?;
+                SockRef::from(&stream).set_tcp_keepalive(&keepalive()).map_err(ConnectError::Other)?;
                 return Ok(Stream::Tcp(stream));
             }
             Err(error) => last = Some(error),
@@ -187,7 +190,9 @@ mod tests {
         // "localhost" is often ::1 first, and only 127.0.0.1 listens here.
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        assert!(dial(&format!("localhost:{port}")).is_ok());
+        let stream = dial(&format!("localhost:{port}")).unwrap();
+        let Stream::Tcp(stream) = stream else { panic!("not TCP: {stream:?}") };
+        assert!(SockRef::from(&stream).keepalive().unwrap(), "it is missed when it is gone");
     }
 
     #[test]
