@@ -4,10 +4,9 @@ use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
-use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
@@ -103,17 +102,20 @@ async fn accept(worker: Rc<Worker>, socket: TcpListener, listener: usize, fronts
             }
         }
     }
-    empty(&worker, &socket, listener, &fronts);
+    empty(&worker, socket, listener, &fronts);
 }
 
 /// Takes what is in the queue before the socket closes: those clients have connected, and may have sent their request.
-fn empty(worker: &Rc<Worker>, socket: &TcpListener, listener: usize, fronts: &Arc<[Front]>) {
+///
+/// The system is asked, not the runtime, which knows only of what had come when it last waited for events.
+fn empty(worker: &Rc<Worker>, socket: TcpListener, listener: usize, fronts: &Arc<[Front]>) {
+    let Ok(socket) = socket.into_std() else { return };
     while let Some(admission) = Admission::take(fronts, listener) {
-        let Poll::Ready(Ok((stream, peer))) = socket.poll_accept(&mut Context::from_waker(Waker::noop()))
-        else {
-            return;
-        };
-        connection::spawn(worker, stream, peer, admission);
+        let Ok((stream, peer)) = socket.accept() else { return };
+        let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
+        if let Ok(stream) = stream {
+            connection::spawn(worker, stream, peer, admission);
+        }
     }
 }
 
