@@ -41,20 +41,32 @@ impl Handle {
         self.stop.send_replace(Some(Instant::now() + limit));
     }
 
+    /// Waits until a worker ends that nobody told to, which is a bug; answers its place, or `None` when none is left. Its connections are
+    /// lost; its sockets are closed, so that new ones reach the others. May be dropped and called again.
+    pub async fn lost(&mut self) -> Option<usize> {
+        let ended = self.ended.recv().await?;
+        self.note(ended);
+        (self.running > 0).then_some(ended.worker)
+    }
+
     /// Waits until all workers have ended, which before a [`shutdown`](Self::shutdown) they only do by a bug; answers how many
     /// connections had to be cut off. May be dropped and called again.
     pub async fn ended(&mut self) -> u64 {
         while self.running > 0 {
             // Every worker says when it ends, however it does; without one left the channel closes.
             let Some(ended) = self.ended.recv().await else { break };
-            self.running -= 1;
-            self.cut += ended.cut;
+            self.note(ended);
         }
         for thread in self.threads.drain(..) {
             // It has said its last word, so this does not block; a panic was reported where it happened.
             let _ = thread.join();
         }
         self.cut
+    }
+
+    const fn note(&mut self, ended: Ended) {
+        self.running -= 1;
+        self.cut += ended.cut;
     }
 }
 
@@ -90,5 +102,28 @@ impl Stop {
         while !self.is_stopping.get() {
             self.begun.notified().await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_that_panics_is_missed_at_once() {
+        let (stop, _stopped) = watch::channel(None);
+        let (sender, ended) = mpsc::unbounded_channel();
+        let last_word = |worker| LastWord { sender: sender.clone(), ended: Ended { worker, cut: 0 } };
+        let (panics, lives) = (last_word(1), last_word(0));
+        let thread = std::thread::spawn(move || {
+            let _last_word = panics;
+            std::panic::resume_unwind(Box::new("a bug"));
+        });
+        let mut handle = Handle::new(stop, ended, vec![thread, std::thread::spawn(|| {})]);
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        assert_eq!(runtime.block_on(handle.lost()), Some(1));
+        drop(lives);
+        assert_eq!(runtime.block_on(handle.lost()), None, "it was the last one");
+        assert_eq!(runtime.block_on(handle.ended()), 0);
     }
 }

@@ -1,6 +1,7 @@
 //! One worker: a thread with an event loop, its listening sockets, its view of the latest snapshot, its connections.
 
 use std::cell::RefCell;
+use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -126,24 +127,30 @@ impl Worker {
 }
 
 /// Runs a worker on this thread until it is told to stop; answers how many connections it had to cut off.
-pub(crate) fn run(start: Start) -> std::io::Result<u64> {
+pub(crate) fn run(start: Start) -> io::Result<u64> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let tasks = LocalSet::new();
     tasks.block_on(&runtime, work(start))
 }
 
-async fn work(start: Start) -> std::io::Result<u64> {
+async fn work(start: Start) -> io::Result<u64> {
     let Start { limits, sockets, fronts, reader, wake, mut stop, metrics, log, seed } = start;
     let worker = Rc::new(Worker::new(limits, reader, metrics, log, seed));
     let mut accepting = JoinSet::new();
     for bound in sockets {
         accept::spawn(&mut accepting, &worker, bound, &fronts)?;
     }
-    tokio::task::spawn_local(follow(Rc::clone(&worker), wake));
-    tokio::task::spawn_local(sweep(Rc::clone(&worker)));
+    let mut chores = JoinSet::new();
+    chores.spawn_local(follow(Rc::clone(&worker), wake));
+    chores.spawn_local(sweep(Rc::clone(&worker)));
 
-    // The sender is gone when nobody holds the handle any more: that ends the worker at once.
-    let is_told = stop.wait_for(Option::is_some).await.is_ok();
+    let is_told = tokio::select! {
+        // The sender is gone when nobody holds the handle any more: that ends the worker at once.
+        told = stop.wait_for(Option::is_some) => told.is_ok(),
+        // These end only by a panic. A worker that listens and does not accept, or never takes up a flip, is worse than none.
+        _ = accepting.join_next(), if !accepting.is_empty() => return Err(io::Error::other("it does not accept any more")),
+        _ = chores.join_next() => return Err(io::Error::other("it does not follow the control plane any more")),
+    };
     if is_told {
         worker.stop.begin();
         // Until the queues of all sockets are empty, nobody knows which connections are left.

@@ -191,7 +191,13 @@ impl Planes {
                     Signal::Reload => {}
                 },
                 () = changed => {}
-                _ = self.proxy.ended() => return Err(Error::NoWorker),
+                lost = self.proxy.lost() => match lost {
+                    Some(worker) => {
+                        tracing::error!(worker, "a worker broke, the others go on serving");
+                        continue;
+                    }
+                    None => return Err(Error::NoWorker),
+                },
             }
             if let Some(reload) = reload.as_deref() {
                 reload.take_over(&control).await;
