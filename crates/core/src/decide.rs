@@ -174,8 +174,10 @@ impl ServiceSet {
             }
         };
         let Some(member) = member else {
-            // A session is not moved because probes are late; but it does not wait for ever either.
-            let waits = facts.may_wait && (version.is_pending || Some(at) == self.active);
+            // A session is not moved because probes are late, nor because the workers know of a loss before the control plane does, which
+            // is when members are ready and none may be sent to. But it does not wait for ever either.
+            let is_pending = version.is_pending || version.ready > 0;
+            let waits = facts.may_wait && (is_pending || Some(at) == self.active);
             return if waits { Ok(Decision::Wait) } else { Err(Why::NoBackend) };
         };
         let pin = match () {

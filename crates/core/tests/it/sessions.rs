@@ -109,3 +109,14 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_session_waits_when_workers_know_of_a_loss_before_the_control_plane_does() {
+    let mut world = World::serving(Policy::default(), "v1", &["a"]);
+    let pin = world.request(None).pin;
+    world.join("v2", &["b"]);
+    world.flip_when_stable("v2");
+    let lost = &world.snapshot.services[0].backends[0];
+    assert!(lost.traffic.note_identity_lost(lost.generation));
+    assert_eq!(world.decide(pin), Decision::Wait, "the next snapshot will say that it is to be probed");
+}
