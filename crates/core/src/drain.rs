@@ -90,6 +90,11 @@ pub(crate) fn restore(service: &mut Service, now: Timestamp) {
     for version in service.versions.values_mut().filter(|version| !version.holds.is_empty()) {
         Arc::make_mut(version).holds.values_mut().for_each(|hold| hold.expires_at = now + hold.ttl);
     }
+    assume_pins(service, now);
+}
+
+/// Pins may be out there that nobody noted, or that live longer than was noted: as fresh as `now`, by the policy of the service.
+pub(crate) fn assume_pins(service: &mut Service, now: Timestamp) {
     let PinPolicy { mode, idle, life, .. } = service.policy.pin;
     if mode == PinMode::None {
         return;
@@ -121,7 +126,8 @@ fn ended_by(service: &Service, version: &Version, load: Option<&Load>, now: Time
             return Some(DrainedBy::Proof);
         }
     }
-    let (_, ends) = deadline(version, service.policy.drain)?;
+    // A rejected version has nobody to evict, but its tunnels do not hold it for ever either.
+    let ends = version.demoted_at? + service.policy.drain.deadline + service.policy.drain.spread;
     (ends <= now).then_some(DrainedBy::Deadline)
 }
 

@@ -134,14 +134,22 @@ fn put_service(
         Some(service) => Service::clone(service),
         None => Service::new(name.clone(), Arc::clone(policy), source.clone()),
     };
-    if service.policy.identity != policy.identity {
-        registry::forget_identities(&mut service);
-    }
-    service.policy = Arc::clone(policy);
+    replace_policy(&mut service, policy, now);
     service.source = source;
     settle::settle(&mut service, now);
     state.services.insert(name.clone(), Arc::new(service));
     Ok(())
+}
+
+fn replace_policy(service: &mut Service, policy: &Arc<Policy>, now: Timestamp) {
+    let old = std::mem::replace(&mut service.policy, Arc::clone(policy));
+    if old.identity != policy.identity {
+        registry::forget_identities(service);
+    }
+    if policy.pin.idle > old.pin.idle || policy.pin.life > old.pin.life {
+        // When a pin ends is told by the policy that it meets: those that are out there live longer than was noted.
+        drain::assume_pins(service, now);
+    }
 }
 
 /// Two services can't answer for the same host and path.
@@ -182,11 +190,7 @@ fn configure(state: &mut State, configured: &[Configured], now: Timestamp) -> Re
     // All policies are replaced before routes are compared: two services may exchange routes in one reload.
     for Configured { name, policy, .. } in configured {
         if let Some(service) = state.services.get_mut(name).filter(|service| service.policy != *policy) {
-            let service = Arc::make_mut(service);
-            if service.policy.identity != policy.identity {
-                registry::forget_identities(service);
-            }
-            service.policy = Arc::clone(policy);
+            replace_policy(Arc::make_mut(service), policy, now);
         }
     }
     for Configured { name, policy, backends } in configured {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cutover_core::command::{Change, Traffic};
+use cutover_core::command::{Change, Command, Traffic};
 use cutover_core::id::HoldName;
 use cutover_core::policy::{PinMode, PinPolicy, Policy};
 use cutover_core::rejected::Code;
@@ -10,7 +10,7 @@ use cutover_core::time::Millis;
 use cutover_core::traffic::InFlight;
 use cutover_core::version::DrainedBy;
 
-use crate::world::{World, codes, id, label};
+use crate::world::{World, codes, id, label, web};
 
 const HALF_HOUR: Millis = Millis::from_secs(1800);
 
@@ -208,5 +208,33 @@ fn a_version_whose_backends_were_away_is_still_to_be_drained() {
     assert_eq!(world.role("v1"), "retired");
     world.join("v1", &["a"]);
     assert_eq!(world.role("v1"), "draining");
+    assert_eq!(world.request(pin).version, "v1");
+}
+
+#[test]
+fn a_tunnel_does_not_hold_a_rejected_version_beyond_the_deadline() {
+    let mut world = flipped(Policy::default());
+    let mut tunnel = in_flight(&world, "v2");
+    tunnel.becomes_tunnel();
+    world.rollback(cutover_core::command::Sessions::Move).unwrap();
+    world.wait(Millis::from_secs(3600));
+    assert_eq!(by(&world, "v2"), None);
+    world.wait(Millis::from_secs(30));
+    assert_eq!((world.role("v2"), by(&world, "v2")), ("rejected", Some(DrainedBy::Deadline)));
+}
+
+#[test]
+fn a_policy_under_which_pins_live_longer_holds_a_drain_longer() {
+    let mut world = World::serving(Policy::default(), "v1", &["a"]);
+    let pin = world.request(None).pin;
+    world.join("v2", &["b"]);
+    world.flip_when_stable("v2");
+    let mut policy = Policy::default();
+    policy.pin.idle = Millis(2 * HALF_HOUR.0);
+    policy.drain.deadline = Millis::from_secs(24 * 3600);
+    let change = Command::PutService { service: web(), policy: Arc::new(policy), document: Arc::from("{}") };
+    world.apply(&change).unwrap();
+    world.wait(HALF_HOUR);
+    assert_eq!(world.role("v1"), "draining", "the pin is still good");
     assert_eq!(world.request(pin).version, "v1");
 }
