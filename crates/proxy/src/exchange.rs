@@ -169,6 +169,9 @@ impl Exchange {
         }
         if let Some(status) = self.status {
             metrics.versions[*version].answered(status, took);
+            // Streams and tunnels last as long as they like: how fast the version is shows at the head.
+            let latency = self.tries.first_byte.unwrap_or(took);
+            service.set.versions[*version].traffic.answers.note(status.is_server_error(), latency);
         }
         if let Some(outcome) = self.pin {
             metrics.pin(outcome);
