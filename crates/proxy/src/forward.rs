@@ -286,15 +286,18 @@ impl Outgoing<'_> {
 
     fn not_connected(&self, entry: &BackendEntry, error: &ConnectError) -> Failed {
         tracing::debug!(backend = %entry.id, error = error as &dyn std::error::Error, "can't connect");
-        self.note_error(entry);
+        if !matches!(error, ConnectError::Exhausted(_)) {
+            self.note_error(entry);
+        }
         if matches!(error, ConnectError::Refused(_)) {
             self.note_lost(entry);
         }
         let (error, how) = match error {
             ConnectError::Timeout => (Error::ConnectTimeout, UpstreamFailure::ConnectTimeout),
-            ConnectError::Resolve(_) | ConnectError::Refused(_) | ConnectError::Other(_) => {
-                (Error::NotConnected, UpstreamFailure::Connect)
-            }
+            ConnectError::Resolve(_)
+            | ConnectError::Refused(_)
+            | ConnectError::Exhausted(_)
+            | ConnectError::Other(_) => (Error::NotConnected, UpstreamFailure::Connect),
         };
         self.service.metrics.upstream_failed(how);
         Failed { error, failure: Some(Failure::NotConnected), is_sent: false }

@@ -22,6 +22,10 @@ use crate::resolve::Resolver;
 /// client that does not read makes it use them all.
 const BUFFER_MAX: usize = 128 << 10;
 
+/// Too many open files, in the system and in this process: the same numbers on every Unix, and no [`io::ErrorKind`] of their own.
+const ENFILE: i32 = 23;
+const EMFILE: i32 = 24;
+
 /// A stream to a backend.
 #[derive(Debug)]
 pub(crate) enum Stream {
@@ -41,6 +45,9 @@ pub(crate) enum ConnectError {
     /// It did not open in time.
     #[error("the connection did not open in time")]
     Timeout,
+    /// We have no descriptor or port to spare, which says nothing about the backend.
+    #[error("this host has no connection to spare")]
+    Exhausted(#[source] io::Error),
     /// Anything else.
     #[error("the connection could not be opened")]
     Other(#[source] io::Error),
@@ -121,6 +128,8 @@ fn failed(error: io::Error) -> ConnectError {
         io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset | io::ErrorKind::NotFound => {
             ConnectError::Refused(error)
         }
+        io::ErrorKind::AddrNotAvailable => ConnectError::Exhausted(error),
+        _ if matches!(error.raw_os_error(), Some(ENFILE | EMFILE)) => ConnectError::Exhausted(error),
         _ => ConnectError::Other(error),
     }
 }
@@ -193,6 +202,13 @@ mod tests {
         let stream = dial(&format!("localhost:{port}")).unwrap();
         let Stream::Tcp(stream) = stream else { panic!("not TCP: {stream:?}") };
         assert!(SockRef::from(&stream).keepalive().unwrap(), "it is missed when it is gone");
+    }
+
+    #[test]
+    fn what_we_lack_is_not_the_backends_fault() {
+        for lack in [ENFILE, EMFILE] {
+            assert!(matches!(failed(io::Error::from_raw_os_error(lack)), ConnectError::Exhausted(_)));
+        }
     }
 
     #[test]
