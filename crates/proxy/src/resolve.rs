@@ -7,11 +7,14 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::sync::Mutex;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 /// How long an answer is used. Short, because a name that moves is a backend that moves; long enough that a busy backend
 /// costs one look-up, not thousands.
 const FRESH_FOR: Duration = Duration::from_secs(5);
+/// How long a name that was found before is looked up. A resolver that can't be reached lets its clients wait for half a minute, which
+/// is longer than a connection may take.
+const PATIENCE: Duration = Duration::from_millis(500);
 /// Addresses of one name that are tried.
 const ADDRESSES_MAX: usize = 16;
 
@@ -42,18 +45,35 @@ impl Resolver {
         if let Some(addresses) = self.fresh() {
             return Ok(addresses);
         }
-        let found = tokio::net::lookup_host((host, port)).await;
-        let found = found.map(|found| found.take(ADDRESSES_MAX).collect::<Rc<[_]>>());
+        let found = self.look_up(host, port).await;
         let mut known = self.known.borrow_mut();
-        match (found, known.as_ref()) {
+        match (found, known.as_mut()) {
             (Ok(addresses), _) if !addresses.is_empty() => {
                 *known = Some(Answer { addresses: Rc::clone(&addresses), at: Instant::now() });
                 Ok(addresses)
             }
-            (_, Some(old)) => Ok(Rc::clone(&old.addresses)),
+            (_, Some(old)) => {
+                // For another while: a resolver in trouble must not be asked, and waited for, by every connection.
+                old.at = Instant::now();
+                Ok(Rc::clone(&old.addresses))
+            }
             (Ok(_), None) => Err(io::Error::new(io::ErrorKind::NotFound, "the name has no address")),
             (Err(error), None) => Err(error),
         }
+    }
+
+    /// Asks the system; not for long when there are addresses to go on with.
+    async fn look_up(&self, host: &str, port: u16) -> io::Result<Rc<[SocketAddr]>> {
+        let is_known = self.known.borrow().is_some();
+        let found = tokio::net::lookup_host((host, port));
+        let found = match is_known {
+            true => timeout(PATIENCE, found)
+                .await
+                .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?
+                .collect(),
+            false => found.await?.collect::<Vec<_>>(),
+        };
+        Ok(found.into_iter().take(ADDRESSES_MAX).collect())
     }
 
     fn fresh(&self) -> Option<Rc<[SocketAddr]>> {
@@ -96,6 +116,7 @@ mod tests {
             *resolver.known.borrow_mut() = Some(Answer { addresses, at });
             let found = resolver.addresses("no-such-host.invalid", 80).await.unwrap();
             assert_eq!(found.len(), 1);
+            assert!(resolver.fresh().is_some(), "it is not asked again at once");
             assert!(Resolver::default().addresses("no-such-host.invalid", 80).await.is_err());
         });
     }
