@@ -172,3 +172,16 @@ async fn heads_and_connections_are_bounded() {
     drop(held);
     assert_eq!(third.read_u8().await.unwrap(), b'H');
 }
+
+#[tokio::test]
+async fn a_caller_who_writes_its_whole_body_first_is_told_that_it_is_too_long() {
+    let config = AdminConfig { listen: any_port(), ..AdminConfig::default() };
+    let (handle, _running) = served(config).await;
+    let body = "x".repeat(4 * 1024 * 1024);
+    let head = format!(
+        "PUT /v1/services/web HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    let answer = exchange(connect(&handle).await, &format!("{head}{body}")).await;
+    assert!(answer.starts_with("HTTP/1.1 413") && answer.contains("body_too_large"), "{answer}");
+}

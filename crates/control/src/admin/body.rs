@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use http::StatusCode;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::BodyExt;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -20,6 +20,8 @@ use crate::document::{Check, Path, Problems, Schema};
 pub(crate) const BODY_MAX: usize = 64 * 1024;
 /// Longest document of a service in bytes: it may list hundreds of backends.
 pub(crate) const DOCUMENT_MAX: usize = 1024 * 1024;
+/// Bytes beyond the longest body that are read and dropped before the answer.
+const DROPPED_MAX: usize = 16 * 1024 * 1024;
 /// Time in which the whole body must arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -96,20 +98,32 @@ pub(crate) fn make_sense<T>(sense: impl FnOnce(&mut Check<'_>) -> Option<T>) -> 
 /// # Errors
 /// 413 beyond `max`, 408 when it takes too long, 400 when it ends early.
 pub(crate) async fn collect(body: Body, max: usize) -> Result<Bytes, Problem> {
-    let collected = tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, max).collect()).await;
-    match collected {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => {
-            let detail = format!("the body is longer than {max} bytes");
-            Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail))
-        }
-        Ok(Err(error)) => {
-            Err(Problem::new(StatusCode::BAD_REQUEST, "body_broken", format!("the body broke off: {error}")))
-        }
-        Err(_) => {
-            Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "body_too_slow", "the body did not arrive in time"))
+    tokio::time::timeout(BODY_TIMEOUT, read(body, max)).await.unwrap_or_else(|_| {
+        Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "body_too_slow", "the body did not arrive in time"))
+    })
+}
+
+/// What is too long is read on for a while and dropped: a connection that closes while the caller still writes is reset, and the
+/// caller never sees why.
+async fn read(mut body: Body, max: usize) -> Result<Bytes, Problem> {
+    let (mut taken, mut length) = (Vec::new(), 0);
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| {
+            Problem::new(StatusCode::BAD_REQUEST, "body_broken", format!("the body broke off: {error}"))
+        })?;
+        let Ok(data) = frame.into_data() else { continue };
+        length += data.len();
+        if length <= max {
+            taken.extend_from_slice(&data);
+        } else if length - max > DROPPED_MAX {
+            break;
         }
     }
+    if length > max {
+        let detail = format!("the body is longer than {max} bytes");
+        return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail));
+    }
+    Ok(taken.into())
 }
 
 fn parse(body: &[u8]) -> Result<Value, Problem> {
