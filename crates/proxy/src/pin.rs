@@ -20,6 +20,9 @@ pub const CUTOVER_UPDATE: HeaderName = HeaderName::from_static("cutover-update")
 
 /// Prefix of the cookie's name on secure connections (RFC 6265bis section 4.1.3.2): no other host can have set it.
 const HOST_PREFIX: &[u8] = b"__Host-";
+/// `Cache-Control` for content delivery networks alone.
+const TARGETED: [HeaderName; 2] =
+    [HeaderName::from_static("cdn-cache-control"), HeaderName::from_static("surrogate-control")];
 /// Cookies of the right name that are tried. Each costs a MAC, and a client decides how many it sends.
 const TRIES_MAX: usize = 4;
 
@@ -185,7 +188,7 @@ impl Answering<'_> {
         let line = set_cookie(&self.service.policy.pin, self.is_secure, value, max_age);
         let Ok(line) = HeaderValue::from_maybe_shared(bytes::Bytes::from(line)) else { return };
         headers.append(SET_COOKIE, line);
-        if !has_directive(headers, |name| is_any(name, &["private", "no-store"])) {
+        if !has_directive(headers, &CACHE_CONTROL, |name| is_any(name, &["private", "no-store"])) {
             headers.append(CACHE_CONTROL, HeaderValue::from_static("private"));
         }
     }
@@ -288,18 +291,22 @@ fn set_cookie(policy: &PinPolicy, is_secure: bool, value: &[u8], max_age_secs: O
     line
 }
 
-/// Whether the app said that caches which serve many may store the answer (RFC 9111 section 5.2.2).
+/// Whether the app said that caches which serve many may store the answer (RFC 9111 section 5.2.2). What it says to those in front of
+/// us by a field of theirs (RFC 9213) wins over `Cache-Control`, so no `private` there would help.
 fn is_for_shared_caches(headers: &HeaderMap) -> bool {
-    has_directive(headers, |name| is_any(name, &["public", "s-maxage"]))
+    let is_for_all = |name: &[u8]| is_any(name, &["public", "s-maxage"]);
+    let forbids = |name: &[u8]| is_any(name, &["private", "no-store"]);
+    has_directive(headers, &CACHE_CONTROL, is_for_all)
+        || TARGETED.iter().any(|field| headers.contains_key(field) && !has_directive(headers, field, forbids))
 }
 
-fn has_directive(headers: &HeaderMap, is_wanted: impl Fn(&[u8]) -> bool) -> bool {
+fn has_directive(headers: &HeaderMap, field: &HeaderName, is_wanted: impl Fn(&[u8]) -> bool) -> bool {
     // `private="field"` keeps only that field from shared caches, and is no `private`; `s-maxage` always has an argument.
     let is_wanted = |directive: &[u8]| match list::pair(directive, b'=') {
         (name, Some(_)) => is_wanted(name) && !name.eq_ignore_ascii_case(b"private"),
         (name, None) => is_wanted(name),
     };
-    list::elements(headers, CACHE_CONTROL).any(is_wanted)
+    list::elements(headers, field).any(is_wanted)
 }
 
 fn is_any(name: &[u8], wanted: &[&str]) -> bool {

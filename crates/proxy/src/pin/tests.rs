@@ -180,6 +180,22 @@ fn an_answer_with_a_pin_is_private() {
 }
 
 #[test]
+fn what_a_delivery_network_may_store_has_no_pin() {
+    let fleet = fleet();
+    let cases = [
+        ("cdn-cache-control", "max-age=60", PinOutcome::Withheld),
+        ("surrogate-control", "max-age=60", PinOutcome::Withheld),
+        ("cdn-cache-control", "no-store", PinOutcome::New),
+    ];
+    for (field, given, expected) in cases {
+        let fields = [(HeaderName::from_static(field), given), (CACHE_CONTROL, "private")];
+        let (outcome, headers) = answered(&fleet, Err(NoPin::Absent), false, 200, &fields);
+        assert_eq!(outcome, expected, "{field}: {given}");
+        assert_eq!(headers.contains_key(SET_COOKIE), expected == PinOutcome::New);
+    }
+}
+
+#[test]
 fn the_app_ends_or_declines_the_pin_and_the_client_does_not_see_how() {
     let fleet = fleet();
     let (pin, _) = handed_out(&fleet);
