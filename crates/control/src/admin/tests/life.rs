@@ -27,7 +27,7 @@ async fn a_service_is_created_replaced_shown_and_removed() {
 #[tokio::test]
 async fn the_static_backends_of_a_service_are_those_of_its_last_document() {
     let mut stage = Stage::new().await;
-    let backends = |ids: &[&str]| -> serde_json::Value {
+    let backends = |ids: &[&str]| -> Value {
         let one = |id: &&str| json!({"id": id, "address": "127.0.0.1:1", "version": "v1"});
         ids.iter().map(one).collect()
     };
@@ -142,7 +142,7 @@ async fn a_version_is_shown_with_everything_that_holds_it() {
 #[tokio::test]
 async fn a_flip_and_a_rollback_answer_what_they_did() {
     let stage = Stage::with_two_versions().await;
-    let flip = |body: serde_json::Value| post("/v1/services/web/flip").json(body);
+    let flip = |body: Value| post("/v1/services/web/flip").json(body);
     let plan = stage.call(flip(json!({"to": "v2", "dry_run": true}))).await;
     assert_eq!((plan.status, &plan.body["allowed"], &plan.body["reasons"]), (200, &json!(true), &json!([])));
     let plan = &plan.body["plan"];
@@ -172,7 +172,7 @@ async fn a_refused_flip_lists_everything_in_its_way() {
         .put_web(json!({"flip": {"stable_for": "0s", "quorum": {"count": 2}, "gates": ["expand", "smoke"]}}))
         .await;
     stage.ok(put("/v1/services/web/freeze").json(json!({"reason": "black friday"}))).await;
-    let flip = |more: serde_json::Value| {
+    let flip = |more: Value| {
         let mut body = json!({"to": "v2"});
         body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         post("/v1/services/web/flip").json(body)
@@ -212,7 +212,7 @@ async fn a_version_is_rejected_cleared_and_evicted() {
 async fn a_service_is_frozen_and_thawed() {
     let stage = Stage::new().await;
     stage.put_web(json!({})).await;
-    let freeze = |body: serde_json::Value| put("/v1/services/web/freeze").json(body);
+    let freeze = |body: Value| put("/v1/services/web/freeze").json(body);
     let frozen = stage.call(freeze(json!({"reason": "audit", "until": "2999-01-01T01:00:00+01:00"}))).await;
     assert_eq!((frozen.status, &frozen.body["until"]), (201, &json!("2999-01-01T00:00:00Z")));
     assert_eq!(stage.status(freeze(json!({"reason": "still"}))).await, 200);
