@@ -178,6 +178,12 @@ fn next_by_itself(service: &Service, now: Timestamp) -> Option<VersionLabel> {
         .values()
         .filter(|version| version.role == Role::Staged && !version.was_active())
         .max_by_key(|version| version.seen)?;
+    // What a later version had replaced stays replaced, also when that one turned out to be bad: people decide then.
+    let is_outrun =
+        |other: &Version| other.seen > newest.seen && (other.was_active() || other.rejected.is_some());
+    if service.versions.values().any(|other| is_outrun(other)) {
+        return None;
+    }
     let request = crate::command::Flip { to: newest.label.clone(), if_epoch: None, force: false };
     flip::obstacles(service, &request, now).is_empty().then(|| newest.label.clone())
 }

@@ -152,6 +152,19 @@ fn in_mode_auto_a_rejected_version_and_a_closed_gate_wait() {
 }
 
 #[test]
+fn in_mode_auto_a_rollback_does_not_bring_up_what_the_bad_version_had_replaced() {
+    let mut world = World::serving(auto(), "v1", &["a"]);
+    world.join("v2", &["b"]);
+    world.join("v3", &["c"]);
+    world.wait(Millis::from_secs(6));
+    assert_eq!((world.active(), world.role("v2")), (Some("v3"), "superseded"));
+    world.rollback(cutover_core::command::Sessions::Move).unwrap();
+    world.wait(Millis::from_secs(60));
+    assert_eq!((world.active(), world.role("v2")), (Some("v1"), "staged"));
+    world.flip("v2").unwrap();
+}
+
+#[test]
 fn a_freeze_ends_by_itself() {
     let mut world = World::serving(Policy::default(), "v1", &["a"]);
     world.join("v2", &["b"]);
