@@ -34,7 +34,7 @@ const LAST_REQUEST_WITHIN: Duration = Duration::from_millis(500);
 /// How long the rest of a refused request is read, so that our answer is not lost to a reset (RFC 9112 section 9.6).
 const LINGER: Duration = Duration::from_secs(2);
 /// Bytes that are read while lingering.
-const LINGER_BYTES_MAX: usize = 1 << 20;
+const LINGER_BYTES_MAX: usize = 16 << 20;
 /// Time for a look at the end of the worker when nothing else is due.
 const FAR: Duration = Duration::from_secs(3600);
 /// Bytes that hyper buffers at most for one connection, in each direction.

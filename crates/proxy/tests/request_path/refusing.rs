@@ -162,8 +162,8 @@ fn a_refusal_reaches_a_client_that_is_still_sending_its_body() {
     let world = setup(&app).policy(|policy| policy.paths = vec![path("/app")]).start();
     for _ in 0..10 {
         let mut client = world.connect();
-        client.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 500000\r\n\r\n");
-        let half = "a".repeat(250_000);
+        client.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 6000000\r\n\r\n");
+        let half = "a".repeat(3_000_000);
         client.send(&half);
         std::thread::sleep(Duration::from_millis(5));
         client.send(&half);
