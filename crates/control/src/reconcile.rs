@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use cutover_core::command::Traffic;
 use cutover_core::effect::Event;
 use cutover_core::id::{BackendId, ServiceName};
+use cutover_core::report::Traffic;
 use cutover_core::snapshot::{BackendEntry, Snapshot};
 use cutover_core::state::State;
 

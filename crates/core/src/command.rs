@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use crate::address::Address;
 use crate::backend::{AdminState, Weight};
-use crate::drain::Load;
 use crate::id::{BackendId, Epoch, GateName, HoldName, ServiceName, VersionLabel};
 use crate::pin::PinKey;
 use crate::policy::Policy;
+use crate::report::Traffic;
 use crate::time::{Millis, Timestamp};
 
 /// A change of the control state.
@@ -220,24 +220,4 @@ pub enum Sessions {
     Move,
     /// They stay until their pins end.
     Keep,
-}
-
-/// What the data plane reported since the last tick.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Traffic {
-    /// What is left of versions that don't get new sessions.
-    pub loads: BTreeMap<(ServiceName, VersionLabel), Load>,
-    /// What was noticed about backends.
-    pub backends: BTreeMap<(ServiceName, BackendId), BackendFacts>,
-}
-
-/// What the data plane noticed about a backend.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct BackendFacts {
-    /// Requests in flight.
-    pub in_flight: u32,
-    /// Gateway errors in a row.
-    pub consecutive_errors: u32,
-    /// The latest identity generation that was lost.
-    pub lost_generation: u32,
 }

@@ -2,27 +2,16 @@
 
 use std::sync::Arc;
 
-use crate::command::Traffic;
 use crate::gate::known;
 use crate::id::VersionLabel;
 use crate::mix::{mix, unit};
 use crate::policy::{DrainPolicy, PinMode, PinPolicy};
 use crate::rejected::{Code, Rejected};
+use crate::report::{Load, Traffic};
 use crate::service::Service;
 use crate::settle;
 use crate::time::Timestamp;
 use crate::version::{Drained, DrainedBy, Role, Version};
-
-/// What the data plane still does for a version.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Load {
-    /// Requests in flight, tunnels included.
-    pub in_flight: u64,
-    /// Tunnels that are open.
-    pub tunnels: u64,
-    /// The latest expiry of a pin that this process handed out.
-    pub latest_pin_expiry: Timestamp,
-}
 
 /// The latest time at which a pin of `version` may be alive.
 #[must_use]

@@ -28,6 +28,7 @@ pub mod publish;
 pub mod quorum;
 pub mod registry;
 pub mod rejected;
+pub mod report;
 pub mod retry;
 pub mod rollback;
 pub mod route;

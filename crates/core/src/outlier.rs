@@ -2,8 +2,8 @@
 //! ejection times, never more than a share of a version, never its last usable backend.
 
 use crate::backend::Ejection;
-use crate::command::Traffic;
 use crate::id::BackendId;
+use crate::report::Traffic;
 use crate::service::Service;
 use crate::time::{Millis, Timestamp};
 

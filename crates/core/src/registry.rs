@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use crate::backend::{Admin, AdminState, Backend, Ejection, Identity, Lease, Operational, Origin, Weight};
-use crate::command::{Finding, Found, Registration, Traffic};
+use crate::command::{Finding, Found, Registration};
 use crate::id::{BackendId, VersionLabel};
 use crate::policy::IdentitySource;
 use crate::rejected::{Code, Rejected};
+use crate::report::Traffic;
 use crate::service::{BACKENDS_MAX, Service};
 use crate::time::{Millis, Timestamp};
 

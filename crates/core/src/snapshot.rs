@@ -3,11 +3,10 @@
 use std::sync::Arc;
 
 use crate::address::Address;
-use crate::command::{BackendFacts, Traffic};
-use crate::drain::Load;
 use crate::id::{BackendId, Epoch, ServiceName, VersionLabel};
 use crate::pin::PinKey;
 use crate::policy::Policy;
+use crate::report::{BackendFacts, Load, Traffic};
 use crate::route::RouteTable;
 use crate::service::Service;
 use crate::time::Timestamp;

@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::command::{Change, Command, Configured, Found, Traffic};
+use crate::command::{Change, Command, Configured, Found};
 use crate::id::ServiceName;
 use crate::pin::PinKey;
 use crate::policy::Policy;
 use crate::rejected::{Code, Reason, Rejected};
+use crate::report::Traffic;
 use crate::service::{Service, Source};
 use crate::time::Timestamp;
 use crate::{drain, flip, gate, outlier, registry, rollback, settle};

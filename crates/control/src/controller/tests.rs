@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use cutover_core::backend::AdminState;
 use cutover_core::command::Registration;
-use cutover_core::drain::Load;
+use cutover_core::report::Load;
 use cutover_core::time::Millis;
 use cutover_core::traffic::InFlight;
 use cutover_core::version::Role;

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use cutover_core::command::{Change, Command, Traffic};
+use cutover_core::command::{Change, Command};
 use cutover_core::id::HoldName;
 use cutover_core::policy::{PinMode, PinPolicy, Policy};
 use cutover_core::rejected::Code;
+use cutover_core::report::Traffic;
 use cutover_core::time::Millis;
 use cutover_core::traffic::InFlight;
 use cutover_core::version::DrainedBy;

@@ -1,7 +1,7 @@
 //! Ejection by live traffic, inside one version.
 
-use cutover_core::command::{BackendFacts, Traffic};
 use cutover_core::policy::Policy;
+use cutover_core::report::{BackendFacts, Traffic};
 use cutover_core::time::Millis;
 
 use crate::world::{World, id, web};

@@ -1,9 +1,10 @@
 //! Which backends there are, and what is believed about them.
 
 use cutover_core::backend::AdminState;
-use cutover_core::command::{BackendFacts, Change, Finding, Registration, Traffic};
+use cutover_core::command::{Change, Finding, Registration};
 use cutover_core::policy::Policy;
 use cutover_core::rejected::Code;
+use cutover_core::report::{BackendFacts, Traffic};
 use cutover_core::time::Millis;
 
 use crate::world::{World, codes, id, label, registration, web};

@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use cutover_core::backend::{AdminState, Backend, Weight};
-use cutover_core::command::{
-    Change, Command, Finding, Flip, Found, Registration, Rollback, Sessions, Traffic,
-};
+use cutover_core::command::{Change, Command, Finding, Flip, Found, Registration, Rollback, Sessions};
 use cutover_core::compile::compile;
 use cutover_core::decide::{Decision, Facts, PinAction};
 use cutover_core::entropy::Entropy;
@@ -14,6 +12,7 @@ use cutover_core::id::{BackendId, ServiceName, VersionLabel};
 use cutover_core::pin::{NoPin, Pin};
 use cutover_core::policy::Policy;
 use cutover_core::rejected::{Code, Rejected};
+use cutover_core::report::Traffic;
 use cutover_core::service::Service;
 use cutover_core::snapshot::Snapshot;
 use cutover_core::state::State;

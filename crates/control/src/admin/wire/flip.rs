@@ -1,8 +1,9 @@
 //! Flips and rollbacks as the API takes and answers them.
 
-use cutover_core::drain::{Load, pins_until};
+use cutover_core::drain::pins_until;
 use cutover_core::id::VersionLabel;
 use cutover_core::rejected::Reason;
+use cutover_core::report::Load;
 use cutover_core::service::Service;
 use cutover_core::time::{Millis, Timestamp};
 use schemars::JsonSchema;

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use cutover_core::answers::Answering;
-use cutover_core::drain::{Load, deadline, pins_until};
+use cutover_core::drain::{deadline, pins_until};
 use cutover_core::quorum::Quorum;
+use cutover_core::report::Load;
 use cutover_core::service::Service;
 use cutover_core::time::Timestamp;
 use cutover_core::version::Version;

@@ -1,0 +1,37 @@
+//! What the data plane tells the control plane: read off its cells, as plain values.
+
+use std::collections::BTreeMap;
+
+use crate::id::{BackendId, ServiceName, VersionLabel};
+use crate::time::Timestamp;
+
+/// What the data plane reported since the last tick.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Traffic {
+    /// What is left of versions that don't get new sessions.
+    pub loads: BTreeMap<(ServiceName, VersionLabel), Load>,
+    /// What was noticed about backends.
+    pub backends: BTreeMap<(ServiceName, BackendId), BackendFacts>,
+}
+
+/// What the data plane noticed about a backend.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct BackendFacts {
+    /// Requests in flight.
+    pub in_flight: u32,
+    /// Gateway errors in a row.
+    pub consecutive_errors: u32,
+    /// The latest identity generation that was lost.
+    pub lost_generation: u32,
+}
+
+/// What the data plane still does for a version.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Load {
+    /// Requests in flight, tunnels included.
+    pub in_flight: u64,
+    /// Tunnels that are open.
+    pub tunnels: u64,
+    /// The latest expiry of a pin that this process handed out.
+    pub latest_pin_expiry: Timestamp,
+}
