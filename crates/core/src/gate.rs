@@ -1,5 +1,7 @@
 //! What people and programs say about a version: gates, holds, rejections; and about a service: freezes.
 
+use std::sync::Arc;
+
 use crate::id::{GateName, HoldName, VersionLabel};
 use crate::rejected::{Code, Reason, Rejected};
 use crate::service::{Freeze, Service};
@@ -142,15 +144,9 @@ pub(crate) fn lapse(service: &mut Service, now: Timestamp) {
     if service.freeze.as_ref().and_then(|freeze| freeze.until).is_some_and(|until| until <= now) {
         service.freeze = None;
     }
-    let lapsed: Vec<VersionLabel> = service
-        .versions
-        .values()
-        .filter(|version| version.holds.values().any(|hold| hold.expires_at <= now))
-        .map(|version| version.label.clone())
-        .collect();
-    for label in lapsed {
-        if let Some(version) = service.version_mut(&label) {
-            version.holds.retain(|_, hold| hold.expires_at > now);
+    for version in service.versions.values_mut() {
+        if version.holds.values().any(|hold| hold.expires_at <= now) {
+            Arc::make_mut(version).holds.retain(|_, hold| hold.expires_at > now);
         }
     }
 }

@@ -1,6 +1,8 @@
 //! Ejection of a backend that fails live traffic, after Envoy's outlier detection: consecutive gateway errors, growing
 //! ejection times, never more than a share of a version, never its last usable backend.
 
+use std::sync::Arc;
+
 use crate::backend::Ejection;
 use crate::id::BackendId;
 use crate::report::Traffic;
@@ -13,16 +15,9 @@ pub const EJECTION_MAX: Millis = Millis::from_secs(300);
 /// Ends ejections that are over and begins new ones.
 pub(crate) fn observe(service: &mut Service, traffic: &Traffic, now: Timestamp) {
     let policy = service.policy.outlier;
-    let over: Vec<BackendId> = service
-        .backends
-        .values()
-        .filter(|backend| backend.ejection.until.is_some_and(|until| until <= now))
-        .map(|backend| backend.id.clone())
-        .collect();
-    for id in over {
-        if let Some(backend) = service.backend_mut(&id) {
-            backend.ejection = Ejection { until: None, ended_at: now, ..backend.ejection };
-        }
+    let is_over = |ejection: Ejection| ejection.until.is_some_and(|until| until <= now);
+    for backend in service.backends.values_mut().filter(|backend| is_over(backend.ejection)) {
+        Arc::make_mut(backend).ejection = Ejection { until: None, ended_at: now, ..backend.ejection };
     }
     if policy.consecutive_errors == 0 {
         return;

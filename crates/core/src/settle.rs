@@ -83,33 +83,20 @@ fn follow(service: &mut Service, now: Timestamp) {
         .max();
 
     let mut has_ended = false;
-    let roles: Vec<_> = service
-        .versions
-        .values()
-        .map(|version| (version.label.clone(), role(version, capacity(&version.label), newest)))
-        .filter(|(label, role)| service.versions[label].role != *role)
-        .collect();
-    for (label, role) in roles {
-        has_ended |= role == Role::Retired;
-        if let Some(version) = service.version_mut(&label) {
-            version.role = role;
+    for version in service.versions.values_mut() {
+        let role = role(version, capacity(&version.label), newest);
+        if role != version.role {
+            has_ended |= role == Role::Retired;
+            Arc::make_mut(version).role = role;
         }
     }
     learn(service, capacity, has_ended);
 
     let expected = service.expected_weight();
-    let met: Vec<_> = service
-        .versions
-        .values()
-        .map(|version| {
-            let is_met = Quorum::of(&service.policy.flip, capacity(&version.label), expected).is_met();
-            (version.label.clone(), is_met)
-        })
-        .filter(|(label, is_met)| service.versions[label].quorum_since.is_some() != *is_met)
-        .collect();
-    for (label, is_met) in met {
-        if let Some(version) = service.version_mut(&label) {
-            version.quorum_since = is_met.then_some(now);
+    for version in service.versions.values_mut() {
+        let is_met = Quorum::of(&service.policy.flip, capacity(&version.label), expected).is_met();
+        if is_met != version.quorum_since.is_some() {
+            Arc::make_mut(version).quorum_since = is_met.then_some(now);
         }
     }
 }
