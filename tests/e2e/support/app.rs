@@ -62,6 +62,11 @@ impl App {
         }
     }
 
+    /// The id of its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.as_ref().expect("it runs").id()
+    }
+
     /// Stops what runs, gracefully, and starts `version` on the same port.
     pub(crate) async fn restart(&mut self, version: &str) {
         self.stop().await;
