@@ -1,0 +1,272 @@
+//! The backend: it hears requests byte for byte and plays the script of the case that is on.
+
+use std::collections::VecDeque;
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use crate::cut::Cut;
+use crate::wire::{Body, Fault, Head, LIMIT, Wire};
+
+/// The target of requests that are no part of a case: each is answered, and ends its connection.
+pub(crate) const MARKER: &str = "/marker";
+/// What answers a request that no script is for.
+const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+
+/// One thing that the backend does after it read the head of a request.
+#[derive(Clone, Debug)]
+pub(crate) enum Act {
+    /// Reads the request's body, by its framing.
+    Body,
+    /// Reads so many bytes, whatever they are.
+    Bytes(usize),
+    /// Reads until the other side closes, whatever comes.
+    Gone,
+    /// Sends this.
+    Say(Vec<u8>),
+    /// Lets the client go on.
+    Cue,
+    /// Waits until the client lets it go on.
+    OnCue,
+    /// Closes the sending half.
+    HalfClose,
+    Close,
+    Reset,
+}
+
+/// A request that reached the backend.
+#[derive(Clone, Debug)]
+pub(crate) struct Heard {
+    /// On which connection of the case, from 0.
+    pub(crate) connection: usize,
+    pub(crate) head: Head,
+    pub(crate) body: Body,
+    /// How reading the body ended; `None` when the script does not read it.
+    pub(crate) end: Option<Result<(), Fault>>,
+}
+
+/// A scripted backend.
+#[derive(Debug)]
+pub(crate) struct Upstream {
+    address: SocketAddr,
+    board: Arc<Board>,
+}
+
+#[derive(Debug, Default)]
+struct Board {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    scripts: VecDeque<Vec<Act>>,
+    cut: Option<Cut>,
+    heard: Vec<Heard>,
+    /// Bytes that came and are no request.
+    garbage: Vec<String>,
+    accepted: usize,
+    /// Connections that are open, by their numbers.
+    open: Vec<(usize, TcpStream)>,
+    cues_for_client: usize,
+    cues_for_upstream: usize,
+}
+
+impl Upstream {
+    pub(crate) fn start() -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        let board = Arc::new(Board::default());
+        let shared = Arc::clone(&board);
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let Ok(stream) = stream else { return };
+                let wire = Wire::new(stream);
+                let number = shared.opened(wire.try_clone_stream());
+                let board = Arc::clone(&shared);
+                std::thread::spawn(move || {
+                    serve(&board, number, wire);
+                    board.closed(number);
+                });
+            }
+        });
+        Self { address, board }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// A case begins. Its first request is answered by the first script, and so on.
+    pub(crate) fn begin(&self, scripts: &[Vec<Act>], cut: Cut) {
+        let mut state = self.board.state();
+        let open = std::mem::take(&mut state.open);
+        *state = State { scripts: scripts.to_vec().into(), cut: Some(cut), open, ..State::default() };
+    }
+
+    /// What the case made the backend hear: requests, and bytes that are none.
+    pub(crate) fn end(&self) -> (Vec<Heard>, Vec<String>) {
+        let mut state = self.board.state();
+        (std::mem::take(&mut state.heard), std::mem::take(&mut state.garbage))
+    }
+
+    pub(crate) fn open_connections(&self) -> usize {
+        self.board.state().open.len()
+    }
+
+    /// Ends all connections, after a case went wrong.
+    pub(crate) fn hang_up(&self) {
+        for (_, stream) in &self.board.state().open {
+            // It may be closed already.
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+    }
+
+    /// Waits until the heads of so many requests were heard.
+    pub(crate) fn wait_for_requests(&self, count: usize) -> Result<(), String> {
+        self.board.wait(&format!("request {count} upstream"), |state| state.heard.len() >= count)
+    }
+
+    /// Lets the backend go on.
+    pub(crate) fn cue(&self) {
+        self.board.state().cues_for_upstream += 1;
+        self.board.changed.notify_all();
+    }
+
+    /// Waits until the backend lets the client go on.
+    pub(crate) fn wait_for_cue(&self) -> Result<(), String> {
+        self.board.wait("the upstream's cue", |state| state.cues_for_client > 0)?;
+        self.board.state().cues_for_client -= 1;
+        Ok(())
+    }
+}
+
+impl Heard {
+    /// Whether all of the request came.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.end == Some(Ok(()))
+    }
+}
+
+impl Board {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn opened(&self, stream: TcpStream) -> usize {
+        let mut state = self.state();
+        let number = state.accepted;
+        state.accepted += 1;
+        state.open.push((number, stream));
+        number
+    }
+
+    fn closed(&self, number: usize) {
+        self.state().open.retain(|(open, _)| *open != number);
+        self.changed.notify_all();
+    }
+
+    fn cut(&self) -> Cut {
+        self.state().cut.unwrap_or(Cut::Whole)
+    }
+
+    /// Notes a request, and answers its place and its script.
+    fn hear(&self, connection: usize, head: Head) -> (usize, Vec<Act>) {
+        let mut state = self.state();
+        state.heard.push(Heard { connection, head, body: Body::default(), end: None });
+        let script = state.scripts.pop_front();
+        let place = state.heard.len() - 1;
+        drop(state);
+        self.changed.notify_all();
+        (place, script.unwrap_or_else(|| vec![Act::Body, Act::Say(OK.to_vec())]))
+    }
+
+    /// Changes what was noted about a request, unless its case is over.
+    fn note(&self, place: usize, change: impl FnOnce(&mut Heard)) {
+        if let Some(heard) = self.state().heard.get_mut(place) {
+            change(heard);
+        }
+    }
+
+    fn wait(&self, what: &str, is_so: impl Fn(&State) -> bool) -> Result<(), String> {
+        let deadline = Instant::now() + LIMIT;
+        let mut state = self.state();
+        while !is_so(&state) {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(format!("waited in vain for {what}"));
+            }
+            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        Ok(())
+    }
+}
+
+/// One connection, from its first request to its end.
+fn serve(board: &Board, number: usize, mut wire: Wire) {
+    loop {
+        let head = match wire.head() {
+            Ok(head) => head,
+            Err(fault) => {
+                if wire.has_leftover() || matches!(fault, Fault::Malformed(_)) {
+                    board.state().garbage.push(format!("{fault} after {:?}", wire.leftover()));
+                }
+                return;
+            }
+        };
+        if head.start.split(' ').nth(1) == Some(MARKER) {
+            let answer = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 6\r\n\r\nmarker";
+            return wire.write(answer.as_bytes(), Cut::Whole);
+        }
+        let framing = head.request_framing();
+        let (place, script) = board.hear(number, head);
+        for act in script {
+            let is_over = match act {
+                Act::Body => {
+                    let mut body = Body::default();
+                    let end = framing.clone().and_then(|framing| wire.body(framing, &mut body));
+                    let is_broken = end.is_err();
+                    board.note(place, |heard| (heard.body, heard.end) = (body, Some(end)));
+                    is_broken
+                }
+                Act::Bytes(count) => {
+                    let mut bytes = Vec::new();
+                    let end = wire.exactly(count, &mut bytes);
+                    board.note(place, |heard| heard.body.bytes.extend(bytes));
+                    end.is_err()
+                }
+                Act::Gone => {
+                    let mut bytes = Vec::new();
+                    wire.rest(&mut bytes);
+                    board.note(place, |heard| heard.body.bytes.extend(bytes));
+                    true
+                }
+                Act::Say(bytes) => {
+                    wire.write(&bytes, board.cut());
+                    false
+                }
+                Act::Cue => {
+                    board.state().cues_for_client += 1;
+                    board.changed.notify_all();
+                    false
+                }
+                Act::OnCue => {
+                    let cued = board.wait("the client's cue", |state| state.cues_for_upstream > 0);
+                    if cued.is_ok() {
+                        board.state().cues_for_upstream -= 1;
+                    }
+                    cued.is_err()
+                }
+                Act::HalfClose => {
+                    wire.half_close();
+                    false
+                }
+                Act::Close => true,
+                Act::Reset => return wire.reset(),
+            };
+            if is_over {
+                return;
+            }
+        }
+    }
+}
