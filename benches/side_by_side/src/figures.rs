@@ -1,0 +1,173 @@
+//! What is measured, in which unit, and how several rounds become one figure.
+
+/// One figure about one proxy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Figure {
+    /// CPU time of the proxy per small request at saturation, in microseconds.
+    Request,
+    /// Small requests per second at saturation.
+    Rate,
+    /// Latency at the fixed rate, in microseconds: what the proxy adds to the same request without one.
+    Median,
+    P99,
+    P999,
+    /// 1 MiB bodies: GiB per second of CPU time.
+    Bodies,
+    /// CPU time of the proxy for a new connection with one request, in microseconds.
+    Connection,
+    /// New connections with one request each, per second.
+    Connections,
+    /// Memory per idle connection that has made one request, in KiB.
+    Idle,
+}
+
+/// Which of two values is the better one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Better {
+    Less,
+    More,
+}
+
+/// What cutover's ratio is held against, and what it must reach.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Goal {
+    pub(crate) against: Against,
+    pub(crate) bar: f64,
+    pub(crate) aim: Option<f64>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Against {
+    Nginx,
+    BetterOfTwo,
+    BestPeer,
+    /// An absolute value.
+    Nothing,
+}
+
+impl Figure {
+    pub(crate) const ALL: [Self; 9] = [
+        Self::Request,
+        Self::Rate,
+        Self::Median,
+        Self::P99,
+        Self::P999,
+        Self::Bodies,
+        Self::Connection,
+        Self::Connections,
+        Self::Idle,
+    ];
+
+    /// As it is called in the table and in the JSON file.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Request => "request_cpu_us",
+            Self::Rate => "requests_per_s",
+            Self::Median => "added_p50_us",
+            Self::P99 => "added_p99_us",
+            Self::P999 => "added_p999_us",
+            Self::Bodies => "bodies_gib_per_cpu_s",
+            Self::Connection => "connection_cpu_us",
+            Self::Connections => "connections_per_s",
+            Self::Idle => "idle_connection_kib",
+        }
+    }
+
+    pub(crate) fn title(self) -> &'static str {
+        match self {
+            Self::Request => "µs/req",
+            Self::Rate => "req/s",
+            Self::Median => "+p50 µs",
+            Self::P99 => "+p99 µs",
+            Self::P999 => "+p99.9 µs",
+            Self::Bodies => "GiB/CPU-s",
+            Self::Connection => "µs/conn",
+            Self::Connections => "conn/s",
+            Self::Idle => "KiB/idle",
+        }
+    }
+
+    pub(crate) fn better(self) -> Better {
+        match self {
+            Self::Rate | Self::Bodies | Self::Connections => Better::More,
+            Self::Request | Self::Median | Self::P99 | Self::P999 | Self::Connection | Self::Idle => {
+                Better::Less
+            }
+        }
+    }
+
+    pub(crate) fn goal(self) -> Option<Goal> {
+        let goal = |against, bar, aim| Some(Goal { against, bar, aim });
+        match self {
+            Self::Request => goal(Against::BetterOfTwo, 0.75, Some(0.68)),
+            Self::P99 | Self::P999 => goal(Against::BestPeer, 1.0, None),
+            Self::Bodies => goal(Against::Nginx, 1.8, Some(2.4)),
+            Self::Connection => goal(Against::BetterOfTwo, 1.0, Some(0.8)),
+            Self::Idle => goal(Against::Nothing, 4.0, Some(1.5)),
+            Self::Rate | Self::Median | Self::Connections => None,
+        }
+    }
+}
+
+impl Better {
+    /// The better of two values.
+    pub(crate) fn of(self, a: f64, b: f64) -> f64 {
+        match self {
+            Self::Less => a.min(b),
+            Self::More => a.max(b),
+        }
+    }
+
+    /// Whether `value` reaches `goal`.
+    pub(crate) fn reaches(self, value: f64, goal: f64) -> bool {
+        match self {
+            Self::Less => value <= goal,
+            Self::More => value >= goal,
+        }
+    }
+}
+
+/// The middle value, or the mean of the two in the middle. Zero of none.
+pub(crate) fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    match (sorted.get(sorted.len() / 2), sorted.len() % 2) {
+        (None, _) => 0.0,
+        (Some(middle), 1) => *middle,
+        (Some(upper), _) => f64::midpoint(sorted[sorted.len() / 2 - 1], *upper),
+    }
+}
+
+/// Half of the distance between the least and the greatest value, as a share of the median.
+pub(crate) fn spread(values: &[f64]) -> f64 {
+    let (least, greatest) =
+        values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(least, greatest), value| {
+            (least.min(*value), greatest.max(*value))
+        });
+    let middle = median(values);
+    if middle == 0.0 { 0.0 } else { (greatest - least) / 2.0 / middle.abs() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_is_the_middle_whatever_the_order() {
+        assert_eq!(median(&[]).to_bits(), 0.0_f64.to_bits());
+        assert!((median(&[3.0, 1.0, 2.0]) - 2.0).abs() < 1e-9);
+        assert!((median(&[4.0, 1.0, 2.0, 3.0]) - 2.5).abs() < 1e-9);
+    }
+
+    #[test]
+    fn the_spread_is_a_share_of_the_median() {
+        assert!((spread(&[9.0, 10.0, 12.0]) - 0.15).abs() < 1e-9);
+        assert!(spread(&[5.0]).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_goal_is_reached_from_its_own_side() {
+        assert!(Better::Less.reaches(0.75, 0.75) && !Better::Less.reaches(0.76, 0.75));
+        assert!(Better::More.reaches(1.8, 1.8) && !Better::More.reaches(1.7, 1.8));
+    }
+}

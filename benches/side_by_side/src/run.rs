@@ -1,0 +1,208 @@
+//! The interleaved run: round by round, every proxy in turn is started, loaded and ended.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use crate::error::{Doing as _, Error};
+use crate::figures::Figure;
+use crate::load::{Load, Taken, Target};
+use crate::machine::{Cores, Noise};
+use crate::origin::SMALL;
+use crate::peers::{Peer, Place, Programs};
+use crate::process::Process;
+use crate::stage::{Ask, Stage};
+
+/// A proxy may first want to see its backends up some times.
+const READY_WITHIN: Duration = Duration::from_secs(20);
+const READY_LOOK: Duration = Duration::from_millis(50);
+
+/// What to measure.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) peers: Vec<Peer>,
+    pub(crate) loads: Vec<Load>,
+    pub(crate) rounds: usize,
+    /// Length of each load.
+    pub(crate) time: Duration,
+}
+
+/// Everything that was measured.
+#[derive(Debug, Default)]
+pub(crate) struct Results {
+    pub(crate) values: BTreeMap<(Peer, Figure), Vec<f64>>,
+    pub(crate) invalid: Vec<Invalid>,
+}
+
+/// A load that did not count, and why.
+#[derive(Debug)]
+pub(crate) struct Invalid {
+    pub(crate) peer: Peer,
+    pub(crate) load: Load,
+    pub(crate) round: usize,
+    pub(crate) reason: String,
+}
+
+impl Results {
+    /// The values of every round; none if one of them was invalid.
+    pub(crate) fn valid(&self, peer: Peer, figure: Figure) -> Option<&[f64]> {
+        let is_about = |invalid: &&Invalid| invalid.peer == peer && invalid.load.figures().contains(&figure);
+        let values = self.values.get(&(peer, figure))?;
+        self.invalid.iter().find(is_about).is_none().then_some(values.as_slice())
+    }
+
+    pub(crate) fn is_invalid(&self, peer: Peer, figure: Figure) -> bool {
+        self.invalid.iter().any(|invalid| invalid.peer == peer && invalid.load.figures().contains(&figure))
+    }
+
+    fn add(&mut self, peer: Peer, taken: Taken, floor: &BTreeMap<Figure, f64>) {
+        for (figure, value) in taken {
+            // What a proxy adds is more than what the same request takes without it, in the same round.
+            let value = value
+                - if peer == Peer::Direct { 0.0 } else { floor.get(&figure).copied().unwrap_or_default() };
+            self.values.entry((peer, figure)).or_default().push(value);
+        }
+    }
+
+    fn refuse(&mut self, peer: Peer, load: Load, round: usize, error: &Error) {
+        self.invalid.push(Invalid { peer, load, round, reason: error.to_string() });
+    }
+}
+
+/// Runs the plan. `tell` hears of every step.
+pub(crate) fn run(
+    plan: &Plan,
+    programs: &Programs,
+    cores: Cores,
+    noise: &mut Noise,
+    mut tell: impl FnMut(&str),
+) -> Result<Results, Error> {
+    let root = tempfile::tempdir().doing("creating a directory")?;
+    let mut results = Results::default();
+    for round in 1..=plan.rounds {
+        let mut floor = BTreeMap::new();
+        for &peer in &plan.peers {
+            tell(&format!("round {round} of {}: {}", plan.rounds, peer.name()));
+            noise.calibrate(cores)?;
+            let place = root.path().join(round.to_string());
+            for (load, taken) in turn(plan, peer, programs, cores, &place) {
+                match taken {
+                    Ok(taken) => {
+                        if peer == Peer::Direct && load == Load::Latency {
+                            floor = taken.iter().copied().collect();
+                        }
+                        results.add(peer, taken, &floor);
+                    }
+                    Err(error) => {
+                        tell(&format!("  {}: invalid: {error}", load.name()));
+                        results.refuse(peer, load, round, &error);
+                    }
+                }
+            }
+        }
+    }
+    Ok(results)
+}
+
+/// One proxy's turn: a fresh process, every load on it. A proxy that doesn't start has no valid load.
+fn turn(
+    plan: &Plan,
+    peer: Peer,
+    programs: &Programs,
+    cores: Cores,
+    root: &Path,
+) -> Vec<(Load, Result<Taken, Error>)> {
+    let mut taken = Vec::new();
+    for &load in &plan.loads {
+        taken.push((load, Err(Error::Unusable("not reached".to_owned()))));
+    }
+    let outcome = with_proxy(peer, programs, cores, root, |stage, target| {
+        for (load, taken) in &mut taken {
+            *taken = load.run(stage, &Target { time: plan.time, ..*target });
+        }
+    });
+    if let Err(error) = outcome {
+        let reason = error.to_string();
+        for (_, taken) in &mut taken {
+            *taken = Err(Error::Unusable(reason.clone()));
+        }
+    }
+    taken
+}
+
+/// Starts a proxy and its application, does `with` once it answers, and ends it.
+fn with_proxy(
+    peer: Peer,
+    programs: &Programs,
+    cores: Cores,
+    root: &Path,
+    with: impl FnOnce(&mut Stage, &Target<'_>),
+) -> Result<(), Error> {
+    let mut stage = Stage::new()?;
+    let place = Place::new(root, peer.name(), stage.backends()?)?;
+    let Some(command) = peer.prepare(&place, programs)? else {
+        let address = place.backends.first().copied().unwrap_or(place.listen);
+        let ask = Ask { address, path: "/small", body: SMALL };
+        with(&mut stage, &Target { ask, process: None, time: Duration::ZERO });
+        return Ok(());
+    };
+    let log = place.directory.join("output.log");
+    let mut process = Process::start(command, cores, &log)?;
+    let ask = Ask { address: place.listen, path: "/small", body: SMALL };
+    if let Err(error) = wait_until_ready(&mut stage, &mut process, &ask) {
+        let said = std::fs::read_to_string(&log).unwrap_or_default();
+        let last = said.lines().last().unwrap_or("it said nothing");
+        return Err(Error::Unusable(format!("{} does not serve: {error} ({last})", peer.name())));
+    }
+    with(&mut stage, &Target { ask, process: Some(&process), time: Duration::ZERO });
+    process.end()
+}
+
+/// Waits until the proxy has answered well for some time: by then it knows both backends.
+pub(crate) fn wait_until_ready(stage: &mut Stage, process: &mut Process, ask: &Ask) -> Result<(), Error> {
+    const GOOD_ANSWERS: usize = 8;
+    let start = Instant::now();
+    let mut good = 0;
+    while good < GOOD_ANSWERS {
+        if process.has_ended() {
+            return Err(Error::Unusable("it ended".to_owned()));
+        }
+        match stage.pin(ask) {
+            Ok(_) => good += 1,
+            Err(error) if start.elapsed() > READY_WITHIN => return Err(error),
+            Err(_) => good = 0,
+        }
+        stage.hang_up();
+        stage.serve(READY_LOOK)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_invalid_round_takes_the_figure_out_of_the_table_and_no_other() {
+        let mut results = Results::default();
+        for _ in 0..3 {
+            results.add(Peer::Nginx, vec![(Figure::Request, 20.0), (Figure::Bodies, 1.5)], &BTreeMap::new());
+        }
+        results.refuse(Peer::Nginx, Load::Large, 2, &Error::Status(502));
+        assert_eq!(results.valid(Peer::Nginx, Figure::Request), Some(&[20.0; 3][..]));
+        assert_eq!(results.valid(Peer::Nginx, Figure::Bodies), None);
+        assert!(results.is_invalid(Peer::Nginx, Figure::Bodies));
+        assert!(!results.is_invalid(Peer::Haproxy, Figure::Bodies));
+    }
+
+    #[test]
+    fn the_floor_is_taken_off_what_a_proxy_shows_and_not_off_itself() {
+        let floor = BTreeMap::from([(Figure::P99, 10.0)]);
+        let mut results = Results::default();
+        results.add(Peer::Direct, vec![(Figure::P99, 10.0)], &floor);
+        results.add(Peer::Cutover, vec![(Figure::P99, 35.0), (Figure::Request, 12.0)], &floor);
+        assert_eq!(results.valid(Peer::Direct, Figure::P99), Some(&[10.0][..]));
+        assert_eq!(results.valid(Peer::Cutover, Figure::P99), Some(&[25.0][..]));
+        assert_eq!(results.valid(Peer::Cutover, Figure::Request), Some(&[12.0][..]));
+    }
+}

@@ -1,0 +1,161 @@
+//! The tables, in Markdown, so that they can be kept in a page as they are printed.
+
+use std::fmt::Write as _;
+
+use crate::figures::{Against, Better, Figure, median, spread};
+use crate::peers::Peer;
+use crate::run::{Plan, Results};
+
+/// Every figure of every proxy: median over the rounds, and how far they lie apart.
+pub(crate) fn values(plan: &Plan, results: &Results, versions: impl Fn(Peer) -> String) -> String {
+    let figures = measured(plan);
+    let mut text = String::from("| proxy |");
+    for figure in &figures {
+        let _ = write!(text, " {} |", figure.title());
+    }
+    let _ = write!(text, "\n|---|{}\n", "---|".repeat(figures.len()));
+    for &peer in &plan.peers {
+        let _ = write!(text, "| {} {} |", peer.name(), versions(peer));
+        for &figure in &figures {
+            let _ = write!(text, " {} |", cell(results, peer, figure));
+        }
+        text.push('\n');
+    }
+    text
+}
+
+/// Ratios to nginx and to the better of nginx and HAProxy, and which goals are met.
+pub(crate) fn ratios(plan: &Plan, results: &Results) -> String {
+    let mut text = String::from(
+        "| cutover, of | nginx | better of nginx, HAProxy | best peer | bar | aim | |\n|---|---|---|---|---|---|---|\n",
+    );
+    for &peer in plan.peers.iter().filter(|peer| peer.is_cutover()) {
+        for figure in measured(plan) {
+            let name = if peer == Peer::Cutover {
+                figure.title().to_owned()
+            } else {
+                format!("{}, logging", figure.title())
+            };
+            let _ = writeln!(text, "| {name} |{}", verdict(results, peer, figure));
+        }
+    }
+    text
+}
+
+/// Why figures are missing, a line each.
+pub(crate) fn invalid(results: &Results) -> String {
+    let mut text = String::new();
+    for invalid in &results.invalid {
+        let (peer, load) = (invalid.peer.name(), invalid.load.name());
+        let _ = writeln!(text, "INVALID: {peer}, {load}, round {}: {}", invalid.round, invalid.reason);
+    }
+    text
+}
+
+fn measured(plan: &Plan) -> Vec<Figure> {
+    let is_measured = |figure: &Figure| plan.loads.iter().any(|load| load.figures().contains(figure));
+    Figure::ALL.into_iter().filter(is_measured).collect()
+}
+
+fn cell(results: &Results, peer: Peer, figure: Figure) -> String {
+    if results.is_invalid(peer, figure) {
+        return "invalid".to_owned();
+    }
+    let Some(values) = results.valid(peer, figure) else { return "–".to_owned() };
+    format!("{} ±{:.0}%", rounded(median(values)), spread(values) * 100.0)
+}
+
+fn verdict(results: &Results, peer: Peer, figure: Figure) -> String {
+    let value = |peer| results.valid(peer, figure).map(median);
+    let better =
+        |peers: &[Peer]| peers.iter().filter_map(|peer| value(*peer)).reduce(|a, b| figure.better().of(a, b));
+    let Some(ours) = value(peer) else { return " – | – | – | | | |".to_owned() };
+    let ratio = |theirs: Option<f64>| theirs.filter(|theirs| *theirs != 0.0).map(|theirs| ours / theirs);
+    let others: Vec<Peer> =
+        Peer::ALL.into_iter().filter(|peer| !peer.is_cutover() && *peer != Peer::Direct).collect();
+    let to_nginx = ratio(value(Peer::Nginx));
+    let to_better = ratio(better(&[Peer::Nginx, Peer::Haproxy]));
+    let to_best = ratio(better(&others));
+    let shown = |ratio: Option<f64>| ratio.map_or("–".to_owned(), |ratio| format!("{ratio:.2}"));
+    let goal = figure.goal().map_or(" | | ".to_owned(), |goal| {
+        let held = match goal.against {
+            Against::Nginx => to_nginx,
+            Against::BetterOfTwo => to_better,
+            Against::BestPeer => to_best,
+            Against::Nothing => Some(ours),
+        };
+        let sign = if figure.better() == Better::Less { '≤' } else { '≥' };
+        let reached = |goal| held.is_some_and(|held| figure.better().reaches(held, goal));
+        let judged = match (held, goal.aim) {
+            (None, _) => "not measured",
+            (_, Some(aim)) if reached(aim) => "aim met",
+            _ if reached(goal.bar) => "bar met",
+            _ => "MISSED",
+        };
+        let aim = goal.aim.map_or(String::new(), |aim| format!("{sign} {aim}"));
+        format!("{sign} {} | {aim} | {judged}", goal.bar)
+    });
+    format!(" {} | {} | {} | {goal} |", shown(to_nginx), shown(to_better), shown(to_best))
+}
+
+/// Three digits that count.
+fn rounded(value: f64) -> String {
+    match value.abs() {
+        size if size >= 100.0 => format!("{value:.0}"),
+        size if size >= 10.0 => format!("{value:.1}"),
+        _ => format!("{value:.2}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::error::Error;
+    use crate::load::Load;
+    use crate::run::Invalid;
+
+    fn plan() -> Plan {
+        let peers = vec![Peer::Nginx, Peer::Haproxy, Peer::Cutover];
+        Plan { peers, loads: vec![Load::Small, Load::Idle], rounds: 3, time: Duration::from_secs(1) }
+    }
+
+    fn results() -> Results {
+        let values = BTreeMap::from([
+            ((Peer::Nginx, Figure::Request), vec![20.0, 19.0, 21.0]),
+            ((Peer::Haproxy, Figure::Request), vec![16.0, 16.0, 16.0]),
+            ((Peer::Cutover, Figure::Request), vec![12.0, 11.0, 14.0]),
+            ((Peer::Cutover, Figure::Idle), vec![1.2, 1.2, 1.2]),
+        ]);
+        Results { values, invalid: Vec::new() }
+    }
+
+    #[test]
+    fn a_cell_shows_the_median_and_the_spread() {
+        let text = values(&plan(), &results(), |_| "1".to_owned());
+        assert!(text.contains("| nginx 1 | 20.0 ±5% | – | – |"), "{text}");
+        assert!(text.contains("| cutover 1 | 12.0 ±12% | – | 1.20 ±0% |"), "{text}");
+    }
+
+    #[test]
+    fn a_ratio_is_held_against_its_goal() {
+        let text = ratios(&plan(), &results());
+        assert!(text.contains("| µs/req | 0.60 | 0.75 | 0.75 | ≤ 0.75 | ≤ 0.68 | bar met |"), "{text}");
+        assert!(text.contains("| KiB/idle | – | – | – | ≤ 4 | ≤ 1.5 | aim met |"), "{text}");
+        let mut slow = results();
+        slow.values.insert((Peer::Cutover, Figure::Request), vec![12.1]);
+        assert!(ratios(&plan(), &slow).contains("MISSED"));
+    }
+
+    #[test]
+    fn an_invalid_load_is_shown_and_judges_nothing() {
+        let mut results = results();
+        let reason = Error::Status(502).to_string();
+        results.invalid.push(Invalid { peer: Peer::Cutover, load: Load::Small, round: 2, reason });
+        assert!(values(&plan(), &results, |_| String::new()).contains("| invalid |"));
+        assert!(!ratios(&plan(), &results).contains("bar met"));
+        assert_eq!(invalid(&results), "INVALID: cutover, small, round 2: an answer with status 502\n");
+    }
+}
