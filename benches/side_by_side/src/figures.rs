@@ -15,7 +15,7 @@ pub(crate) enum Figure {
     Bodies,
     /// CPU time of the proxy for a new connection with one request, in microseconds.
     Connection,
-    /// New connections with one request each, per second.
+    /// New connections with one request each, per second of CPU time.
     Connections,
     /// Memory per idle connection that has made one request, in KiB.
     Idle,
@@ -68,7 +68,7 @@ impl Figure {
             Self::P999 => "added_p999_us",
             Self::Bodies => "bodies_gib_per_cpu_s",
             Self::Connection => "connection_cpu_us",
-            Self::Connections => "connections_per_s",
+            Self::Connections => "connections_per_cpu_s",
             Self::Idle => "idle_connection_kib",
         }
     }
@@ -82,7 +82,7 @@ impl Figure {
             Self::P999 => "+p99.9 µs",
             Self::Bodies => "GiB/CPU-s",
             Self::Connection => "µs/conn",
-            Self::Connections => "conn/s",
+            Self::Connections => "conn/CPU-s",
             Self::Idle => "KiB/idle",
         }
     }

@@ -56,8 +56,12 @@ fn side_by_side(mut plan: Plan, programs: &Programs, file: &Path) -> Result<(), 
     let noise = noise.end()?;
     let version = |peer: peers::Peer| peer.version(programs);
 
-    let mut text = format!("{}\n\n{}\n", machine::description(), table::values(&plan, &results, version));
-    text.push_str(&table::ratios(&plan, &results));
+    let mut text = format!(
+        "{}\n\n{}\n",
+        machine::description(),
+        table::aligned(&table::values(&plan, &results, version))
+    );
+    text.push_str(&table::aligned(&table::ratios(&plan, &results)));
     if !missing.is_empty() {
         text.push_str(&format!("\nnot installed, so not measured: {}\n", missing.join(", ")));
     }

@@ -42,6 +42,31 @@ pub(crate) fn ratios(plan: &Plan, results: &Results) -> String {
     text
 }
 
+/// The same table with its columns aligned, which Markdown doesn't need and readers of a terminal do.
+pub(crate) fn aligned(table: &str) -> String {
+    let rows: Vec<Vec<&str>> = table.lines().map(cells).collect();
+    let columns = rows.iter().map(Vec::len).max().unwrap_or_default();
+    let length = |cell: &&str| cell.chars().count();
+    let width = |column| rows.iter().filter_map(|row| row.get(column)).map(length).max().unwrap_or_default();
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let mut text = String::new();
+    for row in &rows {
+        for (cell, width) in row.iter().zip(&widths) {
+            let _ = match *cell {
+                "---" => write!(text, "|{:-<1$}", "", width + 2),
+                cell => write!(text, "| {cell:width$} "),
+            };
+        }
+        text.push_str("|\n");
+    }
+    text
+}
+
+fn cells(row: &str) -> Vec<&str> {
+    let row = row.strip_prefix('|').unwrap_or(row);
+    row.strip_suffix('|').unwrap_or(row).split('|').map(str::trim).collect()
+}
+
 /// Why figures are missing, a line each.
 pub(crate) fn invalid(results: &Results) -> String {
     let mut text = String::new();
@@ -147,6 +172,15 @@ mod tests {
         let mut slow = results();
         slow.values.insert((Peer::Cutover, Figure::Request), vec![12.1]);
         assert!(ratios(&plan(), &slow).contains("MISSED"));
+    }
+
+    #[test]
+    fn aligned_columns_begin_below_each_other() {
+        let table = "| a | µs | |\n|---|---|---|\n| longer | 1 | |\n";
+        assert_eq!(
+            aligned(table),
+            "| a      | µs  |     |\n|--------|-----|-----|\n| longer | 1   |     |\n"
+        );
     }
 
     #[test]
