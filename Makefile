@@ -8,15 +8,17 @@ SHELL := bash
 CARGO ?= cargo
 OUT := $(or $(CARGO_TARGET_DIR),target)
 FUZZ_SECONDS ?= 60
+# Options of the side-by-side run, as in: make bench BENCH="--only nginx,cutover --what small --rounds 3"
+BENCH ?=
 # CI builds exactly what Cargo.lock says; at a desk, editing a manifest may update the lock.
 LOCKED := $(if $(CI),--locked)
 NEXTEST_PROFILE := $(if $(CI),ci,default)
 export PATH := $(CURDIR)/target/tools/bin:$(PATH)
 
-.PHONY: help demo test bench check fmt lint deny tidy fuzz
+.PHONY: help demo test bench bench-core bench-instructions check fmt lint deny tidy fuzz
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## upgrade a fleet of six servers under load, on this machine, and report (under two minutes)
 	@scripts/setup.sh build
@@ -32,9 +34,21 @@ test: ## run every test: unit, property, simulation, and end to end with the rea
 		set -x; $(CARGO) test $(LOCKED) --workspace --lib --bins --tests; \
 	fi
 
-bench: ## run the benchmarks (criterion; numbers in benches/README.md)
+bench: ## measure beside nginx, HAProxy, Apache, Envoy, Caddy and Traefik, in one run (eight minutes; results in benches/README.md)
+	@scripts/setup.sh bench
+	$(CARGO) build --release $(LOCKED) --package cutover
+	$(CARGO) build --release $(LOCKED) --package side-by-side
+	@exec $(OUT)/release/side-by-side --cutover $(OUT)/release/cutover $(BENCH)
+
+bench-core: ## what the pieces on the way of a request cost (criterion, ten minutes)
 	@scripts/setup.sh build
 	$(CARGO) bench $(LOCKED) --workspace --bench '*'
+
+bench-instructions: ## count the instructions of a request (valgrind), and fail above the ceiling of benches/instructions.toml
+	@scripts/setup.sh instructions
+	$(CARGO) build --release $(LOCKED) --package cutover
+	$(CARGO) build --release $(LOCKED) --package side-by-side
+	@exec $(OUT)/release/side-by-side instructions --cutover $(OUT)/release/cutover $(BENCH)
 
 check: fmt lint deny tidy ## formatting, lints, dependency rules, house rules (under a minute when warm)
 

