@@ -53,6 +53,8 @@ pub(crate) struct Forward {
     pub(crate) lacks: Vec<String>,
     /// Trailer fields, all of them, `name: value`.
     pub(crate) trailers: Vec<String>,
+    /// Whether it comes over the connection of the request before it, if that matters.
+    pub(crate) is_on_same_connection: Option<bool>,
 }
 
 /// What of a request's body must reach the upstream.
@@ -74,6 +76,8 @@ pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) has: Vec<String>,
     pub(crate) lacks: Vec<String>,
+    /// How often fields must be there.
+    pub(crate) times: Vec<(String, usize)>,
     /// Lines that must be there byte for byte.
     pub(crate) lines: Vec<String>,
     pub(crate) body: Option<Vec<u8>>,
@@ -84,6 +88,8 @@ pub(crate) struct Answer {
     pub(crate) is_cut: bool,
     /// Whether the proxy may close without it.
     pub(crate) is_optional: bool,
+    /// Whether a complete 502 will do as well, because the proxy may see in time that the answer is no good.
+    pub(crate) or_502: bool,
 }
 
 /// What becomes of the client's connection.
@@ -243,6 +249,18 @@ impl Case {
         self
     }
 
+    /// It comes over the connection of the request before it.
+    pub(crate) fn upstream_same_connection(mut self) -> Self {
+        self.last_forward().is_on_same_connection = Some(true);
+        self
+    }
+
+    /// It comes over another connection than the request before it.
+    pub(crate) fn upstream_new_connection(mut self) -> Self {
+        self.last_forward().is_on_same_connection = Some(false);
+        self
+    }
+
     fn forward(mut self, head: &str, body: Arrives) -> Self {
         let (head, none) = (head.to_owned(), Vec::new);
         self.forwards.push(Forward {
@@ -252,6 +270,7 @@ impl Case {
             has: none(),
             lacks: none(),
             trailers: none(),
+            is_on_same_connection: None,
         });
         self
     }
@@ -270,12 +289,14 @@ impl Case {
             status,
             has: none(),
             lacks: none(),
+            times: Vec::new(),
             lines: none(),
             body: None,
             trailers: none(),
             is_bodiless: false,
             is_cut: false,
             is_optional: false,
+            or_502: false,
         });
         self
     }
@@ -311,6 +332,12 @@ impl Case {
         self
     }
 
+    /// A field that is there so often, on lines of its own.
+    pub(crate) fn times(mut self, name: &str, count: usize) -> Self {
+        self.last_answer().times.push((name.to_owned(), count));
+        self
+    }
+
     pub(crate) fn line(mut self, line: &str) -> Self {
         self.last_answer().lines.push(line.to_owned());
         self
@@ -341,6 +368,13 @@ impl Case {
     pub(crate) fn cut_off(mut self) -> Self {
         self.last_answer().is_cut = true;
         self.ends(End::Broken)
+    }
+
+    /// No complete 200: one that breaks off, or a 502.
+    pub(crate) fn gets_no_complete_answer(self) -> Self {
+        let mut case = self.gets(200).cut_off();
+        case.last_answer().or_502 = true;
+        case
     }
 
     /// The answer breaks off where only a reset shows it.

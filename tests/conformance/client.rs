@@ -28,7 +28,8 @@ pub(crate) fn play(case: &Case, cut: Cut, proxy: SocketAddr, upstream: &Upstream
         match answer(&mut wire, expected) {
             Err(Wrong::Missing) if expected.is_optional => {}
             Err(wrong) => return Err(begun(wrong.describe(expected))),
-            Ok(()) => {}
+            Ok(502) if expected.or_502 => return Ok(()),
+            Ok(_) => {}
         }
     }
     end(wire, &case.end)
@@ -77,7 +78,8 @@ impl Wrong {
     }
 }
 
-fn answer(wire: &mut Wire, expected: &Answer) -> Result<(), Wrong> {
+/// Reads an answer. Answers its status where all is well.
+fn answer(wire: &mut Wire, expected: &Answer) -> Result<u16, Wrong> {
     let head = wire.head().map_err(|fault| match fault {
         Fault::Closed if !wire.has_leftover() => Wrong::Missing,
         fault => Wrong::Other(format!(
@@ -93,6 +95,9 @@ fn answer(wire: &mut Wire, expected: &Answer) -> Result<(), Wrong> {
     );
     let mut body = Body::default();
     let ended = wire.body(framing, &mut body);
+    if status == 502 && expected.or_502 && ended.is_ok() {
+        return Ok(status);
+    }
     let mut problems = Vec::new();
     if status != expected.status {
         problems.push(format!("expected the status {}, seen {status}", expected.status));
@@ -100,7 +105,7 @@ fn answer(wire: &mut Wire, expected: &Answer) -> Result<(), Wrong> {
     problems.extend(fields(&head, status, expected));
     problems.extend(content(&body, framing, ended, expected));
     if problems.is_empty() {
-        return Ok(());
+        return Ok(status);
     }
     Err(Wrong::Other(format!("{}; it was {:?} and {:?}", problems.join("; "), head.raw, text(&body.bytes))))
 }
@@ -120,6 +125,12 @@ fn fields(head: &Head, status: u16, expected: &Answer) -> Vec<String> {
     for name in &expected.lacks {
         if let Some(value) = head.field(name) {
             problems.push(format!("expected no field {name}, seen {value:?}"));
+        }
+    }
+    for (name, count) in &expected.times {
+        let seen = head.all(name).count();
+        if seen != *count {
+            problems.push(format!("expected {name} {count} times, seen {seen}"));
         }
     }
     for line in &expected.lines {
@@ -149,10 +160,12 @@ fn content(body: &Body, framing: Framing, ended: Result<(), Fault>, expected: &A
     problems
 }
 
-/// Whether a field is there: `name: value`, or any value for a name alone.
+/// Whether a field is there: `name: value`, where the value is that of one line or of all lines joined, or any value for a name alone.
 pub(crate) fn has_field(head: &Head, wanted: &str) -> bool {
     match wanted.split_once(": ") {
-        Some((name, value)) => head.field(name).is_some_and(|found| found == value),
+        Some((name, value)) => {
+            head.all(name).any(|line| line == value) || head.field(name).is_some_and(|found| found == value)
+        }
         None => head.field(wanted).is_some(),
     }
 }

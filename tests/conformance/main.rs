@@ -34,6 +34,15 @@ macro_rules! areas {
 areas! {
     request_framing,
     chunks,
+    head_syntax,
+    request_line,
+    host,
+    limits,
+    hop_by_hop,
+    forwarding,
+    upgrade,
+    expect,
+    interim,
 }
 
 #[test]

@@ -94,8 +94,14 @@ fn judge(case: &Case, heard: &[Heard], garbage: &[String]) -> Result<(), String>
         let seen: Vec<&str> = heard.iter().map(|heard| heard.head.raw.as_str()).collect();
         return Err(format!("expected {needed} requests upstream, seen {}: {seen:?}", heard.len()));
     }
-    let problems: Vec<String> =
+    let mut problems: Vec<String> =
         case.forwards.iter().zip(heard).flat_map(|(forward, heard)| compare(forward, heard)).collect();
+    for (forward, pair) in case.forwards.iter().skip(1).zip(heard.windows(2)) {
+        let is_same = pair[0].connection == pair[1].connection;
+        if forward.is_on_same_connection.is_some_and(|wanted| wanted != is_same) {
+            problems.push(format!("{:?} came over the wrong connection", forward.head));
+        }
+    }
     if problems.is_empty() {
         return Ok(());
     }
