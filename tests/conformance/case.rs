@@ -370,9 +370,9 @@ impl Case {
         self.ends(End::Broken)
     }
 
-    /// No complete 200: one that breaks off, or a 502.
+    /// No complete 200: one that breaks off, or a 502, or none at all.
     pub(crate) fn gets_no_complete_answer(self) -> Self {
-        let mut case = self.gets(200).cut_off();
+        let mut case = self.gets(200).or_nothing().cut_off();
         case.last_answer().or_502 = true;
         case
     }

@@ -96,7 +96,7 @@ fn no_leave() -> Vec<Case> {
     cases.push(
         case("rfc9110_10_1_1_a_body_after_a_final_answer_is_no_request")
             .send(HEAD)
-            .awaits("no")
+            .awaits("\r\n\r\nno")
             .send("GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n")
             .upstream([say("HTTP/1.1 401 No\r\nContent-Length: 2\r\n\r\nno"), Act::Gone])
             .forwards_begun(FORWARDED)

@@ -113,11 +113,11 @@ fn kept() -> Vec<Case> {
 
 /// RFC 9112 section 8: where the end of the connection would look like the end of the answer, only a reset tells the truth.
 fn breaking() -> Vec<Case> {
-    let chunks = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n";
-    let endless = "HTTP/1.1 200 OK\r\n\r\nhello";
+    let chunks = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n~\r\n";
+    let endless = "HTTP/1.1 200 OK\r\n\r\n~";
     let broken = |name: &str, answer: &str, end: Act| {
         old_get(name)
-            .awaits("hello")
+            .awaits("~")
             .cues_upstream()
             .upstream([Act::Body, say(answer), Act::OnCue, end])
             .gets(200)

@@ -92,7 +92,12 @@ fn extra_bytes() -> Vec<Case> {
     for (what, answer, status) in rows {
         for (extra, bytes) in [("another_answer", STRAY), ("a_line_end", "\r\n"), ("junk", "x")] {
             cases.push(
-                two(format!("rfc9112_11_1_{extra}_behind_one_{what}"))
+                case(format!("rfc9112_11_1_{extra}_behind_one_{what}"))
+                    .send("GET /1 HTTP/1.1\r\nHost: a\r\n\r\n")
+                    .awaits_cue()
+                    .send("GET /2 HTTP/1.1\r\nHost: a\r\n\r\n")
+                    .forwards("GET /1 HTTP/1.1\nHost: a")
+                    .forwards("GET /2 HTTP/1.1\nHost: a")
                     .upstream([Act::Body, say([answer, bytes].concat()), Act::Cue])
                     .upstream_new_connection()
                     .gets(status)
@@ -101,12 +106,17 @@ fn extra_bytes() -> Vec<Case> {
             );
         }
     }
-    let head = "HEAD / HTTP/1.1\r\nHost: a\r\n\r\n";
     for (what, body) in [("its_body", "hello"), ("another_answer", STRAY)] {
         cases.push(
             case(format!("rfc9112_11_1_{what}_behind_one_to_head"))
-                .send(format!("{head}GET /2 HTTP/1.1\r\nHost: a\r\n\r\n"))
-                .answering(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len()))
+                .send("HEAD / HTTP/1.1\r\nHost: a\r\n\r\n")
+                .awaits_cue()
+                .send("GET /2 HTTP/1.1\r\nHost: a\r\n\r\n")
+                .upstream([
+                    Act::Body,
+                    say(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len())),
+                    Act::Cue,
+                ])
                 .forwards("HEAD / HTTP/1.1\nHost: a")
                 .forwards("GET /2 HTTP/1.1\nHost: a")
                 .upstream_new_connection()
@@ -124,7 +134,7 @@ fn idle() -> Vec<Case> {
     let after = |name: &str, request: &str| {
         case(name)
             .send("GET /1 HTTP/1.1\r\nHost: a\r\n\r\n")
-            .awaits("ok")
+            .awaits("\r\n\r\nok")
             .cues_upstream()
             .awaits_cue()
             .send(request)
