@@ -133,11 +133,7 @@ pub(crate) fn old_get(name: impl Into<String>) -> Case {
 }
 
 /// One case per row: the first column ends its name, the second makes what is different about it.
-pub(crate) fn each<T: Copy>(
-    name: &str,
-    rows: &[(&str, T)],
-    make: impl Fn(Case, T) -> Case,
-) -> Vec<Case> {
+pub(crate) fn each<T: Copy>(name: &str, rows: &[(&str, T)], make: impl Fn(Case, T) -> Case) -> Vec<Case> {
     rows.iter().map(|&(ending, given)| make(case(format!("{name}_{ending}")), given)).collect()
 }
 
@@ -385,6 +381,10 @@ impl Case {
 
     pub(crate) fn closed(self) -> Self {
         self.ends(End::Closed)
+    }
+
+    pub(crate) fn closed_or_reset(self) -> Self {
+        self.ends(End::Broken)
     }
 
     /// After the answer to a change of protocol: these bytes, then the end.

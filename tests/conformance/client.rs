@@ -82,17 +82,13 @@ impl Wrong {
 fn answer(wire: &mut Wire, expected: &Answer) -> Result<u16, Wrong> {
     let head = wire.head().map_err(|fault| match fault {
         Fault::Closed if !wire.has_leftover() => Wrong::Missing,
-        fault => Wrong::Other(format!(
-            "expected {}, seen {:?} and {fault}",
-            expected.status,
-            wire.leftover()
-        )),
+        fault => {
+            Wrong::Other(format!("expected {}, seen {:?} and {fault}", expected.status, wire.leftover()))
+        }
     })?;
     let malformed = |fault: Fault| Wrong::Other(format!("{fault} in {:?}", head.raw));
-    let (status, framing) = (
-        head.status().map_err(malformed)?,
-        head.answer_framing(expected.is_bodiless).map_err(malformed)?,
-    );
+    let (status, framing) =
+        (head.status().map_err(malformed)?, head.answer_framing(expected.is_bodiless).map_err(malformed)?);
     let mut body = Body::default();
     let ended = wire.body(framing, &mut body);
     if status == 502 && expected.or_502 && ended.is_ok() {
@@ -153,7 +149,8 @@ fn content(body: &Body, framing: Framing, ended: Result<(), Fault>, expected: &A
     if let Some(wanted) = expected.body.as_ref().filter(|wanted| **wanted != body.bytes) {
         problems.push(format!("expected the body {:?}", text(wanted)));
     }
-    let trailers: Vec<String> = body.trailers.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+    let trailers: Vec<String> =
+        body.trailers.iter().map(|(name, value)| format!("{name}: {value}")).collect();
     if trailers != expected.trailers {
         problems.push(format!("expected the trailers {:?}, seen {trailers:?}", expected.trailers));
     }

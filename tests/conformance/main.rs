@@ -60,8 +60,7 @@ fn the_table_is_complete_and_every_case_names_its_section() {
     let cases: Vec<case::Case> = all_areas().into_iter().flat_map(|area| area.cases).collect();
     let names: BTreeSet<&str> = cases.iter().map(|case| case.name.as_str()).collect();
 
-    let nameless: Vec<&str> =
-        names.iter().copied().filter(|name| case::section(name).is_none()).collect();
+    let nameless: Vec<&str> = names.iter().copied().filter(|name| case::section(name).is_none()).collect();
     assert_eq!(nameless, [""; 0], "names without a section");
     assert_eq!(names.len(), cases.len(), "two cases have the same name");
     assert!(names.len() >= CASES_MIN, "{} cases", names.len());

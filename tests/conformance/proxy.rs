@@ -88,12 +88,7 @@ impl Drop for Proxy {
 
 /// The configuration file. One worker, so that the order of things is one order; a health check once, at the start; a backend that stays
 /// in service whatever nonsense it talks.
-fn render(
-    config: Config,
-    address: SocketAddr,
-    upstream: SocketAddr,
-    directory: &std::path::Path,
-) -> String {
+fn render(config: Config, address: SocketAddr, upstream: SocketAddr, directory: &std::path::Path) -> String {
     let Config { global, listener, service } = config;
     let directory = directory.display();
     format!(

@@ -1,24 +1,24 @@
-//! Where cases are played: one proxy before one scripted upstream, one case after the other.
+//! Where cases are played: a proxy before a scripted upstream, one case after the other.
+
+use std::time::{Duration, Instant};
 
 use crate::case::{Arrives, Case, Forward, section};
 use crate::client::{self, has_field};
 use crate::cut::Cut;
 use crate::proxy::{Config, Proxy};
 use crate::upstream::{Heard, Upstream};
-use crate::wire::{Head, text};
+use crate::wire::{Head, LIMIT, text};
 
-/// Requests after a case at most, until the proxy has no connection to the upstream left. Each takes away one that was kept.
-const MARKERS_MAX: usize = 20;
+/// Proxies that share the cases of an area: they spend more time waiting than working.
+const LANES: usize = 3;
+/// Cases that are worth a proxy.
+const CASES_MIN: usize = 10;
+/// Time that a connection to the upstream has to end between two requests that may take it away.
+const PATIENCE: Duration = Duration::from_millis(20);
 
 /// Fields that the proxy gives every request. A case that is about one names it.
-const ADDED: [&str; 6] = [
-    "via",
-    "x-forwarded-for",
-    "x-forwarded-proto",
-    "x-forwarded-host",
-    "x-request-id",
-    "forwarded",
-];
+const ADDED: [&str; 6] =
+    ["via", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-request-id", "forwarded"];
 
 /// A part of the table: cases that are played on one proxy.
 #[derive(Debug)]
@@ -39,23 +39,32 @@ impl Area {
 
     /// Plays every case, whole and cut in several ways, and fails with a list of all that went wrong.
     pub(crate) fn play(&self) {
-        let upstream = Upstream::start();
-        let is_ready = |address| client::ask_marker(address).is_ok();
-        let proxy = Proxy::start(self.config, upstream.address(), is_ready);
-        let mut failures = Vec::new();
-        for case in &self.cases {
-            let ways = Cut::all(&case.name);
-            let ways = if case.is_whole_only { &ways[..1] } else { &ways[..] };
-            let failed = ways.iter().find_map(|&cut| Some((cut, play(case, cut, &proxy, &upstream).err()?)));
-            if let Some((cut, problem)) = failed {
-                let (rfc, section) = section(&case.name).unwrap_or_default();
-                failures
-                    .push(format!("{}\n  RFC {rfc} section {section}, sent {cut:?}\n  {problem}", case.name));
-            }
-        }
+        let share = self.cases.len().div_ceil(LANES).max(CASES_MIN);
+        let failures: Vec<String> = std::thread::scope(|scope| {
+            let lanes: Vec<_> =
+                self.cases.chunks(share).map(|cases| scope.spawn(|| play_all(self.config, cases))).collect();
+            lanes.into_iter().flat_map(|lane| lane.join().expect("a lane of the stage broke")).collect()
+        });
         let (failed, all) = (failures.len(), self.cases.len());
         assert!(failures.is_empty(), "{failed} of {all} cases fail:\n{}\n", failures.join("\n"));
     }
+}
+
+/// Plays cases one after the other on a proxy of their own. Answers what went wrong with each that failed.
+fn play_all(config: Config, cases: &[Case]) -> Vec<String> {
+    let upstream = Upstream::start();
+    let proxy = Proxy::start(config, upstream.address(), |address| client::ask_marker(address).is_ok());
+    let mut failures = Vec::new();
+    for case in cases {
+        let ways = Cut::all(&case.name);
+        let ways = if case.is_whole_only { &ways[..1] } else { &ways[..] };
+        let failed = ways.iter().find_map(|&cut| Some((cut, play(case, cut, &proxy, &upstream).err()?)));
+        if let Some((cut, problem)) = failed {
+            let (rfc, section) = section(&case.name).unwrap_or_default();
+            failures.push(format!("{}\n  RFC {rfc} section {section}, sent {cut:?}\n  {problem}", case.name));
+        }
+    }
+    failures
 }
 
 /// Plays a case once.
@@ -75,9 +84,10 @@ fn play(case: &Case, cut: Cut, proxy: &Proxy, upstream: &Upstream) -> Result<(),
 /// Asks for the marker until no connection to the upstream is left. Whatever the case made the proxy send has arrived by then: it was
 /// sent over connections that are over now, and before the marker.
 fn drain(proxy: &Proxy, upstream: &Upstream) -> Result<(), String> {
-    for _ in 0..MARKERS_MAX {
+    let deadline = Instant::now() + LIMIT;
+    while Instant::now() < deadline {
         client::ask_marker(proxy.address()).map_err(|problem| format!("after the case: {problem}"))?;
-        if upstream.open_connections() == 0 {
+        if upstream.is_left_alone(PATIENCE) {
             return Ok(());
         }
     }
@@ -122,7 +132,8 @@ fn compare(expected: &Forward, heard: &Heard) -> Vec<String> {
     for name in &expected.lacks {
         problems.extend(heard.head.field(name).map(|value| format!("expected no {name}, seen {value:?}")));
     }
-    for line in expected.lines.iter().filter(|line| !heard.head.raw.split("\r\n").any(|found| found == *line)) {
+    for line in expected.lines.iter().filter(|line| !heard.head.raw.split("\r\n").any(|found| found == *line))
+    {
         problems.push(format!("expected the line {line:?}"));
     }
     let body = &heard.body.bytes;

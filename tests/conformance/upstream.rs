@@ -3,10 +3,10 @@
 use std::collections::VecDeque;
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::Duration;
 
 use crate::cut::Cut;
-use crate::wire::{Body, Fault, Head, LIMIT, Wire};
+use crate::wire::{Body, Fault, Framing, Head, LIMIT, Wire};
 
 /// The target of requests that are no part of a case: each is answered, and ends its connection.
 pub(crate) const MARKER: &str = "/marker";
@@ -110,8 +110,9 @@ impl Upstream {
         (std::mem::take(&mut state.heard), std::mem::take(&mut state.garbage))
     }
 
-    pub(crate) fn open_connections(&self) -> usize {
-        self.board.state().open.len()
+    /// Whether no connection is open, now or within `patience`.
+    pub(crate) fn is_left_alone(&self, patience: Duration) -> bool {
+        self.board.wait(patience, |state| state.open.is_empty())
     }
 
     /// Ends all connections, after a case went wrong.
@@ -124,7 +125,8 @@ impl Upstream {
 
     /// Waits until the heads of so many requests were heard.
     pub(crate) fn wait_for_requests(&self, count: usize) -> Result<(), String> {
-        self.board.wait(&format!("request {count} upstream"), |state| state.heard.len() >= count)
+        let is_heard = self.board.wait(LIMIT, |state| state.heard.len() >= count);
+        if is_heard { Ok(()) } else { Err(format!("waited in vain for request {count} upstream")) }
     }
 
     /// Lets the backend go on.
@@ -135,7 +137,9 @@ impl Upstream {
 
     /// Waits until the backend lets the client go on.
     pub(crate) fn wait_for_cue(&self) -> Result<(), String> {
-        self.board.wait("the upstream's cue", |state| state.cues_for_client > 0)?;
+        if !self.board.wait(LIMIT, |state| state.cues_for_client > 0) {
+            return Err("waited in vain for the upstream's cue".to_owned());
+        }
         self.board.state().cues_for_client -= 1;
         Ok(())
     }
@@ -188,17 +192,10 @@ impl Board {
         }
     }
 
-    fn wait(&self, what: &str, is_so: impl Fn(&State) -> bool) -> Result<(), String> {
-        let deadline = Instant::now() + LIMIT;
-        let mut state = self.state();
-        while !is_so(&state) {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Err(format!("waited in vain for {what}"));
-            }
-            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
-        }
-        Ok(())
+    /// Waits until something is so, and answers whether it became so in time.
+    fn wait(&self, patience: Duration, is_so: impl Fn(&State) -> bool) -> bool {
+        let state = self.changed.wait_timeout_while(self.state(), patience, |state| !is_so(state));
+        !state.unwrap_or_else(PoisonError::into_inner).1.timed_out()
     }
 }
 
@@ -221,52 +218,76 @@ fn serve(board: &Board, number: usize, mut wire: Wire) {
         let framing = head.request_framing();
         let (place, script) = board.hear(number, head);
         for act in script {
-            let is_over = match act {
-                Act::Body => {
-                    let mut body = Body::default();
-                    let end = framing.clone().and_then(|framing| wire.body(framing, &mut body));
-                    let is_broken = end.is_err();
-                    board.note(place, |heard| (heard.body, heard.end) = (body, Some(end)));
-                    is_broken
-                }
-                Act::Bytes(count) => {
-                    let mut bytes = Vec::new();
-                    let end = wire.exactly(count, &mut bytes);
-                    board.note(place, |heard| heard.body.bytes.extend(bytes));
-                    end.is_err()
-                }
-                Act::Gone => {
-                    let mut bytes = Vec::new();
-                    wire.rest(&mut bytes);
-                    board.note(place, |heard| heard.body.bytes.extend(bytes));
-                    true
-                }
-                Act::Say(bytes) => {
-                    wire.write(&bytes, board.cut());
-                    false
-                }
-                Act::Cue => {
-                    board.state().cues_for_client += 1;
-                    board.changed.notify_all();
-                    false
-                }
-                Act::OnCue => {
-                    let cued = board.wait("the client's cue", |state| state.cues_for_upstream > 0);
-                    if cued.is_ok() {
-                        board.state().cues_for_upstream -= 1;
-                    }
-                    cued.is_err()
-                }
-                Act::HalfClose => {
-                    wire.half_close();
-                    false
-                }
-                Act::Close => true,
-                Act::Reset => return wire.reset(),
-            };
-            if is_over {
-                return;
+            if let Some(end) = play(board, place, &mut wire, &framing, act) {
+                return end.close(wire);
             }
         }
     }
+}
+
+/// How a connection ends.
+enum Ending {
+    Closed,
+    Reset,
+}
+
+impl Ending {
+    fn close(self, wire: Wire) {
+        match self {
+            Self::Closed => drop(wire),
+            Self::Reset => wire.reset(),
+        }
+    }
+}
+
+/// Does one thing for the request at `place`. Answers how the connection ends, where it does.
+fn play(
+    board: &Board,
+    place: usize,
+    wire: &mut Wire,
+    framing: &Result<Framing, Fault>,
+    act: Act,
+) -> Option<Ending> {
+    let mut body = Body::default();
+    let goes_on = match act {
+        Act::Body => {
+            let end = framing.clone().and_then(|framing| wire.body(framing, &mut body));
+            let is_whole = end.is_ok();
+            board.note(place, |heard| (heard.body, heard.end) = (body, Some(end)));
+            is_whole
+        }
+        Act::Bytes(count) => {
+            let end = wire.exactly(count, &mut body.bytes);
+            board.note(place, |heard| heard.body.bytes.extend(body.bytes));
+            end.is_ok()
+        }
+        Act::Gone => {
+            wire.rest(&mut body.bytes);
+            board.note(place, |heard| heard.body.bytes.extend(body.bytes));
+            false
+        }
+        Act::Say(bytes) => {
+            wire.write(&bytes, board.cut());
+            true
+        }
+        Act::Cue => {
+            board.state().cues_for_client += 1;
+            board.changed.notify_all();
+            true
+        }
+        Act::OnCue => {
+            let is_cued = board.wait(LIMIT, |state| state.cues_for_upstream > 0);
+            if is_cued {
+                board.state().cues_for_upstream -= 1;
+            }
+            is_cued
+        }
+        Act::HalfClose => {
+            wire.half_close();
+            true
+        }
+        Act::Close => false,
+        Act::Reset => return Some(Ending::Reset),
+    };
+    if goes_on { None } else { Some(Ending::Closed) }
 }

@@ -99,7 +99,10 @@ fn bodiless() -> Vec<Case> {
             .answering("HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n")
             .gets(204)
             .lacks("transfer-encoding"),
-        get("rfc9112_6_3_not_modified").answering("HTTP/1.1 304 Not Modified\r\nETag: \"e\"\r\n\r\n").gets(304).has("etag: \"e\""),
+        get("rfc9112_6_3_not_modified")
+            .answering("HTTP/1.1 304 Not Modified\r\nETag: \"e\"\r\n\r\n")
+            .gets(304)
+            .has("etag: \"e\""),
         get("rfc9110_15_4_5_not_modified_may_say_a_length")
             .answering("HTTP/1.1 304 Not Modified\r\nContent-Length: 5000\r\n\r\n")
             .gets(304)
@@ -147,7 +150,9 @@ fn wrong_framings() -> Vec<Case> {
         .collect();
     cases.push(
         get("rfc9112_6_1_an_answer_of_http_1_0_in_chunks")
-            .answering_and_closing("HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n")
+            .answering_and_closing(
+                "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+            )
             .gets(502),
     );
     cases
@@ -161,7 +166,9 @@ fn trailers() -> Vec<Case> {
             .forwards("GET / HTTP/1.1\nHost: a\nTE: trailers\nConnection: te")
     };
     let answer = |trailers: &str| {
-        format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n2\r\nok\r\n0\r\n{trailers}\r\n")
+        format!(
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n2\r\nok\r\n0\r\n{trailers}\r\n"
+        )
     };
     let mut cases = vec![
         ask("rfc9112_7_1_2_a_trailer_of_an_answer")
@@ -203,7 +210,10 @@ fn breaking() -> Vec<Case> {
         ("after_a_chunk", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"),
         ("before_the_first_chunk", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"),
         ("in_the_last_chunk", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n"),
-        ("in_the_trailers", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nX-A: 1\r\n"),
+        (
+            "in_the_trailers",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nX-A: 1\r\n",
+        ),
     ];
     let mut cases = Vec::new();
     for (what, answer) in rows {
@@ -231,7 +241,11 @@ fn breaking() -> Vec<Case> {
                 .send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi")
                 .forwards_body("POST / HTTP/1.1\nHost: a\nContent-Length: 2", "hi")
         };
-        cases.push(post(format!("rfc9110_15_6_3_an_upstream_that_closes_{what}")).answering_and_closing(head).gets(502));
+        cases.push(
+            post(format!("rfc9110_15_6_3_an_upstream_that_closes_{what}"))
+                .answering_and_closing(head)
+                .gets(502),
+        );
         let script = [Act::Body, say(head), Act::Reset];
         cases.push(post(format!("rfc9110_15_6_3_an_upstream_that_resets_{what}")).upstream(script).gets(502));
     }

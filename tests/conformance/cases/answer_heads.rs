@@ -65,9 +65,8 @@ fn wrong_status_lines() -> Vec<Case> {
 
 /// RFC 9110 section 5: fields go on as they came.
 fn fields() -> Vec<Case> {
-    let answer = |fields: &[u8]| {
-        [b"HTTP/1.1 200 OK\r\n", fields, b"\r\nContent-Length: 2\r\n\r\nok"].concat()
-    };
+    let answer =
+        |fields: &[u8]| [b"HTTP/1.1 200 OK\r\n", fields, b"\r\nContent-Length: 2\r\n\r\nok"].concat();
     vec![
         get("rfc9110_5_5_obs_text_of_an_answer_passes")
             .answering(answer(b"X-A: \xe9\xff"))
@@ -149,7 +148,9 @@ fn wrong_fields() -> Vec<Case> {
 fn dates() -> Vec<Case> {
     vec![
         get("rfc9110_6_6_1_the_date_of_the_app_passes")
-            .answering("HTTP/1.1 200 OK\r\nDate: Tue, 15 Nov 1994 08:12:31 GMT\r\nContent-Length: 2\r\n\r\nok")
+            .answering(
+                "HTTP/1.1 200 OK\r\nDate: Tue, 15 Nov 1994 08:12:31 GMT\r\nContent-Length: 2\r\n\r\nok",
+            )
             .gets(200)
             .times("date", 1)
             .has("date: Tue, 15 Nov 1994 08:12:31 GMT"),
@@ -171,7 +172,10 @@ fn too_large() -> Vec<Case> {
         get("rfc9110_15_6_3_a_head_of_an_answer_with_too_many_fields").answering_and_closing(many).gets(502),
         get("rfc9110_15_6_3_a_head_of_an_answer_without_an_end").answering(endless).gets(502),
         get("rfc9110_15_6_3_a_head_of_an_answer_of_forty_thousand_bytes")
-            .answering(format!("HTTP/1.1 200 OK\r\nX-A: {}\r\nContent-Length: 2\r\n\r\nok", "a".repeat(40_000)))
+            .answering(format!(
+                "HTTP/1.1 200 OK\r\nX-A: {}\r\nContent-Length: 2\r\n\r\nok",
+                "a".repeat(40_000)
+            ))
             .gets(200)
             .has("x-a")
             .body("ok"),

@@ -7,7 +7,16 @@ const HEAD: &str = "POST /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\
 const FORWARDED: &str = "POST /a HTTP/1.1\nHost: a\nTransfer-Encoding: chunked";
 
 pub(crate) fn area() -> Area {
-    Area::usual([chunks(), wrong_sizes(), wrong_ends(), extensions(), wrong_extensions(), trailers(), forbidden(), wrong_trailers()])
+    Area::usual([
+        chunks(),
+        wrong_sizes(),
+        wrong_ends(),
+        extensions(),
+        wrong_extensions(),
+        trailers(),
+        forbidden(),
+        wrong_trailers(),
+    ])
 }
 
 fn chunked(case: Case, body: impl AsRef<[u8]>) -> Case {
@@ -26,7 +35,8 @@ fn chunks() -> Vec<Case> {
     let mut cases = each("rfc9112_7_1_chunks", &rows, |case, body| {
         chunked(case, body).forwards_body(FORWARDED, "hello").gets(200)
     });
-    let hex = [("lower_case", "a\r\n0123456789\r\n0\r\n\r\n"), ("upper_case", "A\r\n0123456789\r\n0\r\n\r\n")];
+    let hex =
+        [("lower_case", "a\r\n0123456789\r\n0\r\n\r\n"), ("upper_case", "A\r\n0123456789\r\n0\r\n\r\n")];
     cases.extend(each("rfc9112_7_1_chunk_size_in", &hex, |case, body| {
         chunked(case, body).forwards_body(FORWARDED, "0123456789").gets(200)
     }));
@@ -38,11 +48,7 @@ fn chunks() -> Vec<Case> {
         let case = case(format!("rfc9112_7_1_chunk_data_that_looks_like_{what}"));
         cases.push(chunked(case, body).forwards_body(FORWARDED, carried).gets(200));
     }
-    cases.push(
-        chunked(case("rfc9112_7_1_no_chunk_but_the_last"), "0\r\n\r\n")
-            .forwards(FORWARDED)
-            .gets(200),
-    );
+    cases.push(chunked(case("rfc9112_7_1_no_chunk_but_the_last"), "0\r\n\r\n").forwards(FORWARDED).gets(200));
     cases.push(
         chunked(
             case("rfc9112_7_1_what_follows_the_last_chunk_is_the_next_request"),

@@ -71,7 +71,9 @@ fn handed_out() -> Vec<Case> {
                 .has(expected)
         })
         .collect();
-    for (what, fields) in [("public", "Cache-Control: public\r\n"), ("s_maxage", "Cache-Control: s-maxage=60\r\n")] {
+    for (what, fields) in
+        [("public", "Cache-Control: public\r\n"), ("s_maxage", "Cache-Control: s-maxage=60\r\n")]
+    {
         cases.push(
             get(format!("rfc9111_5_2_2_no_pin_with_{what}"))
                 .answering(answer(fields))

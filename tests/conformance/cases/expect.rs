@@ -18,7 +18,7 @@ fn leave() -> Vec<Case> {
     vec![
         case("rfc9110_10_1_1_leave_is_passed_on")
             .send(HEAD)
-            .awaits(CONTINUE)
+            .awaits("\r\n\r\n")
             .send("hello")
             .upstream([say(CONTINUE), Act::Body, say(OK)])
             .forwards_body(FORWARDED, "hello")
@@ -30,7 +30,10 @@ fn leave() -> Vec<Case> {
             .awaits("\r\n\r\n")
             .send("5\r\nhello\r\n0\r\n\r\n")
             .upstream([say(CONTINUE), Act::Body, say(OK)])
-            .forwards_body("POST / HTTP/1.1\nHost: a\nExpect: 100-continue\nTransfer-Encoding: chunked", "hello")
+            .forwards_body(
+                "POST / HTTP/1.1\nHost: a\nExpect: 100-continue\nTransfer-Encoding: chunked",
+                "hello",
+            )
             .gets(100)
             .gets(200),
         case("rfc9110_10_1_1_leave_is_given_once")
@@ -118,7 +121,9 @@ fn expectations() -> Vec<Case> {
         ("in_quotes", "\"100-continue\""),
     ];
     let mut cases = each("rfc9110_10_1_1_an_expectation", &rows, |case, what| {
-        case.send(format!("GET / HTTP/1.1\r\nHost: a\r\nExpect: {what}\r\n\r\n")).gets(417).has("content-length")
+        case.send(format!("GET / HTTP/1.1\r\nHost: a\r\nExpect: {what}\r\n\r\n"))
+            .gets(417)
+            .has("content-length")
     });
     cases.push(
         case("rfc9110_10_1_1_an_expectation_in_any_case")

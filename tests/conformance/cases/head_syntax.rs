@@ -4,7 +4,17 @@ use crate::case::{Case, case, each};
 use crate::stage::Area;
 
 pub(crate) fn area() -> Area {
-    Area::usual([before_the_line(), line_ends(), wrong_names(), names(), wrong_values(), values(), folds(), many(), refusals()])
+    Area::usual([
+        before_the_line(),
+        line_ends(),
+        wrong_names(),
+        names(),
+        wrong_values(),
+        values(),
+        folds(),
+        many(),
+        refusals(),
+    ])
 }
 
 /// RFC 9112 section 2.2: one empty line before a request is forgiven, and nothing else.
@@ -183,7 +193,8 @@ fn folds() -> Vec<Case> {
     let mut cases = each("rfc9112_5_2_fold", &rows, |case, lines| {
         case.send(format!("POST / HTTP/1.1\r\n{lines}\r\n\r\nhello")).refused(400)
     });
-    let first = [("space", " Host: a"), ("tab", "\tHost: a"), ("space_before_another_field", " A: b\r\nHost: a")];
+    let first =
+        [("space", " Host: a"), ("tab", "\tHost: a"), ("space_before_another_field", " A: b\r\nHost: a")];
     cases.extend(each("rfc9112_2_2_first_field_after_a", &first, |case, lines| {
         case.send(format!("GET / HTTP/1.1\r\n{lines}\r\n\r\n")).refused(400)
     }));

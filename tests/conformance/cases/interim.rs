@@ -29,14 +29,18 @@ fn passed_on() -> Vec<Case> {
             .has("link: </a.css>; rel=preload")
             .gets(200),
         get("rfc9110_15_2_several_in_their_order")
-            .answering(["HTTP/1.1 102 Processing\r\n\r\n", HINTS, "HTTP/1.1 102 Processing\r\n\r\n", OK].concat())
+            .answering(
+                ["HTTP/1.1 102 Processing\r\n\r\n", HINTS, "HTTP/1.1 102 Processing\r\n\r\n", OK].concat(),
+            )
             .gets(102)
             .gets(103)
             .gets(102)
             .gets(200)
             .body("ok"),
         get("rfc9110_7_6_1_hop_by_hop_fields_of_an_interim_answer_end_here")
-            .answering(format!("HTTP/1.1 103 Early Hints\r\nConnection: X-A\r\nX-A: 1\r\nKeep-Alive: a\r\nX-B: 2\r\n\r\n{OK}"))
+            .answering(format!(
+                "HTTP/1.1 103 Early Hints\r\nConnection: X-A\r\nX-A: 1\r\nKeep-Alive: a\r\nX-B: 2\r\n\r\n{OK}"
+            ))
             .gets(103)
             .lacks("x-a")
             .lacks("connection")
@@ -68,7 +72,11 @@ fn not_passed_on() -> Vec<Case> {
             .answering(format!("HTTP/1.1 100 Continue\r\n\r\n{OK}"))
             .gets(200)
             .body("ok"),
-        old_get("rfc9110_15_2_none_for_http_1_0").answering([HINTS, OK].concat()).gets(200).body("ok").closed(),
+        old_get("rfc9110_15_2_none_for_http_1_0")
+            .answering([HINTS, OK].concat())
+            .gets(200)
+            .body("ok")
+            .closed(),
         old_get("rfc9110_15_2_1_no_leave_for_http_1_0")
             .answering(format!("HTTP/1.1 100 Continue\r\n\r\n{OK}"))
             .gets(200)
@@ -79,10 +87,11 @@ fn not_passed_on() -> Vec<Case> {
 
 /// RFC 9110 section 15.2: any number, within reason.
 fn too_many() -> Vec<Case> {
-    let all = (0..32).fold(get("rfc9110_15_2_thirty_two").answering(HINTS.repeat(32) + OK), |case, _| case.gets(103));
-    let more = (0..32).fold(
-        get("rfc9110_15_2_thirty_three").answering_and_closing(HINTS.repeat(33) + OK),
-        |case, _| case.gets(103),
-    );
+    let all = (0..32)
+        .fold(get("rfc9110_15_2_thirty_two").answering(HINTS.repeat(32) + OK), |case, _| case.gets(103));
+    let more = (0..32)
+        .fold(get("rfc9110_15_2_thirty_three").answering_and_closing(HINTS.repeat(33) + OK), |case, _| {
+            case.gets(103)
+        });
     vec![all.gets(200).body("ok"), more.gets(502)]
 }

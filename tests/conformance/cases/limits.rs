@@ -137,7 +137,9 @@ fn times() -> Vec<Case> {
             .refused_without_more(408)
             .whole_only()
     }));
-    cases.push(case("rfc9112_9_5_a_connection_without_a_byte_is_closed_silently").send("").closed().whole_only());
+    cases.push(
+        case("rfc9112_9_5_a_connection_without_a_byte_is_closed_silently").send("").closed().whole_only(),
+    );
     cases.push(
         case("rfc9112_9_5_an_idle_connection_is_closed_silently")
             .send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")

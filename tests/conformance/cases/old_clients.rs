@@ -15,14 +15,18 @@ fn answers() -> Vec<Case> {
     vec![
         old_get("rfc9110_2_5_the_version_of_an_answer_is_ours").gets(200).body("ok").closed(),
         old_get("rfc9112_6_1_chunks_are_undone_for_http_1_0")
-            .answering("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nhel\r\n2\r\nlo\r\n0\r\n\r\n")
+            .answering(
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nhel\r\n2\r\nlo\r\n0\r\n\r\n",
+            )
             .gets(200)
             .lacks("transfer-encoding")
             .lacks("content-length")
             .body("hello")
             .closed(),
         old_get("rfc9112_7_1_2_trailers_are_left_out_for_http_1_0")
-            .answering("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nX-Sum: 7\r\n\r\n")
+            .answering(
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nX-Sum: 7\r\n\r\n",
+            )
             .gets(200)
             .body("hello")
             .closed(),

@@ -4,7 +4,15 @@ use crate::case::{Case, case, each};
 use crate::stage::Area;
 
 pub(crate) fn area() -> Area {
-    Area::usual([lengths(), wrong_lengths(), repeated_lengths(), codings(), wrong_codings(), both(), methods()])
+    Area::usual([
+        lengths(),
+        wrong_lengths(),
+        repeated_lengths(),
+        codings(),
+        wrong_codings(),
+        both(),
+        methods(),
+    ])
 }
 
 /// RFC 9110 section 8.6 and RFC 9112 section 6.2: a length frames the body and goes on as it came.
@@ -83,7 +91,8 @@ fn wrong_lengths() -> Vec<Case> {
         ("with_an_exponent", "5e0"),
     ];
     let wrong = each("rfc9110_8_6_content_length", &rows, |case, length| {
-        case.send(format!("POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\nhello")).refused(400)
+        case.send(format!("POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\nhello"))
+            .refused(400)
     });
     let bytes: [(&str, &[u8]); 3] =
         [("with_a_nul", b"5\0"), ("with_a_vertical_tab", b"\x0b5"), ("in_other_digits", b"\xd9\xa5")];
@@ -118,16 +127,19 @@ fn codings() -> Vec<Case> {
         ("with_blanks_around", " \tchunked\t "),
     ];
     each("rfc9112_6_1_chunked", &rows, |case, coding| {
-        case.send(format!("POST /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding:{coding}\r\n\r\n5\r\nhello\r\n0\r\n\r\n"))
-            .forwards_body("POST /a HTTP/1.1\nHost: a\nTransfer-Encoding: chunked", "hello")
-            .gets(200)
+        case.send(format!(
+            "POST /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding:{coding}\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
+        ))
+        .forwards_body("POST /a HTTP/1.1\nHost: a\nTransfer-Encoding: chunked", "hello")
+        .gets(200)
     })
 }
 
 /// RFC 9112 sections 6.1 and 6.3: a request whose last coding is not `chunked` has no end; one with a coding that we don't know is not for us.
 fn wrong_codings() -> Vec<Case> {
     let chunked = |coding: &[u8]| {
-        [b"POST /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding:", coding, b"\r\n\r\n5\r\nhello\r\n0\r\n\r\n"].concat()
+        [b"POST /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding:", coding, b"\r\n\r\n5\r\nhello\r\n0\r\n\r\n"]
+            .concat()
     };
     let endless: [(&str, &[u8]); 22] = [
         ("that_is_not_chunked", b" gzip"),
@@ -178,14 +190,20 @@ fn both() -> Vec<Case> {
         ("in_lower_case", "content-length: 5\r\ntransfer-encoding: chunked"),
         ("unknown_coding", "Content-Length: 5\r\nTransfer-Encoding: x"),
         ("identity", "Content-Length: 5\r\nTransfer-Encoding: identity"),
-        ("named_by_connection", "Connection: Transfer-Encoding\r\nContent-Length: 5\r\nTransfer-Encoding: chunked"),
+        (
+            "named_by_connection",
+            "Connection: Transfer-Encoding\r\nContent-Length: 5\r\nTransfer-Encoding: chunked",
+        ),
     ];
     let mut cases = each("rfc9112_6_3_content_length_with_transfer_encoding", &rows, |case, lines| {
-        case.send(format!("POST /a HTTP/1.1\r\nHost: a\r\n{lines}\r\n\r\n5\r\nhello\r\n0\r\n\r\n")).refused(400)
+        case.send(format!("POST /a HTTP/1.1\r\nHost: a\r\n{lines}\r\n\r\n5\r\nhello\r\n0\r\n\r\n"))
+            .refused(400)
     });
     cases.push(
         case("rfc9112_6_3_content_length_with_transfer_encoding_in_http_1_0")
-            .send("POST /a HTTP/1.0\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\nhello")
+            .send(
+                "POST /a HTTP/1.0\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\nhello",
+            )
             .refused(400),
     );
     cases

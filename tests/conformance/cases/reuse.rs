@@ -16,7 +16,8 @@ pub(crate) fn area() -> Area {
 /// An upstream that takes too long.
 pub(crate) fn area_of_slow_upstreams() -> Area {
     let config = Config { service: "upstream.response_timeout = \"300ms\"", ..Config::default() };
-    let rows = [("in_the_status_line", "HTTP/1.1 2"), ("in_the_fields", "HTTP/1.1 200 OK\r\nX-A"), ("at_once", "")];
+    let rows =
+        [("in_the_status_line", "HTTP/1.1 2"), ("in_the_fields", "HTTP/1.1 200 OK\r\nX-A"), ("at_once", "")];
     let make = |&(what, begun): &(&str, &str)| {
         crate::case::get(format!("rfc9110_15_6_5_an_upstream_that_stops_{what}"))
             .upstream([Act::Body, say(begun), Act::Gone])

@@ -22,10 +22,7 @@ fn classics() -> Vec<Case> {
             "te_te",
             "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\nTransfer-encoding: cow\r\n\r\n5c\r\n",
         ),
-        (
-            "cl_cl",
-            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 8\r\nContent-Length: 7\r\n\r\n12345\r\na",
-        ),
+        ("cl_cl", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 8\r\nContent-Length: 7\r\n\r\n12345\r\na"),
         (
             "cl_te_of_a_get",
             "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
@@ -95,7 +92,13 @@ fn obfuscated_codings() -> Vec<Case> {
 
 /// RFC 9110 section 5.1: what is only like a framing field frames nothing, and goes on as what it is.
 fn hidden_fields() -> Vec<Case> {
-    let rows = ["Transfer_Encoding: chunked", "X-Transfer-Encoding: chunked", "Transfer-Encoding-X: chunked", "Content_Length: 99", "Content-Lengths: 99"];
+    let rows = [
+        "Transfer_Encoding: chunked",
+        "X-Transfer-Encoding: chunked",
+        "Transfer-Encoding-X: chunked",
+        "Content_Length: 99",
+        "Content-Lengths: 99",
+    ];
     let mut cases = Vec::new();
     for line in rows {
         let name = line.split(':').next().unwrap_or_default().to_lowercase().replace('-', "_and_");

@@ -129,7 +129,6 @@ fn wrong_switches() -> Vec<Case> {
         ("to_another_protocol", SWITCH.replace("websocket", "h2c")),
         ("to_one_more_protocol", SWITCH.replace("websocket", "websocket, h2c")),
         ("to_no_protocol", "HTTP/1.1 101 Switching Protocols\r\n\r\n".to_owned()),
-        ("in_http_1_0", SWITCH.replace("HTTP/1.1", "HTTP/1.0")),
     ];
     let mut cases: Vec<Case> = another
         .iter()
