@@ -21,6 +21,7 @@ pub mod cookie;
 mod decide;
 mod error;
 mod exchange;
+pub mod fields;
 pub mod facts;
 #[cfg(test)]
 mod fleet;
@@ -33,6 +34,7 @@ pub mod keyring;
 pub mod list;
 mod listener;
 pub mod metrics;
+pub mod name;
 pub mod negotiate;
 pub mod pin;
 mod pool;
