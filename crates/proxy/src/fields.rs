@@ -4,7 +4,11 @@
 //! added goes behind, and writing the section copies unedited runs in one piece.
 
 use crate::list;
-use crate::name::Name;
+use crate::name::{Name, Names};
+
+/// Names in a list of names that are looked at. Each costs a look at every line, no honest sender has nearly so many, and who
+/// names more only keeps fields of its own.
+pub(crate) const LISTED_MAX: usize = 64;
 
 /// A header or trailer section. Reused from message to message, so that in steady state nothing is allocated.
 #[derive(Debug, Clone, Default)]
@@ -12,7 +16,7 @@ pub struct Fields {
     bytes: Vec<u8>,
     lines: Vec<Line>,
     /// The known names of which there may be a line.
-    present: u64,
+    present: Names,
 }
 
 /// One line of a section, with its line end.
@@ -34,7 +38,7 @@ impl Fields {
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.lines.clear();
-        self.present = 0;
+        self.present = Names::default();
     }
 
     /// Whether there is a line called `name`.
@@ -52,7 +56,7 @@ impl Fields {
     /// The values of all lines called `name`, in their order.
     pub fn values(&self, name: Name) -> impl Iterator<Item = &[u8]> + Clone {
         debug_assert_ne!(name, Name::Other, "others are found by `named`");
-        let lines = if self.present & name.bit() == 0 { &[] } else { &self.lines[..] };
+        let lines = if self.present.contains(name) { &self.lines[..] } else { &[] };
         lines.iter().filter(move |line| line.name == name && !line.is_removed).map(|line| self.value(line))
     }
 
@@ -76,16 +80,51 @@ impl Fields {
 
     /// Removes all lines called `name`. Answers whether there were any.
     pub fn remove(&mut self, name: Name) -> bool {
-        if self.present & name.bit() == 0 {
+        if !self.present.contains(name) {
             return false;
         }
-        self.present &= !name.bit();
+        self.present = self.present.without(Names::of(&[name]));
         let mut is_there = false;
         for line in self.lines.iter_mut().filter(|line| line.name == name) {
             is_there |= !line.is_removed;
             line.is_removed = true;
         }
         is_there
+    }
+
+    /// Removes all lines whose names are in `names`.
+    pub(crate) fn remove_all(&mut self, names: Names) {
+        if self.present.is_disjoint(names) {
+            return;
+        }
+        self.present = self.present.without(names);
+        for line in &mut self.lines {
+            line.is_removed |= names.contains(line.name);
+        }
+    }
+
+    /// Removes all lines that the list field `list` names, in any case, but for those whose names are in `kept`.
+    pub(crate) fn remove_listed(&mut self, list: Name, kept: Names) {
+        if !self.present.contains(list) {
+            return;
+        }
+        let mut listed = Names::default();
+        let mut left = LISTED_MAX;
+        for at in 0..self.lines.len() {
+            let line = self.lines[at];
+            if line.name != list || line.is_removed {
+                continue;
+            }
+            let value = &self.bytes[line.value_start as usize..line.value_end as usize];
+            for element in list::split(value, b',').take(left) {
+                left -= 1;
+                match Name::of(element) {
+                    Name::Other => remove_others(&self.bytes, &mut self.lines, element),
+                    name => listed = listed.and(Names::of(&[name])),
+                }
+            }
+        }
+        self.remove_all(listed.without(kept));
     }
 
     /// Removes all lines whose names `is_removed` says, whatever their case: it gets them as they came.
@@ -117,10 +156,31 @@ impl Fields {
         self.append(name, pieces);
     }
 
+    /// Makes one line of all lines of a list field, with an element made of `pieces` at its end.
+    pub(crate) fn join(&mut self, name: Name, pieces: &[&[u8]]) {
+        if !self.present.contains(name) {
+            return self.append(name, pieces);
+        }
+        let before = self.lines.len();
+        let (start, value_start) = self.begin(name.as_str());
+        for at in 0..before {
+            let line = &mut self.lines[at];
+            if line.name != name || line.is_removed {
+                continue;
+            }
+            line.is_removed = true;
+            if line.value_start < line.value_end {
+                self.bytes.extend_from_within(line.value_start as usize..line.value_end as usize);
+                self.bytes.extend_from_slice(b", ");
+            }
+        }
+        self.finish(start, value_start, name, pieces);
+    }
+
     /// Shortens values of lines called `name` in place: `shorten` gets each, moves what shall stay to its front and answers how
     /// many bytes that is. A line of which nothing stays is removed.
     pub fn shorten(&mut self, name: Name, mut shorten: impl FnMut(&mut [u8]) -> usize) {
-        if self.present & name.bit() == 0 {
+        if !self.present.contains(name) {
             return;
         }
         for line in self.lines.iter_mut().filter(|line| line.name == name && !line.is_removed) {
@@ -172,7 +232,7 @@ impl Fields {
 
     /// Adds a line that was parsed, whose bytes come with [`take_bytes`](Self::take_bytes).
     pub(crate) fn push(&mut self, line: Line) {
-        self.present |= line.name.bit();
+        self.present = self.present.and(Names::of(&[line.name]));
         self.lines.push(line);
     }
 
@@ -187,10 +247,20 @@ impl Fields {
     }
 
     fn append_named(&mut self, text: &str, name: Name, pieces: &[&[u8]]) {
+        let (start, value_start) = self.begin(text);
+        self.finish(start, value_start, name, pieces);
+    }
+
+    /// Writes the name of a line that is added. Answers where the line and its value begin.
+    fn begin(&mut self, text: &str) -> (usize, usize) {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(text.as_bytes());
         self.bytes.extend_from_slice(b": ");
-        let value_start = self.bytes.len();
+        (start, self.bytes.len())
+    }
+
+    /// Writes `pieces` behind what the value of a line that is added has so far, and adds the line.
+    fn finish(&mut self, start: usize, value_start: usize, name: Name, pieces: &[&[u8]]) {
         for piece in pieces {
             self.bytes.extend_from_slice(piece);
         }
@@ -205,7 +275,7 @@ impl Fields {
             end: offset(value_end + 2),
             value_start: offset(value_start),
             value_end: offset(value_end),
-            name_len: u16::try_from(text.len()).unwrap_or(u16::MAX),
+            name_len: u16::try_from(value_start - start - 2).unwrap_or(u16::MAX),
             name,
             is_removed: false,
         });
@@ -221,6 +291,14 @@ impl Fields {
 
     fn is_named(&self, line: &Line, name: &[u8]) -> bool {
         usize::from(line.name_len) == name.len() && self.name(line).eq_ignore_ascii_case(name)
+    }
+}
+
+/// Marks the lines with a name that is not known.
+fn remove_others(bytes: &[u8], lines: &mut [Line], name: &[u8]) {
+    for line in lines.iter_mut().filter(|line| line.name == Name::Other && !line.is_removed) {
+        let found = &bytes[line.start as usize..][..line.name_len.into()];
+        line.is_removed = found.eq_ignore_ascii_case(name);
     }
 }
 
@@ -294,6 +372,41 @@ mod tests {
         });
         assert_eq!(written(&fields), "a: 1\r\ncookie: bc\r\nb: 2\r\n");
         assert_eq!(fields.first(Name::Cookie), Some(&b"bc"[..]));
+    }
+
+    #[test]
+    fn what_a_list_names_is_removed_as_far_as_it_may_be() {
+        let mut fields = fields(&[
+            ("x-own", "1"),
+            ("Connection", "X-OWN,, cookie, host"),
+            ("cookie", "a"),
+            ("host", "h"),
+            ("x-two", "2"),
+            ("connection", "x-two"),
+            ("x-own", "3"),
+            ("b", "4"),
+        ]);
+        fields.remove_listed(Name::Connection, Names::of(&[Name::Host]));
+        fields.remove_all(Names::of(&[Name::Connection, Name::Via]));
+        assert_eq!(written(&fields), "host: h\r\nb: 4\r\n");
+    }
+
+    #[test]
+    fn a_list_of_names_is_read_up_to_its_limit() {
+        let list = format!("{}x-late", "a, ".repeat(LISTED_MAX - 1));
+        let mut fields =
+            fields(&[("connection", &list), ("connection", "x-later"), ("x-late", ""), ("x-later", "")]);
+        fields.remove_listed(Name::Connection, Names::default());
+        assert!(fields.named("x-late").is_none() && fields.named("x-later").is_some());
+    }
+
+    #[test]
+    fn lines_of_a_list_are_joined() {
+        let mut fields = fields(&[("via", "a, b"), ("x", "1"), ("VIA", ""), ("Via", "c")]);
+        fields.join(Name::Via, &[b"d", b"\re"]);
+        fields.join(Name::Forwarded, &[b"f"]);
+        assert_eq!(written(&fields), "x: 1\r\nVia: a, b, c, de\r\nForwarded: f\r\n");
+        assert_eq!(fields.first(Name::Via), Some(&b"a, b, c, de"[..]));
     }
 
     #[test]

@@ -18,6 +18,7 @@ pub mod clock;
 pub mod config;
 // mod connection;
 pub mod cookie;
+mod decimal;
 // mod decide;
 // mod error;
 // mod exchange;

@@ -202,13 +202,49 @@ impl Name {
     }
 
     /// Its bit in a set of names.
-    pub(crate) const fn bit(self) -> u64 {
+    const fn bit(self) -> u64 {
         1 << self as u8
     }
 }
 
+/// A set of names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Names(u64);
+
+impl Names {
+    /// The set of `names`.
+    pub(crate) const fn of(names: &[Name]) -> Self {
+        let mut bits = 0;
+        let mut next = 0;
+        while next < names.len() {
+            bits |= names[next].bit();
+            next += 1;
+        }
+        Self(bits)
+    }
+
+    pub(crate) const fn contains(self, name: Name) -> bool {
+        self.0 & name.bit() != 0
+    }
+
+    /// What is in one of the two.
+    pub(crate) const fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// What is in this one, and not in the other.
+    pub(crate) const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
+    /// Whether nothing is in both.
+    pub(crate) const fn is_disjoint(self, other: Self) -> bool {
+        self.0 & other.0 == 0
+    }
+}
+
 /// Bytes of the longest known name.
-const LEN_MAX: usize = 19;
+pub(crate) const LEN_MAX: usize = 19;
 /// Most known names of one length.
 const PER_LEN_MAX: usize = 6;
 
@@ -241,6 +277,15 @@ mod tests {
             assert_eq!(Name::of(name.as_str().to_uppercase().as_bytes()), name);
             assert_eq!(Name::of(name.as_str().to_lowercase().as_bytes()), name);
         }
+    }
+
+    #[test]
+    fn sets_have_what_was_put_into_them() {
+        let (one, two) = (Names::of(&[Name::Host, Name::XRequestId]), Names::of(&[Name::Host, Name::Via]));
+        assert!(one.contains(Name::XRequestId) && !one.contains(Name::Via) && !one.contains(Name::Other));
+        assert_eq!(one.and(two), Names::of(&[Name::Via, Name::Host, Name::XRequestId]));
+        assert_eq!(one.without(two), Names::of(&[Name::XRequestId]));
+        assert!(!one.is_disjoint(two) && one.without(two).is_disjoint(two));
     }
 
     #[test]
