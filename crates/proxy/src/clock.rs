@@ -3,22 +3,50 @@
 use std::cell::Cell;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use cutover_core::time::Timestamp;
+use cutover_core::time::{Millis, Timestamp};
+use tokio::time::Instant;
 
-/// A wall clock that stands still while the system's clock is behind what was already seen.
+/// A wall clock that follows the steady one, and looks at the system's now and then.
 ///
 /// Pins carry wall-clock times that other nodes check, so a corrected system clock must be followed; but nothing decided by
-/// an earlier moment may be decided again.
-#[derive(Debug, Default)]
+/// an earlier moment may be decided again, so it stands still while the system's clock is behind.
+#[derive(Debug)]
 pub struct Clock {
+    /// A moment by both clocks.
+    steady: Cell<Instant>,
+    wall: Cell<Timestamp>,
     latest: Cell<Timestamp>,
 }
 
+impl Default for Clock {
+    fn default() -> Self {
+        let wall = system();
+        Self { steady: Cell::new(Instant::now()), wall: Cell::new(wall), latest: Cell::new(wall) }
+    }
+}
+
 impl Clock {
+    /// The wall-clock time at `moment`, which was read from the steady clock.
+    pub fn at(&self, moment: Instant) -> Timestamp {
+        let since = moment.saturating_duration_since(self.steady.get());
+        let wall = self.wall.get().0.saturating_add(u64::try_from(since.as_millis()).unwrap_or(u64::MAX));
+        self.advance(Timestamp(wall))
+    }
+
     /// The time now.
     pub fn now(&self) -> Timestamp {
-        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        self.advance(Timestamp(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)))
+        self.at(Instant::now())
+    }
+
+    /// Looks at the system's clock again. To be called every second or so.
+    pub fn follow(&self) {
+        let (steady, wall) = (Instant::now(), system());
+        if self.latest.get().0.saturating_sub(wall.0) > LEAP.0 {
+            // It was far ahead, and by mistake, for the system says so now: standing still for so long helps nobody.
+            self.latest.set(wall);
+        }
+        self.steady.set(steady);
+        self.wall.set(wall);
     }
 
     fn advance(&self, to: Timestamp) -> Timestamp {
@@ -26,6 +54,14 @@ impl Clock {
         self.latest.set(now);
         now
     }
+}
+
+/// A system clock that goes back by more than this was wrong before.
+const LEAP: Millis = Millis::from_secs(60);
+
+fn system() -> Timestamp {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX))
 }
 
 #[cfg(test)]

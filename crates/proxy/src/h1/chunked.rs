@@ -16,7 +16,7 @@ const TRAILER_BYTES_MAX: usize = 32 * 1024;
 /// Lines of a trailer section.
 const TRAILER_LINES_MAX: usize = 100;
 /// Bytes of the line that [`size_line`] writes: the digits of any size, and the line end.
-const SIZE_LINE_MAX: usize = usize::BITS as usize / 4 + 2;
+pub(crate) const SIZE_LINE_MAX: usize = usize::BITS as usize / 4 + 2;
 
 /// Tells the data of a body from its framing. The bytes stay with the caller; only trailers are kept. Every byte is looked at
 /// once, wherever the pieces in which they come begin and end.

@@ -1,9 +1,11 @@
 //! The heads of requests and answers: a start line and fields, parsed line by line as they come (RFC 9112 sections 2 to 5).
 
+use std::borrow::Cow;
+
 use http::{Method, StatusCode, Version};
 
 use super::line::{self, Lines, Malformed};
-use super::target::{Target, TargetError};
+use super::target::{Form, Target, TargetError};
 use crate::fields::Fields;
 
 /// Bytes of the longest method that is understood. The longest registered one has 17.
@@ -78,7 +80,7 @@ impl RequestHead {
     /// Makes room for the next one.
     pub(crate) fn clear(&mut self) {
         self.fields.clear();
-        self.progress = Progress::default();
+        (self.target, self.progress) = (Target::default(), Progress::default());
     }
 
     /// Parses what came so far, from the head's first byte. Answers how many bytes the whole head has, once it is whole.
@@ -89,9 +91,19 @@ impl RequestHead {
         self.progress.parse_fields(&mut self.fields, input, limits)
     }
 
-    /// Where the request goes.
-    pub(crate) const fn target(&self) -> &Target {
-        &self.target
+    /// The method, for people; `-` when what came is no request.
+    pub(crate) fn method_text(&self) -> &str {
+        if self.progress.fields_at == 0 { "-" } else { self.method.as_str() }
+    }
+
+    /// The target as it goes on to a backend.
+    pub(crate) fn target_text(&self) -> Cow<'_, str> {
+        self.target.path_and_query(self.method.as_str().as_bytes(), self.fields.bytes())
+    }
+
+    /// Which form the target has.
+    pub(crate) const fn form(&self) -> Form {
+        self.target.form()
     }
 
     /// The authority of an absolute-form target.

@@ -141,7 +141,9 @@ fn rfc9112_3_2_the_first_wrong_byte_says_what_is_wrong() {
 
 proptest! {
     #[test]
-    fn special_bytes_are_found_as_one_by_one(bytes in prop::collection::vec(prop_oneof![any::<u8>(), 0x20..0x26u8, 0x3e..0x41u8, 0x7d..0x82u8], 0..40)) {
+    fn special_bytes_are_found_as_one_by_one(
+        bytes in prop::collection::vec(prop_oneof![any::<u8>(), 0x20..0x26u8, 0x3e..0x41u8, 0x7d..0x82u8], 0..40),
+    ) {
         let is_special = |&byte: &u8| !(0x21..0x7f).contains(&byte) || byte == b'#' || byte == b'?';
         prop_assert_eq!(first_special(&bytes), bytes.iter().position(is_special).unwrap_or(bytes.len()));
     }
@@ -152,7 +154,10 @@ proptest! {
     }
 
     #[test]
-    fn what_goes_on_is_what_came(method in "GET|OPTIONS|CONNECT|X", target in "(http://|HTTPS://|/|)[a-z:/?*@\\[\\].%]{0,20}") {
+    fn what_goes_on_is_what_came(
+        method in "GET|OPTIONS|CONNECT|X",
+        target in "(http://|HTTPS://|/|)[a-z:/?*@\\[\\].%]{0,20}",
+    ) {
         if let Ok((form, authority, path, query, forwarded)) = parse(&method, target.as_bytes()) {
             let joined = path + &query.map(|query| format!("?{query}")).unwrap_or_default();
             match form {
