@@ -11,6 +11,7 @@
 use cutover_proxy::fuzzing::{self, Pairs};
 use libfuzzer_sys::fuzz_target;
 
+mod head;
 mod split;
 
 fuzz_target!(|data: &[u8]| {
@@ -23,11 +24,12 @@ fuzz_target!(|data: &[u8]| {
     let mut expected = httparse::Response::new(&mut lines);
     match (expected.parse(input), whole) {
         (Ok(httparse::Status::Complete(len)), Ok(Some(found))) => {
-            assert!(!split::has_bare_lf(&input[..len]) && !split::is_too_large(&input[..len]));
+            assert!(!head::has_bare_lf(&input[..len]) && !head::is_too_large(&input[..len]));
             assert_eq!(found.len, len);
             assert_eq!(Some(found.status.as_u16()), expected.code);
             assert_eq!(found.version == http::Version::HTTP_11, expected.version == Some(1));
-            let fields = expected.headers.iter().map(|line| (line.name.as_bytes().to_vec(), line.value.to_vec()));
+            let fields =
+                expected.headers.iter().map(|line| (line.name.as_bytes().to_vec(), line.value.to_vec()));
             assert_eq!(found.fields, fields.collect::<Pairs>());
             if found.reason.is_ascii() {
                 assert_eq!(found.reason, expected.reason.unwrap_or_default().as_bytes());
@@ -45,7 +47,7 @@ fuzz_target!(|data: &[u8]| {
 
 /// Whether one of the differences at the top explains it.
 fn is_refused_by_us_only(input: &[u8], expected: &httparse::Response<'_, '_>, len: usize) -> bool {
-    let head = &input[..len];
-    let is_unreadable = split::has_bare_lf(head) || head.starts_with(b"\r\n");
-    is_unreadable || expected.code.is_none_or(|code| code < 100) || split::is_too_large(head)
+    let bytes = &input[..len];
+    let is_unreadable = head::has_bare_lf(bytes) || bytes.starts_with(b"\r\n");
+    is_unreadable || expected.code.is_none_or(|code| code < 100) || head::is_too_large(bytes)
 }

@@ -56,7 +56,7 @@ fn read(input: &[u8]) -> Result<Option<Body>, ()> {
         if line.is_empty() {
             return Ok(Some(Body { data, trailers, len: input.len() - rest.len() }));
         }
-        trailers.push(split::field(line).ok_or(())?);
+        trailers.push(field(line).ok_or(())?);
         if trailers.len() > 100 || section.len() - rest.len() > 32768 {
             return Err(());
         }
@@ -68,4 +68,19 @@ fn is_extensions(text: &[u8]) -> bool {
     let begin = text.iter().find(|byte| !matches!(byte, b' ' | b'\t'));
     let is_begun = text.is_empty() || begin == Some(&b';');
     is_begun && !text.iter().any(|byte| byte.is_ascii_control() && *byte != b'\t')
+}
+
+/// `field-name ":" OWS field-value OWS` (RFC 9112 section 5).
+fn field(line: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
+    let colon = line.iter().position(|byte| *byte == b':')?;
+    let (name, value) = (&line[..colon], &line[colon + 1..]);
+    let is_value = value.iter().all(|byte| !byte.is_ascii_control() || *byte == b'\t');
+    // Nothing else that `trim_ascii` takes away is in a value.
+    (is_token(name) && is_value).then(|| (name.to_vec(), value.trim_ascii().to_vec()))
+}
+
+/// RFC 9110 section 5.6.2.
+fn is_token(text: &[u8]) -> bool {
+    const OTHERS: &[u8] = b"!#$%&'*+-.^_`|~";
+    !text.is_empty() && text.iter().all(|byte| byte.is_ascii_alphanumeric() || OTHERS.contains(byte))
 }

@@ -12,6 +12,7 @@
 use cutover_proxy::fuzzing::{self, Pairs, Request};
 use libfuzzer_sys::fuzz_target;
 
+mod head;
 mod split;
 
 fuzz_target!(|data: &[u8]| {
@@ -25,7 +26,7 @@ fuzz_target!(|data: &[u8]| {
     let mut expected = httparse::Request::new(&mut lines);
     match (expected.parse(&input), whole) {
         (Ok(httparse::Status::Complete(len)), Ok(Some(found))) => {
-            assert!(!split::has_bare_lf(&input[..len]) && !split::is_too_large(&input[..len]));
+            assert!(!head::has_bare_lf(&input[..len]) && !head::is_too_large(&input[..len]));
             assert_same(&found, &expected, len);
         }
         (Ok(httparse::Status::Complete(len)), Err(error)) => {
@@ -64,13 +65,14 @@ fn assert_same(found: &Request, expected: &httparse::Request<'_, '_>, len: usize
 
 /// Whether one of the differences at the top explains it.
 fn is_refused_by_us_only(input: &[u8], expected: &httparse::Request<'_, '_>, len: usize) -> bool {
-    let head = &input[..len];
+    let bytes = &input[..len];
     let method = expected.method.unwrap_or_default();
     let target = expected.path.unwrap_or_default();
     // Other forms have rules of their own, for which there are tests; that of servers has none that could be missed.
-    let is_plain = target.starts_with('/') && target.is_ascii() && !target.contains('#') && method != "CONNECT";
-    let is_unreadable = split::has_bare_lf(head) || head.starts_with(b"\r\n\r\n");
-    is_unreadable || !is_plain || method.len() > 32 || split::is_too_large(head)
+    let is_plain =
+        target.starts_with('/') && target.is_ascii() && !target.contains('#') && method != "CONNECT";
+    let is_unreadable = head::has_bare_lf(bytes) || bytes.starts_with(b"\r\n\r\n");
+    is_unreadable || !is_plain || method.len() > 32 || head::is_too_large(bytes)
 }
 
 /// `input` with a version in its first line that httparse knows, where it has one that we handle alike.

@@ -71,8 +71,27 @@ mod tests {
     #[test]
     fn the_clock_never_runs_backwards() {
         let clock = Clock::default();
-        let read = [5, 7, 3, 8].map(|ms| clock.advance(Timestamp(ms)).0);
+        let begin = clock.latest.get().0;
+        assert!(begin > 1_600_000_000_000, "milliseconds since 1970");
+        let read = [5, 7, 3, 8].map(|ms| clock.advance(Timestamp(begin + ms)).0 - begin);
         assert_eq!(read, [5, 7, 7, 8]);
-        assert!(clock.now().0 > 1_600_000_000_000, "milliseconds since 1970");
+    }
+
+    #[test]
+    fn the_wall_follows_the_steady_clock_between_two_looks() {
+        let clock = Clock::default();
+        let later = clock.steady.get() + std::time::Duration::from_millis(1500);
+        assert_eq!(clock.at(later).0 - clock.wall.get().0, 1500);
+        clock.follow();
+        assert!(clock.now() >= clock.at(later), "it stands still rather than going back");
+    }
+
+    #[test]
+    fn a_clock_that_was_far_ahead_is_corrected() {
+        let clock = Clock::default();
+        let wrong = Timestamp(clock.wall.get().0 + 3_600_000);
+        clock.advance(wrong);
+        clock.follow();
+        assert!(clock.now() < wrong);
     }
 }

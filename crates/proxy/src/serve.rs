@@ -120,8 +120,11 @@ async fn receive(connection: &mut Connection, scratch: &mut Scratch) -> Received
                     let is_begun = is_begun(from_client);
                     let time = if is_begun { limits.header_timeout } else { limits.keepalive_timeout };
                     ready!(alarm.poll(Some(began + time), cx));
-                    let late = Received::Refused(began, Error::HeadTimeout);
-                    return Poll::Ready(if is_begun { late } else { Received::Nothing });
+                    if !is_begun {
+                        return Poll::Ready(Received::Nothing);
+                    }
+                    asked.give_up(from_client.filled());
+                    return Poll::Ready(Received::Refused(began, Error::HeadTimeout));
                 }
             }
         }

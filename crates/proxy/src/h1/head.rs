@@ -85,10 +85,16 @@ impl RequestHead {
 
     /// Parses what came so far, from the head's first byte. Answers how many bytes the whole head has, once it is whole.
     pub(crate) fn parse(&mut self, input: &[u8], limits: &HeadLimits) -> Result<Option<usize>, HeadError> {
-        if self.progress.fields_at == 0 && !self.parse_start(input, limits)? {
-            return Ok(None);
+        let parsed = self.parse_on(input, limits);
+        if parsed.is_err() {
+            self.give_up(input);
         }
-        self.progress.parse_fields(&mut self.fields, input, limits)
+        parsed
+    }
+
+    /// The rest of it will not come, or is not wanted. What was understood stays, for the answer and the log.
+    pub(crate) fn give_up(&mut self, input: &[u8]) {
+        self.fields.take_bytes(&input[..self.progress.lines.next_at()]);
     }
 
     /// The method, for people; `-` when what came is no request.
@@ -119,6 +125,13 @@ impl RequestHead {
     /// The target's query, as it came.
     pub(crate) fn query(&self) -> Option<&str> {
         self.target.query(self.fields.bytes())
+    }
+
+    fn parse_on(&mut self, input: &[u8], limits: &HeadLimits) -> Result<Option<usize>, HeadError> {
+        if self.progress.fields_at == 0 && !self.parse_start(input, limits)? {
+            return Ok(None);
+        }
+        self.progress.parse_fields(&mut self.fields, input, limits)
     }
 
     fn parse_start(&mut self, input: &[u8], limits: &HeadLimits) -> Result<bool, HeadError> {
