@@ -18,8 +18,14 @@ mod split;
 fuzz_target!(|data: &[u8]| {
     let (cuts, input) = split::cuts(data);
     let whole = fuzzing::request_head(input, &[]);
-    assert_eq!(fuzzing::request_head(input, &cuts), whole);
-    assert_eq!(fuzzing::request_head(input, &[1]), whole);
+    for cuts in [&cuts[..], &[1]] {
+        let pieces = fuzzing::request_head(input, cuts);
+        // Of several things that are wrong another one may be seen first.
+        assert!(
+            pieces == whole || (pieces.is_err() && whole.is_err()),
+            "in pieces {pieces:?}, whole {whole:?}"
+        );
+    }
 
     let input = with_version_1_1(input);
     let mut lines = [httparse::EMPTY_HEADER; 200];

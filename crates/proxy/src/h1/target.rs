@@ -112,8 +112,8 @@ impl Target {
         (self.path_end < self.end).then(|| text(head, self.path_end + 1, self.end))
     }
 
-    /// Path and query as they go on to a server, in origin form or as `*`, byte for byte as they came. It costs an allocation
-    /// only for `http://host?query`.
+    /// Path and query as they go on to a server, in origin form or as `*`, byte for byte as they came; an authority form, which
+    /// does not go on, as it is. It costs an allocation only for `http://host?query`.
     pub(crate) fn path_and_query<'a>(&self, method: &[u8], head: &'a [u8]) -> Cow<'a, str> {
         let both = text(head, self.path_start, self.end);
         match (self.form, both.as_bytes().first()) {
@@ -121,6 +121,7 @@ impl Target {
             (Form::Absolute, None) if method == b"OPTIONS" => Cow::Borrowed("*"),
             (Form::Absolute, None) => Cow::Borrowed("/"),
             (Form::Absolute, Some(b'?')) => Cow::Owned(format!("/{both}")),
+            (Form::Authority, _) => Cow::Borrowed(text(head, self.authority_start, self.end)),
             _ => Cow::Borrowed(both),
         }
     }
