@@ -175,7 +175,12 @@ impl Connection {
     }
 
     /// Ready when the connection may not be idle any longer.
-    fn poll_idle(&mut self, since: Instant, close_at: &mut Option<Instant>, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll_idle(
+        &mut self,
+        since: Instant,
+        close_at: &mut Option<Instant>,
+        cx: &mut Context<'_>,
+    ) -> Poll<()> {
         let worker = &self.client.worker;
         if worker.stop.has_begun() && close_at.is_none() {
             *close_at = Some(Instant::now() + LAST_REQUEST_WITHIN);

@@ -12,7 +12,7 @@ use crate::upload::BodyFault;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Error {
     /// Its head is no request.
-    #[error("the request is malformed: {0}")]
+    #[error(transparent)]
     Head(#[from] HeadError),
     /// It can't be said where its body ends.
     #[error("the request is malformed: {0}")]
@@ -97,7 +97,9 @@ impl Error {
             Self::MissingVersion(OnMissingVersion::Conflict) => StatusCode::CONFLICT,
             Self::MissingVersion(_) | Self::Unavailable | Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
             // Nobody reads what is said to a client that is gone.
-            Self::ClientGone | Self::NotConnected | Self::NoAnswer | Self::BadAnswer => StatusCode::BAD_GATEWAY,
+            Self::ClientGone | Self::NotConnected | Self::NoAnswer | Self::BadAnswer => {
+                StatusCode::BAD_GATEWAY
+            }
             Self::ConnectTimeout | Self::AnswerTimeout => StatusCode::GATEWAY_TIMEOUT,
         }
     }
@@ -129,7 +131,8 @@ mod tests {
             Error::NoRoute,
             Error::MissingVersion(OnMissingVersion::Conflict),
         ];
-        let ours = [Error::Unavailable, Error::NotConnected, Error::AnswerTimeout, Error::Head(HeadError::Version)];
+        let ours =
+            [Error::Unavailable, Error::NotConnected, Error::AnswerTimeout, Error::Head(HeadError::Version)];
         assert!(client.iter().all(|error| error.status().is_client_error()));
         assert!(ours.iter().all(|error| error.status().is_server_error()));
     }

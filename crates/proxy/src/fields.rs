@@ -282,11 +282,13 @@ impl Fields {
     }
 
     fn name(&self, line: &Line) -> &[u8] {
-        &self.bytes[line.start as usize..][..line.name_len.into()]
+        let start = line.start as usize;
+        self.bytes.get(start..start + usize::from(line.name_len)).unwrap_or_default()
     }
 
+    /// Empty while the bytes were not taken up.
     fn value(&self, line: &Line) -> &[u8] {
-        &self.bytes[line.value_start as usize..line.value_end as usize]
+        self.bytes.get(line.value_start as usize..line.value_end as usize).unwrap_or_default()
     }
 
     fn is_named(&self, line: &Line, name: &[u8]) -> bool {

@@ -23,14 +23,10 @@ pub(crate) enum Passing {
 }
 
 /// Writes the answer's head into the download, in front of its body.
-pub(crate) fn finish(
-    exchange: &mut Exchange<'_>,
-    decided: &Decided,
-    backend: &Backend,
-) -> Passing {
+pub(crate) fn finish(exchange: &mut Exchange<'_>, decided: &Decided, backend: &Backend) -> Passing {
     let set = &decided.service.set;
     let worker = &exchange.client.worker;
-    let mut choice = decided.choice.clone();
+    let mut choice = decided.choice;
     pin::follow(&mut choice, set, backend.member, worker.clock.at(exchange.began));
     let Scratch { asked, answer, upload, download, .. } = &mut *exchange.scratch;
     let status = answer.status;
@@ -48,7 +44,8 @@ pub(crate) fn finish(
     let passing = passing(status, asked.version, backend.framing);
     // An upload that goes on when the answer is there is not waited for.
     exchange.closes |= passing == Passing::UntilClose || !upload.is_done() || worker.stop.has_begun();
-    let is_chunking = passing == Passing::Body && matches!(backend.framing, Framing::Chunked | Framing::UntilClose);
+    let is_chunking =
+        passing == Passing::Body && matches!(backend.framing, Framing::Chunked | Framing::UntilClose);
     if is_chunking {
         answer.fields.append(Name::TransferEncoding, &[b"chunked"]);
     }

@@ -63,7 +63,8 @@ pub(crate) async fn forward(
     decided.service.budget.borrow_mut().earn(policy.retry_budget);
     loop {
         let in_flight = BackendInFlight::begin(&decided.version_set().members[member].traffic);
-        exchange.tries = Tries { member: Some(member), connect: None, first_byte: None, retries: course.retries };
+        exchange.tries =
+            Tries { member: Some(member), connect: None, first_byte: None, retries: course.retries };
         let connection = decided.connection(member, course.wants_fresh, began).await;
         if connection.as_ref().is_ok_and(|new| !new.is_reused) {
             let now = Instant::now();
@@ -77,14 +78,23 @@ pub(crate) async fn forward(
                 let failed = blame::not_connected(exchange, decided, member, &error);
                 course.after_failure(exchange, member, &failed)?
             }
-            Ok(connection) => match ask::ask(exchange, decided, outgoing, (member, connection), began).await {
-                Ok((connection, answer)) => {
-                    exchange.tries.first_byte = Some(answer.at.saturating_duration_since(began));
-                    let ask::Answer { framing, keeps_alive, at: answered_at } = answer;
-                    return Ok(Backend { connection, member, in_flight, framing, keeps_alive, answered_at });
+            Ok(connection) => {
+                match ask::ask(exchange, decided, outgoing, (member, connection), began).await {
+                    Ok((connection, answer)) => {
+                        exchange.tries.first_byte = Some(answer.at.saturating_duration_since(began));
+                        let ask::Answer { framing, keeps_alive, at: answered_at } = answer;
+                        return Ok(Backend {
+                            connection,
+                            member,
+                            in_flight,
+                            framing,
+                            keeps_alive,
+                            answered_at,
+                        });
+                    }
+                    Err(failed) => course.after_failure(exchange, member, &failed)?,
                 }
-                Err(failed) => course.after_failure(exchange, member, &failed)?,
-            },
+            }
         };
         began = Instant::now();
     }

@@ -113,7 +113,9 @@ impl Pass<'_, '_> {
         match download.poll((self.upstream, from_upstream, buffers), stream, cx, watch) {
             Poll::Ready(Ok(())) => return Poll::Ready(Passed::Whole),
             Poll::Ready(Err(Broken::SinkGone(_))) => return Poll::Ready(Passed::ClientGone),
-            Poll::Ready(Err(Broken::SourceGone(_) | Broken::Chunks(_))) => return Poll::Ready(Passed::Broken),
+            Poll::Ready(Err(Broken::SourceGone(_) | Broken::Chunks(_))) => {
+                return Poll::Ready(Passed::Broken);
+            }
             Poll::Ready(Err(Broken::Refused(never))) => match never {},
             Poll::Pending => {}
         }

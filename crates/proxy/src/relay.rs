@@ -269,7 +269,12 @@ impl Relay {
         Ok(())
     }
 
-    fn poll_write(&mut self, buffer: &mut Buffer, to: &mut Stream, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_write(
+        &mut self,
+        buffer: &mut Buffer,
+        to: &mut Stream,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
         let framed = &self.out[self.written..];
         let raw = &buffer.filled()[..self.raw];
         let wrote = match (framed.is_empty(), raw.is_empty()) {

@@ -47,8 +47,12 @@ pub(crate) async fn serve(connection: &mut Connection, scratch: &mut Scratch) ->
         Received::Head(began) | Received::Refused(began, _) => began,
     };
     connection.requests = connection.requests.saturating_add(1);
-    let is_last =
-        connection.client.worker.limits.requests_per_connection.is_some_and(|most| connection.requests >= most);
+    let is_last = connection
+        .client
+        .worker
+        .limits
+        .requests_per_connection
+        .is_some_and(|most| connection.requests >= most);
     let mut exchange = Exchange::begin(connection, scratch, began);
     let answered = match received {
         Received::Refused(_, error) => Err(error),

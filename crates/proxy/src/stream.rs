@@ -18,7 +18,11 @@ impl Stream {
     /// Reads into `buffer`. Answers how many bytes came; 0 = the other side will send no more.
     ///
     /// A read that does not fill its buffer has emptied the socket: tokio knows, and the next one waits without a system call.
-    pub(crate) fn poll_read_into(&mut self, buffer: &mut [u8], cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+    pub(crate) fn poll_read_into(
+        &mut self,
+        buffer: &mut [u8],
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
         let mut buffer = ReadBuf::new(buffer);
         let polled = match self {
             Self::Tcp(stream) => Pin::new(stream).poll_read(cx, &mut buffer),

@@ -10,8 +10,8 @@ use cutover_core::entropy::Entropy;
 use cutover_core::policy::{IdentitySource, Policy};
 use cutover_core::publish::SnapshotReader;
 use cutover_core::snapshot::BackendEntry;
-use tokio::sync::{Notify, watch};
 use tokio::runtime::LocalOptions;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
@@ -51,6 +51,7 @@ pub(crate) struct Worker {
     /// Told when there is another view.
     changed: Notify,
     /// What requests were served with, for the next ones.
+    #[expect(clippy::vec_box, reason = "they are moved by their pointers, from connection to connection")]
     scratches: RefCell<Vec<Box<Scratch>>>,
     date: RefCell<Date>,
 }

@@ -124,9 +124,7 @@ fn check_coding(value: &[u8]) -> Result<(), FramingError> {
     let is_chunked = |coding: &[u8]| coding.eq_ignore_ascii_case(CHUNKED);
     let is_token = |coding: &[u8]| !coding.is_empty() && coding.iter().copied().all(is_token_byte);
     let is_last_chunked = codings.next().is_some_and(is_chunked);
-    let mut inner = codings.peekable();
-    let is_coded = inner.peek().is_some();
-    if is_last_chunked && is_coded && inner.all(|coding| !is_chunked(coding) && is_token(coding)) {
+    if is_last_chunked && codings.all(|coding| !is_chunked(coding) && is_token(coding)) {
         Err(FramingError::UnknownCoding)
     } else {
         Err(FramingError::NotChunked)

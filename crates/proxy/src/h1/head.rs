@@ -26,25 +26,25 @@ pub(crate) struct HeadLimits {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum HeadError {
     /// A line is.
-    #[error(transparent)]
+    #[error("the message is malformed: {0}")]
     Line(#[from] Malformed),
     /// The start line is no request or status line (RFC 9112 sections 3 and 4).
-    #[error("the start line is malformed")]
+    #[error("the message is malformed: its first line is no start line")]
     Start,
     /// The request target has none of its four forms (RFC 9112 section 3.2).
-    #[error(transparent)]
+    #[error("the message is malformed: {0}")]
     Target(#[from] TargetError),
     /// It speaks another major version of HTTP (RFC 9110 section 2.5).
-    #[error("the version of HTTP is not spoken here")]
+    #[error("this version of HTTP is not spoken here")]
     Version,
     /// No method is called that.
-    #[error("the method is too long")]
+    #[error("no method has such a long name")]
     Method,
     /// The start line is larger than it may be.
-    #[error("the start line is too long")]
+    #[error("the request target is too long")]
     LineTooLong,
     /// The fields are larger, or more, than they may be.
-    #[error("the header fields are too large")]
+    #[error("the request header fields are too large")]
     TooLarge,
 }
 
@@ -181,7 +181,8 @@ impl AnswerHead {
         self.progress = Progress::default();
     }
 
-    /// Parses what came so far, from the head's first byte. Answers how many bytes the whole head has, once it is whole.
+    /// Parses what came so far, from the head's first byte. Answers how many bytes the whole head has, once it is whole. Before, and
+    /// when it is refused, its fields mean nothing.
     pub(crate) fn parse(&mut self, input: &[u8], limits: &HeadLimits) -> Result<Option<usize>, HeadError> {
         if self.progress.fields_at == 0 && !self.parse_start(input, limits)? {
             return Ok(None);

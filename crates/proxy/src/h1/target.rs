@@ -86,7 +86,7 @@ impl Target {
             form,
             authority_start: place(authority_start),
             path_start: place(path_start),
-            path_end: place(path_end.max(path_start)),
+            path_end: place(path_end),
             end: place(target.len()),
         })
     }

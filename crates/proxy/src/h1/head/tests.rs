@@ -94,7 +94,9 @@ fn rfc9112_4_a_status_line_has_three_digits() {
     assert_eq!(answer("HTTP/1.0 404 Not  There \r\n\r\n"), Ok((404, "Not  There ".into())));
     assert_eq!(answer("HTTP/1.1 204 \r\n\r\n"), Ok((204, String::new())));
     assert_eq!(answer("HTTP/1.1 204\r\n\r\n"), Ok((204, String::new())));
-    for line in ["HTTP/1.1 20", "HTTP/1.1 2000", "HTTP/1.1 +20 x", "HTTP/1.1  200", "HTTP/1.1 099 x", "200 OK"] {
+    for line in
+        ["HTTP/1.1 20", "HTTP/1.1 2000", "HTTP/1.1 +20 x", "HTTP/1.1  200", "HTTP/1.1 099 x", "200 OK"]
+    {
         assert_eq!(answer(&format!("{line}\r\n\r\n")), Err(HeadError::Start), "{line:?}");
     }
     assert_eq!(answer("HTTP/2.0 200 OK\r\n\r\n"), Err(HeadError::Version));
