@@ -1,115 +1,78 @@
-//! What of a request's head is refused before anybody decides about it: too much of it, or what parsing alone does not notice.
+//! What of a request's head is refused before anybody decides about it, beyond its syntax.
 
-use http::header::{CONTENT_LENGTH, EXPECT, HeaderMap, TRANSFER_ENCODING};
-use http::{Method, Version, request};
+use http::{Method, Version};
 
-use crate::config::Limits;
 use crate::error::Error;
-use crate::{headers, list};
+use crate::fields::Fields;
+use crate::h1::framing::{self, Framing};
+use crate::h1::head::RequestHead;
+use crate::headers;
+use crate::name::Name;
 
-/// Checks a head against the limits, and against what a proxy must not pass on.
-pub(crate) fn check(head: &request::Parts, limits: &Limits) -> Result<(), Error> {
-    if line_len(head) > limits.request_line {
-        return Err(Error::TargetTooLong);
-    }
-    if head.headers.len() > limits.header_count || fields_len(&head.headers) > limits.headers {
-        return Err(Error::HeadersTooLarge);
-    }
+/// Checks a head for what a proxy must not pass on. Answers how its body is framed.
+pub(crate) fn check(head: &RequestHead) -> Result<Framing, Error> {
+    let framing = framing::request(head.version, &head.fields)?;
     if head.method == Method::CONNECT {
         return Err(Error::Connect);
     }
-    // What hyper takes for an authority is the target of CONNECT only, and would win over `Host` (RFC 9112 section 3.2.3).
-    if head.uri.authority().is_some() && !matches!(head.uri.scheme_str(), Some("http" | "https")) {
-        return Err(Error::Malformed("its target is neither a path nor a web address"));
+    if head.method == Method::TRACE && framing != Framing::None {
+        return Err(Error::TraceBody);
     }
-    check_framing(&head.headers)?;
-    if head.version >= Version::HTTP_11 && !expects_only_continue(&head.headers) {
+    if head.version >= Version::HTTP_11 && !expects_only_continue(&head.fields) {
         return Err(Error::Expectation);
     }
-    if headers::is_looping(&head.headers) {
+    if headers::is_looping(&head.fields) {
         return Err(Error::Loop);
     }
-    Ok(())
+    Ok(framing)
 }
 
 /// Whether the client waits for a `100` before it sends its body.
-pub(crate) fn expects_continue(version: Version, headers: &HeaderMap) -> bool {
-    version >= Version::HTTP_11 && headers.contains_key(EXPECT) && expects_only_continue(headers)
+pub(crate) fn expects_continue(version: Version, fields: &Fields) -> bool {
+    version >= Version::HTTP_11 && fields.contains(Name::Expect)
 }
 
-/// Whether an answer's body is framed in a way that is undone here (RFC 9112 section 6.1). Any other coding would reach the other side without its name.
-pub(crate) fn is_framing_known(headers: &HeaderMap) -> bool {
-    let mut codings = list::elements(headers, TRANSFER_ENCODING);
-    let is_chunked = codings.next().is_none_or(|coding| coding.eq_ignore_ascii_case(b"chunked"));
-    // Chunks in chunks are undone once, and forbidden (section 7.1).
-    is_chunked && codings.next().is_none()
+/// Whether the connection may serve another request behind this message (RFC 9112 section 9.3).
+pub(crate) fn keeps_alive(version: Version, fields: &Fields) -> bool {
+    let says = |what: &[u8]| fields.elements(Name::Connection).any(|said| said.eq_ignore_ascii_case(what));
+    if version >= Version::HTTP_11 { !says(b"close") } else { says(b"keep-alive") && !says(b"close") }
 }
 
-/// A message with two framings means two things to two readers: request smuggling (RFC 9112 section 11.2).
-fn check_framing(headers: &HeaderMap) -> Result<(), Error> {
-    if !headers.contains_key(TRANSFER_ENCODING) {
-        return Ok(());
-    }
-    if headers.contains_key(CONTENT_LENGTH) {
-        return Err(Error::Malformed("it has both Content-Length and Transfer-Encoding"));
-    }
-    if is_framing_known(headers) { Ok(()) } else { Err(Error::TransferCoding) }
-}
-
-fn expects_only_continue(headers: &HeaderMap) -> bool {
-    list::elements(headers, EXPECT).all(|what| what.eq_ignore_ascii_case(b"100-continue"))
-}
-
-/// Bytes of the request line without its line end.
-fn line_len(head: &request::Parts) -> usize {
-    // The longest form a target has here is the absolute one; its parts are what is left of it after parsing.
-    let authority = head.uri.authority().map_or(0, |authority| authority.as_str().len() + "http://".len());
-    let target = head.uri.path_and_query().map_or(0, |target| target.as_str().len());
-    head.method.as_str().len() + authority + target + "  HTTP/1.1".len()
-}
-
-/// Bytes of the header section.
-fn fields_len(headers: &HeaderMap) -> usize {
-    headers.iter().map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len()).sum()
+fn expects_only_continue(fields: &Fields) -> bool {
+    fields.elements(Name::Expect).all(|what| what.eq_ignore_ascii_case(b"100-continue"))
 }
 
 #[cfg(test)]
 mod tests {
-    use http::Request;
-
     use super::*;
 
-    fn checked(change: impl FnOnce(request::Builder) -> request::Builder) -> Result<(), Error> {
-        let limits = Limits { request_line: 40, headers: 200, header_count: 4, ..Limits::default() };
-        let request = change(Request::builder().uri("/").header("host", "x")).body(()).unwrap();
-        check(&request.into_parts().0, &limits)
+    fn checked(method: Method, version: Version, fields: &[(&str, &str)]) -> Result<Framing, Error> {
+        let mut head = RequestHead::default();
+        (head.method, head.version, head.fields) = (method, version, fields.iter().copied().collect());
+        check(&head)
     }
 
     #[test]
-    fn limits_count_the_whole_line_and_all_fields() {
-        assert_eq!(checked(|head| head), Ok(()));
-        let target = format!("/{}", "a".repeat(27));
-        assert_eq!(checked(|head| head.uri(&target[..27])), Ok(()));
-        assert_eq!(checked(|head| head.uri(&target)), Err(Error::TargetTooLong));
-        assert_eq!(checked(|head| head.header("a", "b".repeat(200))), Err(Error::HeadersTooLarge));
-        let many = |head| (0..4).fold(head, |head: request::Builder, _| head.header("a", "b"));
-        assert_eq!(checked(many), Err(Error::HeadersTooLarge));
+    fn rfc9110_10_1_1_only_one_expectation_is_known() {
+        let checked = |version, what| checked(Method::PUT, version, &[("expect", what)]);
+        assert_eq!(checked(Version::HTTP_11, "100-Continue"), Ok(Framing::None));
+        assert_eq!(checked(Version::HTTP_11, "200-ok"), Err(Error::Expectation));
+        assert_eq!(checked(Version::HTTP_10, "200-ok"), Ok(Framing::None));
     }
 
     #[test]
-    fn two_framings_and_unknown_codings_are_refused() {
-        let coded = |coding: &'static str| checked(|head| head.header("transfer-encoding", coding));
-        assert_eq!(coded("chunked"), Ok(()));
-        assert_eq!(coded("gzip, chunked"), Err(Error::TransferCoding));
-        assert_eq!(coded("chunked, chunked"), Err(Error::TransferCoding));
-        let both = checked(|head| head.header("transfer-encoding", "chunked").header("content-length", "1"));
-        assert!(matches!(both, Err(Error::Malformed(_))));
+    fn rfc9110_9_3_what_no_proxy_of_ours_does() {
+        let refused = |method, fields| checked(method, Version::HTTP_11, fields);
+        assert_eq!(refused(Method::CONNECT, &[]), Err(Error::Connect));
+        assert_eq!(refused(Method::TRACE, &[("content-length", "1")]), Err(Error::TraceBody));
+        assert_eq!(refused(Method::TRACE, &[]), Ok(Framing::None));
+        assert!(matches!(refused(Method::PUT, &[("content-length", "x")]), Err(Error::Framing(_))));
     }
 
     #[test]
-    fn only_one_expectation_is_known() {
-        assert_eq!(checked(|head| head.header("expect", "100-Continue")), Ok(()));
-        assert_eq!(checked(|head| head.header("expect", "200-ok")), Err(Error::Expectation));
-        assert_eq!(checked(|head| head.version(Version::HTTP_10).header("expect", "200-ok")), Ok(()));
+    fn rfc9112_9_3_who_keeps_a_connection() {
+        let keeps = |version, line: &str| keeps_alive(version, &[("connection", line)].into_iter().collect());
+        assert!(keeps(Version::HTTP_11, "x") && !keeps(Version::HTTP_11, "x, Close"));
+        assert!(keeps(Version::HTTP_10, "Keep-Alive") && !keeps(Version::HTTP_10, "x"));
     }
 }

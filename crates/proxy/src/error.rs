@@ -3,14 +3,26 @@
 use cutover_core::policy::OnMissingVersion;
 use http::StatusCode;
 
-use crate::body::BodyFault;
+use crate::facts::HostError;
+use crate::h1::framing::FramingError;
+use crate::h1::head::HeadError;
+use crate::upload::BodyFault;
 
 /// Why a request gets an answer of ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Error {
-    /// It breaks a rule of HTTP that parsing alone does not check.
+    /// Its head is no request.
+    #[error(transparent)]
+    Head(#[from] HeadError),
+    /// It can't be said where its body ends.
     #[error("the request is malformed: {0}")]
-    Malformed(&'static str),
+    Framing(#[from] FramingError),
+    /// Its host can't be told.
+    #[error("the request is malformed: {0}")]
+    Host(#[from] HostError),
+    /// It is a TRACE with a body (RFC 9110 section 9.3.8).
+    #[error("the request is malformed: a TRACE has no body")]
+    TraceBody,
     /// It wants a tunnel to somewhere, which a reverse proxy does not open (RFC 9110 section 9.3.6).
     #[error("CONNECT is not served here")]
     Connect,
@@ -20,18 +32,9 @@ pub(crate) enum Error {
     /// It expects something of us that we don't know (RFC 9110 section 10.1.1).
     #[error("the expectation is not known")]
     Expectation,
-    /// Its body is coded in a way that we don't know (RFC 9112 section 6.1).
-    #[error("the transfer coding is not known")]
-    TransferCoding,
     /// It has come through this proxy too often already.
     #[error("the request runs in a circle")]
     Loop,
-    /// Its request line is too long.
-    #[error("the request target is too long")]
-    TargetTooLong,
-    /// Its head is too large.
-    #[error("the request header fields are too large")]
-    HeadersTooLarge,
     /// Its head did not come in time.
     #[error("the request did not come in time")]
     HeadTimeout,
@@ -65,27 +68,38 @@ pub(crate) enum Error {
     /// What the backend sent is no answer to this request.
     #[error("the backend sent an invalid answer")]
     BadAnswer,
+    /// The client went away while it was waited for an answer.
+    #[error("the client is gone")]
+    ClientGone,
 }
 
 impl Error {
     /// The status of our answer.
     pub(crate) const fn status(self) -> StatusCode {
         match self {
-            Self::Malformed(_) | Self::Body(BodyFault::Broken | BodyFault::Abandoned) => {
-                StatusCode::BAD_REQUEST
+            Self::Head(HeadError::Version) => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
+            Self::Head(HeadError::Method) | Self::Framing(FramingError::UnknownCoding) => {
+                StatusCode::NOT_IMPLEMENTED
             }
+            Self::Head(HeadError::LineTooLong) => StatusCode::URI_TOO_LONG,
+            Self::Head(HeadError::TooLarge) => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::Head(_)
+            | Self::Framing(_)
+            | Self::Host(_)
+            | Self::TraceBody
+            | Self::Body(BodyFault::Broken) => StatusCode::BAD_REQUEST,
             Self::Connect | Self::Trace => StatusCode::METHOD_NOT_ALLOWED,
             Self::Expectation => StatusCode::EXPECTATION_FAILED,
-            Self::TransferCoding => StatusCode::NOT_IMPLEMENTED,
             Self::Loop => StatusCode::LOOP_DETECTED,
-            Self::TargetTooLong => StatusCode::URI_TOO_LONG,
-            Self::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::HeadTimeout | Self::Body(BodyFault::Stalled) => StatusCode::REQUEST_TIMEOUT,
             Self::Body(BodyFault::TooLarge) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::NoRoute => StatusCode::NOT_FOUND,
             Self::MissingVersion(OnMissingVersion::Conflict) => StatusCode::CONFLICT,
             Self::MissingVersion(_) | Self::Unavailable | Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
-            Self::NotConnected | Self::NoAnswer | Self::BadAnswer => StatusCode::BAD_GATEWAY,
+            // Nobody reads what is said to a client that is gone.
+            Self::ClientGone | Self::NotConnected | Self::NoAnswer | Self::BadAnswer => {
+                StatusCode::BAD_GATEWAY
+            }
             Self::ConnectTimeout | Self::AnswerTimeout => StatusCode::GATEWAY_TIMEOUT,
         }
     }
@@ -94,11 +108,11 @@ impl Error {
     pub(crate) const fn closes(self) -> bool {
         matches!(
             self,
-            Self::Malformed(_)
+            Self::Head(_)
+                | Self::Framing(_)
+                | Self::Host(_)
+                | Self::TraceBody
                 | Self::Connect
-                | Self::TransferCoding
-                | Self::TargetTooLong
-                | Self::HeadersTooLarge
                 | Self::HeadTimeout
                 | Self::Body(_)
         )
@@ -112,12 +126,13 @@ mod tests {
     #[test]
     fn a_status_says_whose_fault_it_is() {
         let client = [
-            Error::Malformed("x"),
+            Error::Head(HeadError::Start),
             Error::Body(BodyFault::TooLarge),
             Error::NoRoute,
             Error::MissingVersion(OnMissingVersion::Conflict),
         ];
-        let ours = [Error::Unavailable, Error::NotConnected, Error::AnswerTimeout, Error::TransferCoding];
+        let ours =
+            [Error::Unavailable, Error::NotConnected, Error::AnswerTimeout, Error::Head(HeadError::Version)];
         assert!(client.iter().all(|error| error.status().is_client_error()));
         assert!(ours.iter().all(|error| error.status().is_server_error()));
     }

@@ -1,54 +1,72 @@
-//! One request from its first phase to its last byte: what is in flight because of it, and the record of how it went.
+//! One request from its first phase to its last byte: what it needs on its way, what is in flight because of it, and the record of how it went.
 
-use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use cutover_core::time::Timestamp;
 use cutover_core::traffic::InFlight;
-use http::header::{HOST, REFERER, USER_AGENT};
-use http::{HeaderValue, Method, StatusCode, Uri, Version, request};
+use http::{StatusCode, Version};
 use tokio::time::Instant;
 
 use crate::access_log::{Record, Request, Upstream};
-use crate::body::{BodyFault, RequestBody};
-use crate::connection::Client;
+use crate::alarm::Alarm;
+use crate::buffer::{Buffer, Buffers, SMALL};
+use crate::connection::{Client, Connection};
+use crate::forwarded::Origin;
+use crate::h1::framing::Framing;
+use crate::h1::head::{AnswerHead, RequestHead};
+use crate::name::Name;
 use crate::pin::PinOutcome;
+use crate::relay::Relay;
+use crate::stream::Stream;
+use crate::upload::{BodyFault, BodyLimits, Upload};
 use crate::view::ServiceView;
 
 /// What the access log says when the client was gone before there was an answer (nginx's number for it).
 const CLIENT_GONE: u16 = 499;
 
-/// A request under way. It moves from `serve` into the answer's body or the tunnel, and writes its record when it is dropped:
-/// at the last byte, or when the client is gone.
-pub(crate) struct Exchange {
-    client: Rc<Client>,
-    /// The wall clock, for the log, and the steady one, for times.
-    at: Timestamp,
-    began: Instant,
-    asked: Asked,
-    origin: IpAddr,
-    request_id: HeaderValue,
-    /// Whether a body follows the head.
-    is_bodied: bool,
-    /// The body, once somebody may read it.
-    body: Option<Rc<RequestBody>>,
-    decided: Option<Decided>,
-    pin: Option<PinOutcome>,
-    tries: Tries,
-    /// `None` while there is no answer.
-    status: Option<StatusCode>,
-    sent: u64,
+/// What serving a request takes up memory for. A connection has one while it is busy; the next busy one uses it again.
+#[derive(Debug)]
+pub(crate) struct Scratch {
+    /// The request's head, first as it came, then as the backend gets it.
+    pub(crate) asked: RequestHead,
+    /// The authority that it is for, as it was given.
+    pub(crate) authority: String,
+    /// Bytes of the host in it, without its port.
+    pub(crate) host_len: usize,
+    /// The answer's head, first as it came, then as the client gets it.
+    pub(crate) answer: AnswerHead,
+    pub(crate) from_client: Buffer,
+    pub(crate) from_upstream: Buffer,
+    pub(crate) upload: Upload,
+    pub(crate) download: Relay,
+    /// What the client gets before the answer.
+    pub(crate) interim: Vec<u8>,
 }
 
-/// What the log says of the head. Clones of its fields, which share their bytes.
-struct Asked {
-    method: Method,
-    uri: Uri,
-    version: Version,
-    host: Option<HeaderValue>,
-    user_agent: Option<HeaderValue>,
-    referer: Option<HeaderValue>,
+/// A request under way. It writes its record when it is dropped: at the last byte, or when the client is gone.
+pub(crate) struct Exchange<'a> {
+    pub(crate) client: &'a Client,
+    pub(crate) stream: &'a mut Stream,
+    pub(crate) alarm: &'a mut Alarm,
+    pub(crate) scratch: &'a mut Scratch,
+    /// When its head was there.
+    pub(crate) began: Instant,
+    pub(crate) origin: Origin,
+    /// Whether the connection ends with it.
+    pub(crate) closes: bool,
+    /// Whether a body follows the head.
+    pub(crate) is_bodied: bool,
+    /// Whether the upload has that body.
+    is_admitted: bool,
+    pub(crate) tries: Tries,
+    decided: Option<Decided>,
+    pin: Option<PinOutcome>,
+    /// `None` while there is no answer.
+    status: Option<StatusCode>,
+    /// Body bytes of an answer of ours.
+    own_sent: u64,
+    /// When it was over, if that is known already.
+    ended: Option<Instant>,
 }
 
 struct Decided {
@@ -71,60 +89,86 @@ pub(crate) struct Tries {
     pub(crate) retries: u32,
 }
 
-impl Exchange {
-    /// A request begins, with a body to come or without one.
-    pub(crate) fn begin(client: &Rc<Client>, head: &request::Parts, is_bodied: bool) -> Self {
-        let field = |name| head.headers.get(name).cloned();
-        let asked = Asked {
-            method: head.method.clone(),
-            uri: head.uri.clone(),
-            version: head.version,
-            host: field(HOST),
-            user_agent: field(USER_AGENT),
-            referer: field(REFERER),
-        };
+impl Default for Scratch {
+    fn default() -> Self {
         Self {
-            client: Rc::clone(client),
-            at: client.worker.clock.now(),
-            began: Instant::now(),
-            asked,
-            origin: client.peer.address(),
-            request_id: HeaderValue::from_static(""),
-            is_bodied,
-            body: None,
+            asked: RequestHead::default(),
+            authority: String::new(),
+            host_len: 0,
+            answer: AnswerHead::default(),
+            from_client: Buffer::new(SMALL),
+            from_upstream: Buffer::new(SMALL),
+            upload: Upload::default(),
+            download: Relay::default(),
+            interim: Vec::new(),
+        }
+    }
+}
+
+impl Scratch {
+    /// Nothing of it is used for now. Memory that one large message needed is given back.
+    pub(crate) fn rest(&mut self, buffers: &Buffers) {
+        self.from_client.clear();
+        self.from_upstream.clear();
+        buffers.reduce(&mut self.from_client);
+        buffers.reduce(&mut self.from_upstream);
+    }
+
+    /// Forgets the request before. What its client sent behind it stays.
+    fn begin(&mut self) {
+        self.authority.clear();
+        self.host_len = 0;
+        self.from_upstream.clear();
+        self.upload.begin(Framing::None, BodyLimits::default());
+        self.download.begin(Framing::None, false);
+        self.interim.clear();
+    }
+}
+
+impl<'a> Exchange<'a> {
+    /// A request begins, whose head was there at `began`.
+    pub(crate) fn begin(connection: &'a mut Connection, scratch: &'a mut Scratch, began: Instant) -> Self {
+        let Connection { client, stream, alarm, .. } = connection;
+        scratch.begin();
+        let origin = Origin { client: client.peer.address(), is_secure: false };
+        Self {
+            client,
+            stream,
+            alarm,
+            scratch,
+            began,
+            origin,
+            closes: false,
+            is_bodied: false,
+            is_admitted: false,
+            tries: Tries::default(),
             decided: None,
             pin: None,
-            tries: Tries::default(),
             status: None,
-            sent: 0,
+            own_sent: 0,
+            ended: None,
         }
     }
 
-    /// Where it comes from, and under which id it is known.
-    pub(crate) fn identify(&mut self, origin: IpAddr, request_id: HeaderValue) {
-        self.origin = origin;
-        self.request_id = request_id;
+    /// Its body goes through the upload from here on.
+    ///
+    /// # Errors
+    /// The body says that it is larger than it may be.
+    pub(crate) fn admit(&mut self, framing: Framing, limits: BodyLimits) -> Result<(), BodyFault> {
+        self.is_admitted = true;
+        self.scratch.upload.begin(framing, limits);
+        self.scratch.upload.check()
     }
 
-    /// The id under which the app and the client know it; `None` before it has one.
-    pub(crate) fn request_id(&self) -> Option<&HeaderValue> {
-        Some(&self.request_id).filter(|id| !id.is_empty())
+    /// Whether some of its body has not been read.
+    pub(crate) fn leaves_body(&self) -> bool {
+        self.is_bodied && !(self.is_admitted && self.scratch.upload.is_received())
     }
 
     /// It was decided for a version: a drain of that version waits for it from now on.
     pub(crate) fn decided(&mut self, service: &Rc<ServiceView>, version: usize) {
         let in_flight = InFlight::begin(&service.set.versions[version].traffic);
         self.decided = Some(Decided { service: Rc::clone(service), version, in_flight, is_tunnel: false });
-    }
-
-    /// It has this body.
-    pub(crate) fn has_body(&mut self, body: &Rc<RequestBody>) {
-        self.body = Some(Rc::clone(body));
-    }
-
-    /// How backends are tried, for noting it.
-    pub(crate) const fn tries(&mut self) -> &mut Tries {
-        &mut self.tries
     }
 
     /// There is an answer.
@@ -137,6 +181,16 @@ impl Exchange {
         self.pin = Some(outcome);
     }
 
+    /// The body of our own answer went out.
+    pub(crate) const fn sent_own(&mut self, bytes: usize) {
+        self.own_sent = bytes as u64;
+    }
+
+    /// It was over at `moment`.
+    pub(crate) const fn ended(&mut self, moment: Instant) {
+        self.ended = Some(moment);
+    }
+
     /// It became a tunnel.
     pub(crate) fn becomes_tunnel(&mut self) {
         if let Some(decided) = &mut self.decided {
@@ -146,22 +200,11 @@ impl Exchange {
         }
     }
 
-    /// So many bytes of the answer's body went to the client.
-    pub(crate) const fn note_sent(&mut self, bytes: usize) {
-        self.sent += bytes as u64;
+    fn sent(&self) -> u64 {
+        self.own_sent + self.scratch.download.moved()
     }
 
-    /// What the client did wrong with its body, if it did.
-    pub(crate) fn body_fault(&self) -> Option<BodyFault> {
-        self.body.as_ref()?.fault()
-    }
-
-    /// The answer broke off where the end of the connection would look like its end: only a reset tells the client.
-    pub(crate) fn reset_client(&self) {
-        self.client.activity.reset();
-    }
-
-    fn count(&self, received: u64, took: Duration) {
+    fn count(&self, took: Duration) {
         let Some(Decided { service, version, is_tunnel, .. }) = &self.decided else { return };
         let metrics = &service.metrics;
         if *is_tunnel {
@@ -176,32 +219,31 @@ impl Exchange {
         if let Some(outcome) = self.pin {
             metrics.pin(outcome);
         }
-        metrics.retries.inc_by(self.tries.retries.into());
-        metrics.received.inc_by(received);
-        metrics.sent.inc_by(self.sent);
+        add(&metrics.retries, self.tries.retries.into());
+        add(&metrics.received, self.scratch.upload.received());
+        add(&metrics.sent, self.sent());
     }
 
-    fn log(&self, received: u64, took: Duration) {
+    fn log(&self, took: Duration) {
         let Some(log) = &self.client.worker.log else { return };
-        let authority = self.asked.uri.authority().map(http::uri::Authority::as_str);
-        let host = authority.or_else(|| self.asked.host.as_ref()?.to_str().ok()).unwrap_or_default();
+        let asked = &self.scratch.asked;
         let set = self.decided.as_ref().map(|decided| &decided.service.set);
         let version = self.decided.as_ref().map(|decided| &decided.service.set.versions[decided.version]);
         let backend = version.zip(self.tries.member).map(|(version, member)| &version.members[member]);
         log.log(&Record {
-            at: self.at,
-            client: self.origin,
+            at: self.client.worker.clock.at(self.began),
+            client: self.origin.client,
             request: Request {
-                method: self.asked.method.as_str(),
-                target: self.asked.uri.path_and_query().map_or("", http::uri::PathAndQuery::as_str),
-                protocol: protocol(self.asked.version),
-                host,
-                user_agent: self.asked.user_agent.as_ref().map(HeaderValue::as_bytes),
-                referer: self.asked.referer.as_ref().map(HeaderValue::as_bytes),
+                method: asked.method_text(),
+                target: &asked.target_text(),
+                protocol: protocol(asked.version),
+                host: &self.scratch.authority,
+                user_agent: asked.fields.first(Name::UserAgent),
+                referer: asked.fields.first(Name::Referer),
             },
             status: self.status.map_or(CLIENT_GONE, |status| status.as_u16()),
-            received,
-            sent: self.sent,
+            received: self.scratch.upload.received(),
+            sent: self.sent(),
             took,
             service: set.map(|set| set.name.as_str()),
             version: version.map(|version| version.label.as_str()),
@@ -213,29 +255,28 @@ impl Exchange {
                 first_byte: self.tries.first_byte,
                 retries: self.tries.retries,
             }),
-            request_id: self.request_id.as_bytes(),
+            request_id: asked.fields.first(Name::XRequestId).unwrap_or_default(),
         });
     }
 }
 
-impl Drop for Exchange {
+impl Drop for Exchange<'_> {
     fn drop(&mut self) {
-        let now = Instant::now();
-        let took = now.duration_since(self.began);
-        let received = self.body.as_ref().map_or(0, |body| body.received());
-        self.count(received, took);
-        self.log(received, took);
-        // A request that is refused by its head has a body that nobody read.
-        if self.body.as_ref().map_or(self.is_bodied, |body| !body.is_complete()) {
-            self.client.activity.linger();
-        }
-        self.client.activity.end_request(now);
+        let took = self.ended.unwrap_or_else(Instant::now).saturating_duration_since(self.began);
+        self.count(took);
+        self.log(took);
+    }
+}
+
+/// Adds what there is to add: an atomic addition costs more than a look.
+fn add(counter: &prometheus::IntCounter, count: u64) {
+    if count > 0 {
+        counter.inc_by(count);
     }
 }
 
 const fn protocol(version: Version) -> &'static str {
     match version {
-        Version::HTTP_09 => "HTTP/0.9",
         Version::HTTP_10 => "HTTP/1.0",
         Version::HTTP_2 => "HTTP/2.0",
         Version::HTTP_3 => "HTTP/3.0",

@@ -9,15 +9,12 @@ use cutover_core::pin::{NoPin, Pin};
 use cutover_core::policy::{Balance, HashOn, PinPolicy};
 use cutover_core::snapshot::ServiceSet;
 use cutover_core::time::Timestamp;
-use http::header::{HOST, HeaderMap, HeaderName};
-use http::{Uri, Version};
+use http::Version;
 
-use crate::cookie;
+use crate::fields::Fields;
 use crate::keyring::Keyring;
-use crate::pin;
-
-/// Names a version explicitly.
-pub const X_CUTOVER_VERSION: HeaderName = HeaderName::from_static("x-cutover-version");
+use crate::name::Name;
+use crate::{cookie, pin};
 
 /// Why a request has no host that could be believed (RFC 9112 section 3.2): it is answered with 400.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -36,13 +33,14 @@ pub enum HostError {
 /// Where a request goes: its authority as it was given, and the host in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Authority<'a> {
-    /// Host and port, as in `Host`; empty when an HTTP/1.0 client named none.
+    /// Host and port, as in `Host`; empty when the client named none.
     pub text: &'a str,
     /// The host without its port, IPv6 addresses in brackets, in the client's case.
     pub host: &'a str,
 }
 
-/// The authority of a request: of an absolute target or an HTTP/2 `:authority` if there is one, else `Host`.
+/// The authority of a request: `target`, that of an absolute-form target or an HTTP/2 `:authority` if there is one, else `Host`. A
+/// `Host` that is empty names none, and may.
 ///
 /// When it comes from the target, `Host` must be replaced by it before the request is passed on (RFC 9112 section 3.2.2).
 ///
@@ -50,10 +48,10 @@ pub struct Authority<'a> {
 /// [`HostError`].
 pub fn authority<'a>(
     version: Version,
-    uri: &'a Uri,
-    headers: &'a HeaderMap,
+    target: Option<&'a str>,
+    fields: &'a Fields,
 ) -> Result<Authority<'a>, HostError> {
-    let mut lines = headers.get_all(HOST).iter();
+    let mut lines = fields.values(Name::Host);
     let line = lines.next();
     if lines.next().is_some() {
         return Err(HostError::Several);
@@ -61,9 +59,9 @@ pub fn authority<'a>(
     if line.is_none() && version == Version::HTTP_11 {
         return Err(HostError::Missing);
     }
-    let text = match (uri.authority(), line) {
-        (Some(authority), _) => authority.as_str(),
-        (None, Some(line)) => std::str::from_utf8(line.as_bytes()).map_err(|_| HostError::Invalid)?,
+    let text = match (target, line) {
+        (Some(authority), _) => authority,
+        (None, Some(line)) => std::str::from_utf8(line).map_err(|_| HostError::Invalid)?,
         (None, None) if version < Version::HTTP_11 => "",
         (None, None) => return Err(HostError::Missing),
     };
@@ -74,10 +72,10 @@ pub fn authority<'a>(
 /// The head of a request, as far as facts are made of it.
 #[derive(Debug, Clone, Copy)]
 pub struct Head<'a> {
-    /// Its target.
-    pub uri: &'a Uri,
+    /// What is behind the `?` of its target.
+    pub query: Option<&'a str>,
     /// Its fields, before anything was taken out.
-    pub headers: &'a HeaderMap,
+    pub fields: &'a Fields,
     /// Where it comes from, as far as that can be believed.
     pub client: IpAddr,
     /// Whether the client came over TLS, as far as that can be believed.
@@ -102,7 +100,7 @@ impl<'a> Head<'a> {
         let policy = &service.policy;
         Given {
             explicit: self.explicit_version(&policy.pin),
-            pin: pin::read(self.headers, &policy.pin, self.is_secure, &service.name, keyring, now),
+            pin: pin::read(self.fields, &policy.pin, self.is_secure, &service.name, keyring, now),
             hash_key: self.hash_key(&policy.balance),
         }
     }
@@ -110,19 +108,18 @@ impl<'a> Head<'a> {
     /// The version that the request names: by our own header, else by the first configured header, else by the first configured
     /// query parameter that is there and not empty.
     fn explicit_version(&self, policy: &PinPolicy) -> Option<Cow<'a, str>> {
-        let field =
-            |value: &'a http::HeaderValue| Some(value.as_bytes().trim_ascii()).filter(|v| !v.is_empty());
-        if let Some(own) = self.headers.get(&X_CUTOVER_VERSION).and_then(field) {
+        let field = |value: &'a [u8]| Some(value.trim_ascii()).filter(|value| !value.is_empty());
+        if let Some(own) = self.fields.first(Name::XCutoverVersion).and_then(field) {
             return Some(String::from_utf8_lossy(own));
         }
-        let mut configured = policy.headers.iter().filter_map(|name| self.headers.get(name.as_str()));
+        let mut configured = policy.headers.iter().filter_map(|name| self.fields.named(name));
         if let Some(version) = configured.find_map(field) {
             return Some(String::from_utf8_lossy(version));
         }
         if policy.query.is_empty() {
             return None;
         }
-        let query = self.uri.query()?;
+        let query = self.query?;
         policy.query.iter().find_map(|name| parameter(query, name))
     }
 
@@ -135,9 +132,9 @@ impl<'a> Head<'a> {
                 IpAddr::V4(address) => mix::hash(&address.octets()),
                 IpAddr::V6(address) => mix::hash(&address.octets()),
             }),
-            HashOn::Header(name) => self.headers.get(name.as_str()).map(|value| mix::hash(value.as_bytes())),
+            HashOn::Header(name) => self.fields.named(name).map(mix::hash),
             HashOn::Cookie(name) => {
-                cookie::values(self.headers, |found| found == name.as_bytes()).next().map(mix::hash)
+                cookie::values(self.fields, |found| found == name.as_bytes()).next().map(mix::hash)
             }
         }
     }

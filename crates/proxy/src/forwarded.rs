@@ -2,28 +2,24 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use http::header::{FORWARDED, HeaderMap, HeaderName, HeaderValue};
-
 use crate::config::Network;
+use crate::fields::Fields;
 use crate::list;
-
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+use crate::name::{LEN_MAX, Name, Names};
 
 /// What apps believe about the way of a request. From a peer that is not trusted, all of them are taken out.
-const CLAIMS: [HeaderName; 10] = [
-    FORWARDED,
-    X_FORWARDED_FOR,
-    X_FORWARDED_PROTO,
-    X_FORWARDED_HOST,
-    HeaderName::from_static("x-forwarded-port"),
-    HeaderName::from_static("x-forwarded-prefix"),
-    HeaderName::from_static("x-forwarded-scheme"),
-    HeaderName::from_static("x-forwarded-server"),
-    HeaderName::from_static("x-forwarded-ssl"),
-    HeaderName::from_static("x-real-ip"),
-];
+pub(crate) const CLAIMS: Names = Names::of(&[
+    Name::Forwarded,
+    Name::XForwardedFor,
+    Name::XForwardedProto,
+    Name::XForwardedHost,
+    Name::XForwardedPort,
+    Name::XForwardedPrefix,
+    Name::XForwardedScheme,
+    Name::XForwardedServer,
+    Name::XForwardedSsl,
+    Name::XRealIp,
+]);
 
 /// The other end of a client connection, with what is the same for all its requests.
 #[derive(Debug, Clone)]
@@ -32,7 +28,7 @@ pub struct Peer {
     is_tls: bool,
     is_trusted: bool,
     /// The address, as `X-Forwarded-For` has it.
-    for_value: HeaderValue,
+    text: Box<str>,
 }
 
 /// Where a request comes from, as far as that can be believed.
@@ -49,13 +45,8 @@ impl Peer {
     #[must_use]
     pub fn new(address: IpAddr, is_tls: bool, trusted: &[Network]) -> Self {
         let address = address.to_canonical();
-        let for_value = HeaderValue::from_str(&address.to_string());
-        Self {
-            address,
-            is_tls,
-            is_trusted: is_trusted(address, trusted),
-            for_value: for_value.unwrap_or(HeaderValue::from_static("unknown")),
-        }
+        let text = address.to_string().into();
+        Self { address, is_tls, is_trusted: is_trusted(address, trusted), text }
     }
 
     /// The address of the peer itself, IPv4 where it is mapped into IPv6.
@@ -70,21 +61,20 @@ impl Peer {
     /// `trusted` does not have; a hop that is no address ends the search, since nobody vouches for what is left of it. The scheme
     /// is the first of `X-Forwarded-Proto`, else of `Forwarded`.
     #[must_use]
-    pub fn origin(&self, headers: &HeaderMap, trusted: &[Network]) -> Origin {
+    pub fn origin(&self, fields: &Fields, trusted: &[Network]) -> Origin {
         let own = Origin { client: self.address, is_secure: self.is_tls };
         if !self.is_trusted {
             return own;
         }
-        let hops = list::elements(headers, X_FORWARDED_FOR).map(node);
-        let client = if headers.contains_key(X_FORWARDED_FOR) {
-            last_untrusted(hops, trusted)
+        let client = if fields.contains(Name::XForwardedFor) {
+            last_untrusted(fields.elements(Name::XForwardedFor).map(node), trusted)
         } else {
-            let hops = list::elements(headers, FORWARDED);
+            let hops = fields.elements(Name::Forwarded);
             last_untrusted(hops.map(|hop| parameter(hop, b"for").and_then(node)), trusted)
         };
-        let proto = list::elements(headers, X_FORWARDED_PROTO)
-            .next()
-            .or_else(|| list::elements(headers, FORWARDED).next().and_then(|hop| parameter(hop, b"proto")));
+        let first_hop = || fields.elements(Name::Forwarded).next();
+        let proto = fields.elements(Name::XForwardedProto).next();
+        let proto = proto.or_else(|| parameter(first_hop()?, b"proto"));
         Origin {
             client: client.unwrap_or(self.address),
             is_secure: proto.map_or(self.is_tls, |proto| proto.eq_ignore_ascii_case(b"https")),
@@ -94,62 +84,52 @@ impl Peer {
     /// Tells the app where a request comes from. What a trusted peer said is kept and this hop is added to it; what others said is replaced.
     ///
     /// `authority` is the host, with its port, that the client asked for. Called after the fields named in `Connection` are gone.
-    pub fn write(&self, headers: &mut HeaderMap, authority: &str) {
+    pub fn write(&self, fields: &mut Fields, authority: &str) {
         if !self.is_trusted {
-            CLAIMS.iter().for_each(|name| {
-                headers.remove(name);
-            });
-            remove_aliases(headers);
+            fields.remove_all(CLAIMS);
+            fields.remove_where(|name, text| name == Name::Other && is_alias(text));
         }
-        let for_value = appended(headers, &X_FORWARDED_FOR, &self.for_value);
-        headers.insert(X_FORWARDED_FOR, for_value);
-        let proto = if self.is_tls { "https" } else { "http" };
-        headers.entry(X_FORWARDED_PROTO).or_insert(HeaderValue::from_static(proto));
-        if !authority.is_empty()
-            && let Ok(host) = HeaderValue::from_str(authority)
-        {
-            headers.entry(X_FORWARDED_HOST).or_insert(host);
+        fields.join(Name::XForwardedFor, &[self.text.as_bytes()]);
+        let proto: &[u8] = if self.is_tls { b"https" } else { b"http" };
+        if !fields.contains(Name::XForwardedProto) {
+            fields.append(Name::XForwardedProto, &[proto]);
         }
-        if let Ok(hop) = HeaderValue::from_maybe_shared(bytes::Bytes::from(self.hop(proto, authority))) {
-            let forwarded = appended(headers, &FORWARDED, &hop);
-            headers.insert(FORWARDED, forwarded);
+        if !authority.is_empty() && !fields.contains(Name::XForwardedHost) {
+            fields.append(Name::XForwardedHost, &[authority.as_bytes()]);
         }
+        fields.join(Name::Forwarded, &self.hop(proto, authority));
     }
 
-    /// One element of `Forwarded` (RFC 7239 section 4).
-    fn hop(&self, proto: &str, authority: &str) -> Vec<u8> {
-        let mut hop = Vec::with_capacity(80 + authority.len());
+    /// The pieces of one element of `Forwarded` (RFC 7239 section 4).
+    fn hop<'a>(&'a self, proto: &'a [u8], authority: &'a str) -> [&'a [u8]; 9] {
         let (open, close): (&[u8], &[u8]) = match self.address {
             IpAddr::V4(_) => (b"for=", b""),
             // No token has a colon.
             IpAddr::V6(_) => (b"for=\"[", b"]\""),
         };
-        for part in [open, self.for_value.as_bytes(), close, b";proto=", proto.as_bytes()] {
-            hop.extend_from_slice(part);
-        }
         // An authority has neither quotes nor backslashes, so that quoting it is all it takes.
-        if !authority.is_empty() && !authority.contains(['"', '\\']) {
-            let quote: &[u8] = if authority.contains(':') { b"\"" } else { b"" };
-            for part in [b";host=", quote, authority.as_bytes(), quote] {
-                hop.extend_from_slice(part);
-            }
-        }
-        hop
+        let (name, host): (&[u8], &[u8]) = match authority {
+            "" => (b"", b""),
+            text if text.contains(['"', '\\']) => (b"", b""),
+            text => (b";host=", text.as_bytes()),
+        };
+        let quote: &[u8] = if host.contains(&b':') { b"\"" } else { b"" };
+        [open, self.text.as_bytes(), close, b";proto=", proto, name, quote, host, quote]
     }
 }
 
-/// Apps that see fields as environment variables (CGI, WSGI, Rack, PHP) can't tell `X_Forwarded_For` from `X-Forwarded-For`.
-fn remove_aliases(headers: &mut HeaderMap) {
-    let is_alias = |name: &&HeaderName| {
-        let name = name.as_str();
-        let folded = || name.bytes().map(|byte| if byte == b'_' { b'-' } else { byte });
-        name.contains('_') && CLAIMS.iter().any(|claim| folded().eq(claim.as_str().bytes()))
-    };
-    // Allocates only when there is one.
-    let aliases: Vec<HeaderName> = headers.keys().filter(is_alias).cloned().collect();
-    for name in aliases {
-        headers.remove(name);
+/// Whether `name` is one of the claims in disguise: apps that see fields as environment variables (CGI, WSGI, Rack, PHP) can't tell
+/// `X_Forwarded_For` from `X-Forwarded-For`.
+pub(crate) fn is_alias(name: &[u8]) -> bool {
+    // All claims that have a dash begin so, and most other fields don't.
+    if !matches!(name, [b'x' | b'X', b'-' | b'_', ..]) || !name.contains(&b'_') {
+        return false;
     }
+    let mut dashed = [0; LEN_MAX];
+    let Some(dashed) = dashed.get_mut(..name.len()) else { return false };
+    dashed.copy_from_slice(name);
+    dashed.iter_mut().filter(|byte| **byte == b'_').for_each(|byte| *byte = b'-');
+    CLAIMS.contains(Name::of(dashed))
 }
 
 fn is_trusted(address: IpAddr, trusted: &[Network]) -> bool {
@@ -183,20 +163,6 @@ fn parameter<'a>(hop: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     list::unquoted(value?)
 }
 
-/// All lines of a list field as one, because not every app reads more than the first, with `last` at its end.
-fn appended(headers: &HeaderMap, name: &HeaderName, last: &HeaderValue) -> HeaderValue {
-    if !headers.contains_key(name) {
-        return last.clone();
-    }
-    let mut line = Vec::new();
-    for element in list::elements(headers, name) {
-        line.extend_from_slice(element);
-        line.extend_from_slice(b", ");
-    }
-    line.extend_from_slice(last.as_bytes());
-    HeaderValue::from_maybe_shared(bytes::Bytes::from(line)).unwrap_or_else(|_| last.clone())
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -213,22 +179,21 @@ mod tests {
         Peer::new(address.parse().unwrap(), is_tls, &trusted())
     }
 
-    fn headers(fields: &[(&'static str, &'static str)]) -> HeaderMap {
-        let field = |&(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value));
-        fields.iter().map(field).collect()
+    fn fields(pairs: &[(&str, &str)]) -> Fields {
+        pairs.iter().copied().collect()
     }
 
-    fn client(fields: &[(&'static str, &'static str)]) -> String {
-        peer("10.0.0.9", false).origin(&headers(fields), &trusted()).client.to_string()
+    fn client(pairs: &[(&str, &str)]) -> String {
+        peer("10.0.0.9", false).origin(&fields(pairs), &trusted()).client.to_string()
     }
 
-    fn is_secure(is_tls: bool, fields: &[(&'static str, &'static str)]) -> bool {
-        peer("10.0.0.9", is_tls).origin(&headers(fields), &trusted()).is_secure
+    fn is_secure(is_tls: bool, pairs: &[(&str, &str)]) -> bool {
+        peer("10.0.0.9", is_tls).origin(&fields(pairs), &trusted()).is_secure
     }
 
     #[test]
     fn a_stranger_is_the_client_whatever_it_claims() {
-        let claims = headers(&[
+        let claims = fields(&[
             ("x-forwarded-for", "1.2.3.4"),
             ("x-forwarded-proto", "https"),
             ("forwarded", "for=1.2.3.4;proto=https"),
@@ -279,15 +244,10 @@ mod tests {
         assert!(!is_secure(false, &[("x-forwarded-proto", "http"), ("forwarded", "proto=https")]));
     }
 
-    fn written(
-        address: &str,
-        is_tls: bool,
-        authority: &str,
-        fields: &[(&'static str, &'static str)],
-    ) -> HeaderMap {
-        let mut headers = headers(fields);
-        peer(address, is_tls).write(&mut headers, authority);
-        headers
+    fn written(address: &str, is_tls: bool, authority: &str, pairs: &[(&str, &str)]) -> Fields {
+        let mut fields = fields(pairs);
+        peer(address, is_tls).write(&mut fields, authority);
+        fields
     }
 
     #[test]
@@ -303,7 +263,7 @@ mod tests {
             ("x_real_ip", "1.2.3.4"),
             ("forwarded", "for=1.2.3.4"),
         ];
-        let expected = headers(&[
+        let expected = fields(&[
             ("x-forwarded-for", "203.0.113.7"),
             ("x-forwarded-proto", "http"),
             ("x-forwarded-host", "example.com:8080"),
@@ -323,11 +283,11 @@ mod tests {
             ("x-forwarded-port", "443"),
             ("forwarded", "for=1.1.1.1;by=\"a,b\""),
         ];
-        let expected = headers(&[
-            ("x-forwarded-for", "1.1.1.1, 2.2.2.2, fd00::9"),
+        let expected = fields(&[
             ("x-forwarded-proto", "https"),
             ("x-forwarded-host", "public.example"),
             ("x-forwarded-port", "443"),
+            ("x-forwarded-for", "1.1.1.1, 2.2.2.2, fd00::9"),
             ("forwarded", "for=1.1.1.1;by=\"a,b\", for=\"[fd00::9]\";proto=http;host=inner"),
         ]);
         assert_eq!(written("fd00::9", false, "inner", &said), expected);
@@ -336,8 +296,8 @@ mod tests {
     #[test]
     fn without_a_host_none_is_claimed() {
         let written = written("203.0.113.7", true, "", &[]);
-        assert_eq!(written["forwarded"], "for=203.0.113.7;proto=https");
-        assert!(!written.contains_key("x-forwarded-host"));
+        assert_eq!(written.first(Name::Forwarded), Some(&b"for=203.0.113.7;proto=https"[..]));
+        assert!(!written.contains(Name::XForwardedHost));
     }
 
     proptest! {
@@ -345,30 +305,25 @@ mod tests {
         fn what_is_written_reads_back_as_the_same_client(v6: [u8; 16], hops: Vec<u8>) {
             let address = IpAddr::from(v6).to_canonical();
             let stranger = Peer::new(address, true, &[]);
-            let mut headers = HeaderMap::new();
-            if let Ok(hops) = HeaderValue::from_bytes(&hops) {
-                headers.insert(X_FORWARDED_FOR, hops.clone());
-                headers.insert(FORWARDED, hops);
-            }
-            stranger.write(&mut headers, "h:1");
+            let mut fields = Fields::from_iter([("x-forwarded-for", &hops), ("forwarded", &hops)]);
+            stranger.write(&mut fields, "h:1");
             let next = Peer::new([10, 0, 0, 9].into(), false, &trusted());
             let expected = Origin { client: address, is_secure: true };
-            prop_assert_eq!(next.origin(&headers, &trusted()), expected);
-            headers.remove(X_FORWARDED_FOR);
-            headers.remove(X_FORWARDED_PROTO);
-            prop_assert_eq!(next.origin(&headers, &trusted()), expected);
+            prop_assert_eq!(next.origin(&fields, &trusted()), expected);
+            fields.remove(Name::XForwardedFor);
+            fields.remove(Name::XForwardedProto);
+            prop_assert_eq!(next.origin(&fields, &trusted()), expected);
         }
 
         #[test]
         fn no_claim_can_panic(line: Vec<u8>) {
-            if let Ok(value) = HeaderValue::from_bytes(&line) {
-                for name in [X_FORWARDED_FOR, FORWARDED, X_FORWARDED_PROTO] {
-                    let mut headers = HeaderMap::from_iter([(name, value.clone())]);
-                    let proxy = peer("10.0.0.9", false);
-                    let _ = proxy.origin(&headers, &trusted());
-                    proxy.write(&mut headers, "h");
-                    prop_assert!(headers[FORWARDED].as_bytes().ends_with(b"for=10.0.0.9;proto=http;host=h"));
-                }
+            for name in [Name::XForwardedFor, Name::Forwarded, Name::XForwardedProto] {
+                let mut fields = Fields::from_iter([(name.as_str(), &line)]);
+                let proxy = peer("10.0.0.9", false);
+                let _ = proxy.origin(&fields, &trusted());
+                proxy.write(&mut fields, "h");
+                let last = fields.values(Name::Forwarded).last().unwrap();
+                prop_assert!(last.ends_with(b"for=10.0.0.9;proto=http;host=h"));
             }
         }
     }

@@ -1,11 +1,4 @@
-//! Fields whose value is a list (RFC 9110 section 5.6.1): their elements, over all lines, with quoted strings in one piece.
-
-use http::header::{AsHeaderName, HeaderMap};
-
-/// The elements of the field called `name`, over all its lines, without the whitespace around them; empty ones are left out.
-pub fn elements(headers: &HeaderMap, name: impl AsHeaderName) -> impl Iterator<Item = &[u8]> {
-    headers.get_all(name).iter().flat_map(|line| split(line.as_bytes(), b','))
-}
+//! Fields whose value is a list (RFC 9110 section 5.6.1): the elements of a line, with quoted strings in one piece.
 
 /// The parts of `text` between `delimiter`s that are not inside a quoted string (section 5.6.4), without the whitespace around them;
 /// empty ones are left out.
@@ -42,8 +35,6 @@ pub fn unquoted(text: &[u8]) -> Option<&[u8]> {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
-    use http::header::CONNECTION;
     use proptest::prelude::*;
 
     use super::*;
@@ -58,13 +49,6 @@ mod tests {
         assert_eq!(parts("a\\, b"), ["a\\", "b"], "a backslash means nothing outside of quotes");
         assert_eq!(parts("\"never closed, b"), ["\"never closed, b"]);
         assert!(parts(" , ,").is_empty());
-    }
-
-    #[test]
-    fn all_lines_count() {
-        let lines = ["close, x", "y"].map(|line| (CONNECTION, HeaderValue::from_static(line)));
-        let headers = HeaderMap::from_iter(lines);
-        assert_eq!(elements(&headers, CONNECTION).collect::<Vec<_>>(), [&b"close"[..], b"x", b"y"]);
     }
 
     #[test]

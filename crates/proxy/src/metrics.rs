@@ -21,9 +21,9 @@ const DURATION_BUCKETS: [f64; 16] =
     [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 /// The statuses that the proxy answers by itself.
-const OWN_STATUSES: [&str; 19] = [
+const OWN_STATUSES: [&str; 20] = [
     "200", "204", "400", "404", "405", "408", "409", "413", "414", "417", "421", "431", "500", "501", "502",
-    "503", "504", "508", "other",
+    "503", "504", "505", "508", "other",
 ];
 
 /// How a try to get an answer from a backend failed.

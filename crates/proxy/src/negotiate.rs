@@ -1,8 +1,8 @@
 //! In which form our own answers are written: by `Accept` (RFC 9110 section 12.5.1).
 
-use http::header::{ACCEPT, HeaderMap};
-
+use crate::fields::Fields;
 use crate::list;
+use crate::name::Name;
 
 /// The form of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,10 +17,10 @@ pub enum Form {
 
 /// The form that the client likes best. Of equals, and when it accepts none or says nothing: JSON, since browsers ask for HTML by name.
 #[must_use]
-pub fn form(headers: &HeaderMap) -> Form {
+pub fn form(fields: &Fields) -> Form {
     let mut best = (Form::Json, 0);
     for form in [Form::Json, Form::Html, Form::Text] {
-        let quality = form.types().iter().map(|kind| quality(headers, kind)).max().unwrap_or(0);
+        let quality = form.types().iter().map(|kind| quality(fields, kind)).max().unwrap_or(0);
         if quality > best.1 {
             best = (form, quality);
         }
@@ -50,9 +50,9 @@ impl Form {
 }
 
 /// How much a client likes the media type `kind`, 0–1000: by the most specific range that has it. Parameters other than `q` are not looked at.
-fn quality(headers: &HeaderMap, kind: &str) -> u16 {
+fn quality(fields: &Fields, kind: &str) -> u16 {
     let mut best = (0, 0);
-    for element in list::elements(headers, ACCEPT) {
+    for element in fields.elements(Name::Accept) {
         let mut parts = list::split(element, b';');
         let Some(range) = parts.next() else { continue };
         let specificity = match range {
@@ -92,13 +92,12 @@ fn thousandths(weight: &[u8]) -> u16 {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
     use proptest::prelude::*;
 
     use super::*;
 
     fn for_accept(accept: &[u8]) -> Form {
-        form(&HeaderMap::from_iter([(ACCEPT, HeaderValue::from_bytes(accept).unwrap())]))
+        form(&Fields::from_iter([("accept", accept)]))
     }
 
     #[test]
@@ -121,7 +120,7 @@ mod tests {
         for (accept, form) in cases {
             assert_eq!(for_accept(accept.as_bytes()), form, "{accept}");
         }
-        assert_eq!(form(&HeaderMap::new()), Form::Json);
+        assert_eq!(form(&Fields::default()), Form::Json);
     }
 
     proptest! {

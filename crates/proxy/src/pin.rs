@@ -7,22 +7,19 @@ use cutover_core::policy::{PinMode, PinPolicy, SameSite};
 use cutover_core::snapshot::ServiceSet;
 use cutover_core::time::Timestamp;
 use http::StatusCode;
-use http::header::{CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue, SET_COOKIE};
 
-use crate::cookie;
+use crate::decimal::Decimal;
+use crate::fields::Fields;
 use crate::keyring::Keyring;
-use crate::list;
+use crate::name::{Name, Names};
+use crate::{cookie, list};
 
-/// By which an app ends the pin (`end`) or asks for none (`none`). It means nothing in requests.
-pub const CUTOVER_PIN: HeaderName = HeaderName::from_static("cutover-pin");
-/// Tells a client on an outdated version which one is active.
-pub const CUTOVER_UPDATE: HeaderName = HeaderName::from_static("cutover-update");
-
+/// What is between the app and the proxy, or the proxy's alone to say.
+const OWN: Names = Names::of(&[Name::CutoverPin, Name::CutoverUpdate]);
 /// Prefix of the cookie's name on secure connections (RFC 6265bis section 4.1.3.2): no other host can have set it.
 const HOST_PREFIX: &[u8] = b"__Host-";
 /// `Cache-Control` for content delivery networks alone.
-const TARGETED: [HeaderName; 2] =
-    [HeaderName::from_static("cdn-cache-control"), HeaderName::from_static("surrogate-control")];
+const TARGETED: [Name; 2] = [Name::CdnCacheControl, Name::SurrogateControl];
 /// Cookies of the right name that are tried. Each costs a MAC, and a client decides how many it sends.
 const TRIES_MAX: usize = 4;
 
@@ -69,7 +66,7 @@ pub enum PinOutcome {
 /// # Errors
 /// Why there is none; of several invalid ones, what is wrong with the first.
 pub fn read(
-    headers: &HeaderMap,
+    fields: &Fields,
     policy: &PinPolicy,
     is_secure: bool,
     service: &ServiceName,
@@ -84,7 +81,7 @@ pub fn read(
         pin.check_dates(policy, now).map(|()| pin)
     };
     let mut problem = NoPin::Absent;
-    for text in cookie::values(headers, |name| is_cookie(name, policy, is_secure)).take(TRIES_MAX) {
+    for text in cookie::values(fields, |name| is_cookie(name, policy, is_secure)).take(TRIES_MAX) {
         match open(text) {
             Ok(pin) => return Ok(pin),
             Err(found) if problem == NoPin::Absent => problem = found,
@@ -96,11 +93,11 @@ pub fn read(
 
 /// Takes the pin out of what the app sees, unless the policy forwards it; the name for the other scheme too, since browsers send both.
 /// All other cookies stay as they are, byte for byte.
-pub fn strip(headers: &mut HeaderMap, policy: &PinPolicy) {
+pub fn strip(fields: &mut Fields, policy: &PinPolicy) {
     if policy.mode == PinMode::None || policy.forward {
         return;
     }
-    cookie::remove(headers, |name| is_cookie(name, policy, false) || is_cookie(name, policy, true));
+    cookie::remove(fields, |name| is_cookie(name, policy, false) || is_cookie(name, policy, true));
 }
 
 /// Lets the pin follow a request that another member answered than the one that was chosen first, where sessions are tied to backends:
@@ -141,28 +138,32 @@ impl Answering<'_> {
     ///
     /// No pin goes out on an answer that shared caches may store, and none on a 304, because that one changes what a cache has
     /// stored. The expiry of a pin that goes out is noted in the version's cells here, before any byte of it can leave.
-    pub fn write(&self, status: StatusCode, headers: &mut HeaderMap) -> PinOutcome {
-        let wish = headers.remove(CUTOVER_PIN);
-        headers.remove(CUTOVER_UPDATE);
-        let is_stored = status == StatusCode::NOT_MODIFIED || is_for_shared_caches(headers);
+    pub fn write(&self, status: StatusCode, fields: &mut Fields) -> PinOutcome {
+        let wish = Wish::of(fields);
+        fields.remove_all(OWN);
+        let decided = PinOutcome::from(&self.choice.pin);
+        let is_pin_due = matches!(self.choice.pin, PinAction::Hand(..)) || wish == Wish::End;
+        if !is_pin_due && !self.choice.is_outdated {
+            return decided;
+        }
+        let is_stored = status == StatusCode::NOT_MODIFIED || is_for_shared_caches(fields);
         if self.choice.is_outdated
             && !is_stored
             && let Some(active) = self.service.active_version()
-            && let Ok(label) = HeaderValue::from_str(active.label.as_str())
         {
-            headers.insert(CUTOVER_UPDATE, label);
+            fields.append(Name::CutoverUpdate, &[active.label.as_str().as_bytes()]);
         }
-        let decided = PinOutcome::from(&self.choice.pin);
         if self.service.policy.pin.mode == PinMode::None {
             return decided;
         }
-        let wish = wish.as_ref().map_or(&b""[..], |wish| wish.as_bytes().trim_ascii());
         let pin = match &self.choice.pin {
-            _ if wish.eq_ignore_ascii_case(b"end") => {
-                return self.end(is_stored, headers);
+            _ if wish == Wish::End && is_stored => return PinOutcome::Withheld,
+            _ if wish == Wish::End => {
+                self.set_cookie(fields, b"", Some(0));
+                return PinOutcome::EndedByApp;
             }
             PinAction::None | PinAction::Keep(_) => return decided,
-            PinAction::Hand(..) if wish.eq_ignore_ascii_case(b"none") => return PinOutcome::DeclinedByApp,
+            PinAction::Hand(..) if wish == Wish::NoPin => return PinOutcome::DeclinedByApp,
             PinAction::Hand(..) if is_stored => return PinOutcome::Withheld,
             PinAction::Hand(pin, _) => pin,
         };
@@ -172,24 +173,34 @@ impl Answering<'_> {
             version.traffic.note_pin_expiry(pin.expires_at(policy));
         }
         let max_age = (!policy.max_life.is_zero()).then(|| policy.max_life.as_secs());
-        self.set_cookie(headers, token.as_bytes(), max_age);
+        self.set_cookie(fields, token.as_bytes(), max_age);
         decided
     }
 
-    fn end(&self, is_stored: bool, headers: &mut HeaderMap) -> PinOutcome {
-        if is_stored {
-            return PinOutcome::Withheld;
+    fn set_cookie(&self, fields: &mut Fields, value: &[u8], max_age_secs: Option<u64>) {
+        append_cookie(fields, &self.service.policy.pin, self.is_secure, value, max_age_secs);
+        if !has_directive(fields, Name::CacheControl, |name| is_any(name, &["private", "no-store"])) {
+            fields.append(Name::CacheControl, &[b"private"]);
         }
-        self.set_cookie(headers, b"", Some(0));
-        PinOutcome::EndedByApp
     }
+}
 
-    fn set_cookie(&self, headers: &mut HeaderMap, value: &[u8], max_age: Option<u64>) {
-        let line = set_cookie(&self.service.policy.pin, self.is_secure, value, max_age);
-        let Ok(line) = HeaderValue::from_maybe_shared(bytes::Bytes::from(line)) else { return };
-        headers.append(SET_COOKIE, line);
-        if !has_directive(headers, &CACHE_CONTROL, |name| is_any(name, &["private", "no-store"])) {
-            headers.append(CACHE_CONTROL, HeaderValue::from_static("private"));
+/// What an app asks for with its answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wish {
+    Nothing,
+    /// No pin on this answer.
+    NoPin,
+    /// The end of the session's pin.
+    End,
+}
+
+impl Wish {
+    fn of(fields: &Fields) -> Self {
+        match fields.first(Name::CutoverPin).map(<[u8]>::trim_ascii) {
+            Some(wish) if wish.eq_ignore_ascii_case(b"end") => Self::End,
+            Some(wish) if wish.eq_ignore_ascii_case(b"none") => Self::NoPin,
+            Some(_) | None => Self::Nothing,
         }
     }
 }
@@ -262,51 +273,53 @@ fn is_cookie(name: &[u8], policy: &PinPolicy, is_secure: bool) -> bool {
     name == Some(policy.cookie.as_bytes())
 }
 
-/// The value of a `Set-Cookie` line (RFC 6265 section 4.1).
-fn set_cookie(policy: &PinPolicy, is_secure: bool, value: &[u8], max_age_secs: Option<u64>) -> Vec<u8> {
-    let mut line = Vec::with_capacity(192);
-    if is_secure {
-        line.extend_from_slice(HOST_PREFIX);
-    }
-    line.extend_from_slice(policy.cookie.as_bytes());
-    line.push(b'=');
-    line.extend_from_slice(value);
-    line.extend_from_slice(b"; Path=/; HttpOnly; SameSite=");
-    line.extend_from_slice(match policy.same_site {
+/// Adds a `Set-Cookie` line (RFC 6265 section 4.1).
+fn append_cookie(
+    fields: &mut Fields,
+    policy: &PinPolicy,
+    is_secure: bool,
+    value: &[u8],
+    max_age_secs: Option<u64>,
+) {
+    let same_site: &[u8] = match policy.same_site {
         SameSite::Strict => b"Strict",
         SameSite::None if is_secure => b"None",
         // Browsers drop `SameSite=None` from an insecure connection; in a page of its own the session works with `Lax`.
         SameSite::Lax | SameSite::None => b"Lax",
-    });
-    if is_secure {
-        line.extend_from_slice(b"; Secure");
-        if policy.partitioned {
-            line.extend_from_slice(b"; Partitioned");
-        }
-    }
-    if let Some(secs) = max_age_secs {
-        line.extend_from_slice(b"; Max-Age=");
-        line.extend_from_slice(secs.to_string().as_bytes());
-    }
-    line
+    };
+    let if_so = |is_so: bool, piece: &'static [u8]| if is_so { piece } else { b"" };
+    let secs = max_age_secs.map(Decimal::of);
+    let pieces = [
+        if_so(is_secure, HOST_PREFIX),
+        policy.cookie.as_bytes(),
+        b"=",
+        value,
+        b"; Path=/; HttpOnly; SameSite=",
+        same_site,
+        if_so(is_secure, b"; Secure"),
+        if_so(is_secure && policy.partitioned, b"; Partitioned"),
+        if_so(secs.is_some(), b"; Max-Age="),
+        secs.as_ref().map_or(b"", Decimal::as_bytes),
+    ];
+    fields.append(Name::SetCookie, &pieces);
 }
 
 /// Whether the app said that caches which serve many may store the answer (RFC 9111 section 5.2.2). What it says to those in front of
 /// us by a field of theirs (RFC 9213) wins over `Cache-Control`, so no `private` there would help.
-fn is_for_shared_caches(headers: &HeaderMap) -> bool {
+fn is_for_shared_caches(fields: &Fields) -> bool {
     let is_for_all = |name: &[u8]| is_any(name, &["public", "s-maxage"]);
     let forbids = |name: &[u8]| is_any(name, &["private", "no-store"]);
-    has_directive(headers, &CACHE_CONTROL, is_for_all)
-        || TARGETED.iter().any(|field| headers.contains_key(field) && !has_directive(headers, field, forbids))
+    has_directive(fields, Name::CacheControl, is_for_all)
+        || TARGETED.into_iter().any(|name| fields.contains(name) && !has_directive(fields, name, forbids))
 }
 
-fn has_directive(headers: &HeaderMap, field: &HeaderName, is_wanted: impl Fn(&[u8]) -> bool) -> bool {
+fn has_directive(fields: &Fields, list: Name, is_wanted: impl Fn(&[u8]) -> bool) -> bool {
     // `private="field"` keeps only that field from shared caches, and is no `private`; `s-maxage` always has an argument.
     let is_wanted = |directive: &[u8]| match list::pair(directive, b'=') {
         (name, Some(_)) => is_wanted(name) && !name.eq_ignore_ascii_case(b"private"),
         (name, None) => is_wanted(name),
     };
-    list::elements(headers, field).any(is_wanted)
+    fields.elements(list).any(is_wanted)
 }
 
 fn is_any(name: &[u8], wanted: &[&str]) -> bool {

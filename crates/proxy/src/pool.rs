@@ -77,7 +77,8 @@ impl Pool {
                 idle.clear();
                 return None;
             }
-            if connection.sender.is_ready() {
+            // One that has something to say without being asked is closed, or does not keep to HTTP (RFC 9112 section 9.2).
+            if connection.stream.is_quiet() {
                 return Some(connection);
             }
         }
@@ -97,9 +98,7 @@ impl Pool {
         if self.generation.get() != generation {
             return Err(NoConnection::Replaced);
         }
-        Connection::start(stream, generation, slot)
-            .await
-            .map_err(|error| NoConnection::Failed(ConnectError::Other(std::io::Error::other(error))))
+        Ok(Connection { stream, generation, is_reused: false, slot })
     }
 
     /// Takes a connection back whose answer was read to its end. It is kept if it can be used again.
@@ -108,7 +107,7 @@ impl Pool {
             && self.traffic.lost_generation() < connection.generation;
         // An idle connection of this worker would keep the backend's last places from requests of the others.
         let is_full = policy.max_connections > 0 && self.traffic.connections() >= policy.max_connections;
-        if !is_current || is_full || !connection.sender.is_ready() {
+        if !is_current || is_full {
             return;
         }
         connection.is_reused = true;
@@ -125,7 +124,7 @@ impl Pool {
         self.idle.borrow_mut().retain(|idle| {
             !is_lost
                 && now.duration_since(idle.since) < idle_timeout.into()
-                && !idle.connection.sender.is_closed()
+                && idle.connection.stream.is_quiet()
         });
     }
 }
@@ -138,7 +137,7 @@ mod tests {
     use tokio::task::LocalSet;
 
     use super::*;
-    use crate::upstream::Stream;
+    use crate::stream::Stream;
 
     const IDLE: Millis = Millis::from_secs(60);
 
@@ -161,9 +160,7 @@ mod tests {
     async fn connection(pool: &Pool, generation: u32) -> (Connection, UnixStream) {
         let (near, far) = UnixStream::pair().unwrap();
         let slot = pool.traffic.take_connection(0).unwrap();
-        let mut connection = Connection::start(Stream::Unix(near), generation, slot).await.unwrap();
-        connection.sender.ready().await.unwrap();
-        (connection, far)
+        (Connection { stream: Stream::Unix(near), generation, is_reused: false, slot }, far)
     }
 
     #[test]

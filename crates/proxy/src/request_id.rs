@@ -1,57 +1,51 @@
 //! `X-Request-Id`: kept when the client sent a sane one, else made; told to the app, the client and the log.
 
 use cutover_core::entropy::Entropy;
-use http::{HeaderMap, HeaderName, HeaderValue};
 
-/// The header.
-pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+use crate::fields::Fields;
+use crate::name::Name;
 
 /// Longest id that is taken from a client.
 const LEN_MAX: usize = 128;
 
-/// The request's id. Afterwards `headers` carries exactly this one.
+/// Sees to it that `fields` has exactly one `X-Request-Id` line.
 ///
 /// An id is taken over when there is exactly one and it is 1–128 bytes of visible ASCII; else 128 bits from `entropy` are, in hex.
-pub fn ensure(headers: &mut HeaderMap, entropy: &mut Entropy) -> HeaderValue {
-    let mut given = headers.get_all(&X_REQUEST_ID).iter();
-    if let (Some(id), None) = (given.next(), given.next())
-        && is_sane(id.as_bytes())
-    {
-        return id.clone();
+pub fn ensure(fields: &mut Fields, entropy: &mut Entropy) {
+    let is_kept = {
+        let mut given = fields.values(Name::XRequestId);
+        given.next().is_some_and(is_sane) && given.next().is_none()
+    };
+    if !is_kept {
+        fields.set(Name::XRequestId, &[&make(entropy)]);
     }
-    let id = make(entropy);
-    headers.insert(X_REQUEST_ID, id.clone());
-    id
 }
 
 fn is_sane(id: &[u8]) -> bool {
     (1..=LEN_MAX).contains(&id.len()) && id.iter().all(u8::is_ascii_graphic)
 }
 
-fn make(entropy: &mut Entropy) -> HeaderValue {
+fn make(entropy: &mut Entropy) -> [u8; 32] {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let bits = u128::from(entropy.word()) << 64 | u128::from(entropy.word());
-    let hex: [u8; 32] = std::array::from_fn(|at| DIGITS[(bits >> (124 - 4 * at)) as usize & 0xf]);
-    HeaderValue::from_bytes(&hex).unwrap_or(HeaderValue::from_static("-"))
+    std::array::from_fn(|at| DIGITS[(bits >> (124 - 4 * at)) as usize & 0xf])
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn ensured(given: &[&[u8]]) -> (HeaderValue, HeaderMap) {
-        let mut headers = HeaderMap::new();
-        for id in given {
-            headers.append(X_REQUEST_ID, HeaderValue::from_bytes(id).unwrap());
-        }
-        let id = ensure(&mut headers, &mut Entropy::new(1));
-        (id, headers)
+    fn ensured(given: &[&[u8]]) -> Fields {
+        let mut fields: Fields = given.iter().map(|id| ("x-request-id", id)).collect();
+        ensure(&mut fields, &mut Entropy::new(1));
+        fields
     }
 
     #[test]
     fn a_sane_id_is_kept() {
         for id in ["x", "5f1c-9e/ab:==", &"x".repeat(128)] {
-            assert_eq!(ensured(&[id.as_bytes()]).0, id);
+            let fields = ensured(&[id.as_bytes()]);
+            assert_eq!(fields.values(Name::XRequestId).collect::<Vec<_>>(), [id.as_bytes()]);
         }
     }
 
@@ -60,10 +54,10 @@ mod tests {
         let long = [b'x'; 129];
         let cases: [&[&[u8]]; 6] = [&[], &[b""], &[b"a b"], &[b"\xe9"], &[&long], &[b"one", b"two"]];
         for given in cases {
-            let (id, headers) = ensured(given);
+            let fields = ensured(given);
+            let [id] = fields.values(Name::XRequestId).collect::<Vec<_>>()[..] else { panic!("{fields:?}") };
             assert_eq!(id.len(), 32);
-            assert!(id.as_bytes().iter().all(u8::is_ascii_hexdigit));
-            assert_eq!(headers.get_all(X_REQUEST_ID).iter().collect::<Vec<_>>(), [&id]);
+            assert!(id.iter().all(u8::is_ascii_hexdigit));
         }
     }
 

@@ -1,58 +1,60 @@
 //! Our own answers: what a client gets when no backend answered. They tell what happened, and nothing about what is behind the proxy.
 
-use bytes::Bytes;
-use http::header::{self, HeaderMap, HeaderValue};
-use http::{Response, StatusCode};
+use http::StatusCode;
 
+use crate::decimal::Decimal;
+use crate::fields::Fields;
 use crate::json;
+use crate::name::Name;
 use crate::negotiate::{self, Form};
-use crate::request_id::X_REQUEST_ID;
 
 /// Seconds after which a client may come again when no backend was available: failures that heal at all heal by the next few probes.
-const RETRY_AFTER_SECS: &str = "1";
+const RETRY_AFTER_SECS: &[u8] = b"1";
 
-/// The answer with `status`, in the form that the request's `headers` ask for. `detail` is one sentence for people, without a full
-/// stop; it goes to strangers.
+/// An answer of ours. What is about the connection, and the date, is for the connection to add.
+#[derive(Debug, Clone)]
+pub struct Own {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its fields, `Content-Length` among them where it can have a body.
+    pub fields: Fields,
+    /// Its body, which is left out where HEAD was asked.
+    pub body: Vec<u8>,
+}
+
+/// The answer with `status`, in the form that the fields of the request, `asked`, ask for. `detail` is one sentence for people, without
+/// a full stop; it goes to strangers.
 ///
 /// A 503 says when to come again. Nothing of it may be stored. The length is set; a HEAD request gets the same head, and its body is
 /// for the connection to leave out.
 #[must_use]
-pub fn answer(
-    status: StatusCode,
-    detail: &str,
-    headers: &HeaderMap,
-    request_id: Option<&HeaderValue>,
-) -> Response<Bytes> {
-    let form = negotiate::form(headers);
-    let id = request_id.map(HeaderValue::as_bytes);
+pub fn answer(status: StatusCode, detail: &str, asked: &Fields, request_id: Option<&[u8]>) -> Own {
+    let form = negotiate::form(asked);
     let title = status.canonical_reason().unwrap_or("Error");
     let body = match form {
-        Form::Json => problem(status, title, detail, id),
-        Form::Html => page(status, title, detail, id),
-        Form::Text => text(status, title, detail, id),
+        Form::Json => problem(status, title, detail, request_id),
+        Form::Html => page(status, title, detail, request_id),
+        Form::Text => text(status, title, detail, request_id),
     };
-    let mut answer = plain(status, form.content_type(), body);
+    let mut own = plain(status, form.content_type(), body);
     if status == StatusCode::SERVICE_UNAVAILABLE {
-        answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECS));
+        own.fields.append(Name::RetryAfter, &[RETRY_AFTER_SECS]);
     }
     if let Some(id) = request_id {
-        answer.headers_mut().insert(X_REQUEST_ID, id.clone());
+        own.fields.append(Name::XRequestId, &[id]);
     }
-    answer.headers_mut().insert(header::VARY, HeaderValue::from_static("Accept"));
-    answer
+    own.fields.append(Name::Vary, &[b"Accept"]);
+    own
 }
 
 /// An answer that may not be stored.
 #[must_use]
-pub fn plain(status: StatusCode, content_type: &'static str, body: Vec<u8>) -> Response<Bytes> {
-    let mut answer = Response::new(Bytes::new());
-    *answer.status_mut() = status;
-    let headers = answer.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
-    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    *answer.body_mut() = body.into();
-    answer
+pub fn plain(status: StatusCode, content_type: &str, body: Vec<u8>) -> Own {
+    let mut fields = Fields::default();
+    fields.append(Name::ContentType, &[content_type.as_bytes()]);
+    fields.append(Name::ContentLength, &[Decimal::of(body.len() as u64).as_bytes()]);
+    fields.append(Name::CacheControl, &[b"no-store"]);
+    Own { status, fields, body }
 }
 
 /// RFC 9457.
@@ -110,21 +112,25 @@ mod tests {
 
     const HOSTILE: &str = "<script>alert(\"&'\")</script>";
 
-    fn answered(status: StatusCode, accept: &'static str) -> (HeaderMap, String) {
-        let headers = HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static(accept))]);
-        let id = HeaderValue::from_static(HOSTILE);
-        let (head, body) = answer(status, "no backend is available", &headers, Some(&id)).into_parts();
-        assert_eq!(head.status, status);
-        assert_eq!(head.headers["content-length"], body.len().to_string().as_str());
-        assert_eq!(head.headers["cache-control"], "no-store");
-        assert_eq!(head.headers["x-request-id"], HOSTILE);
-        (head.headers, String::from_utf8(body.to_vec()).unwrap())
+    fn field<'a>(own: &'a Own, name: &str) -> &'a str {
+        own.fields.named(name).map_or("", |value| std::str::from_utf8(value).unwrap())
+    }
+
+    fn answered(status: StatusCode, accept: &str) -> (Own, String) {
+        let asked = Fields::from_iter([("accept", accept)]);
+        let own = answer(status, "no backend is available", &asked, Some(HOSTILE.as_bytes()));
+        assert_eq!(own.status, status);
+        assert_eq!(field(&own, "content-length"), own.body.len().to_string());
+        assert_eq!(field(&own, "cache-control"), "no-store");
+        assert_eq!(field(&own, "x-request-id"), HOSTILE);
+        let body = String::from_utf8(own.body.clone()).unwrap();
+        (own, body)
     }
 
     #[test]
     fn a_program_gets_a_problem_document() {
-        let (headers, body) = answered(StatusCode::BAD_GATEWAY, "*/*");
-        assert_eq!(headers["content-type"], "application/problem+json");
+        let (own, body) = answered(StatusCode::BAD_GATEWAY, "*/*");
+        assert_eq!(field(&own, "content-type"), "application/problem+json");
         let expected = concat!(
             r#"{"type":"about:blank","title":"Bad Gateway","status":502,"#,
             r#""detail":"no backend is available","request_id":"<script>alert(\"&'\")</script>"}"#,
@@ -135,8 +141,8 @@ mod tests {
 
     #[test]
     fn a_browser_gets_a_page_that_a_request_id_can_not_break() {
-        let (headers, body) = answered(StatusCode::NOT_FOUND, "text/html");
-        assert_eq!(headers["content-type"], "text/html; charset=utf-8");
+        let (own, body) = answered(StatusCode::NOT_FOUND, "text/html");
+        assert_eq!(field(&own, "content-type"), "text/html; charset=utf-8");
         assert!(body.contains("<h1>404 Not Found</h1>") && body.contains("&lt;script&gt;"), "{body}");
         assert!(!body.contains("<script"), "{body}");
     }
@@ -149,7 +155,7 @@ mod tests {
 
     #[test]
     fn only_a_503_says_when_to_come_again() {
-        assert_eq!(answered(StatusCode::SERVICE_UNAVAILABLE, "*/*").0["retry-after"], "1");
-        assert!(!answered(StatusCode::BAD_GATEWAY, "*/*").0.contains_key("retry-after"));
+        assert_eq!(field(&answered(StatusCode::SERVICE_UNAVAILABLE, "*/*").0, "retry-after"), "1");
+        assert!(!answered(StatusCode::BAD_GATEWAY, "*/*").0.fields.contains(Name::RetryAfter));
     }
 }

@@ -1,140 +1,167 @@
 //! One request, start to end: every phase by its name, in its order.
 
-use std::convert::Infallible;
-use std::rc::Rc;
+use std::future::poll_fn;
+use std::task::{Poll, ready};
 
-use bytes::Bytes;
-use cutover_core::decide::Facts;
-use cutover_core::pin::NoPin;
 use cutover_core::snapshot::ServiceSet;
-use http::header::{CONNECTION, EXPECT, HOST};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, request, response};
-use hyper::body::{Body as _, Incoming};
-use hyper::upgrade::OnUpgrade;
+use http::{Method, StatusCode, Version};
 use tokio::time::Instant;
 
-use crate::answer::{AnswerBody, FromBackend};
-use crate::body::{BodyFault, BodyLimits, RequestBody};
-use crate::check::{check, expects_continue};
+use crate::ask::Expectation;
+use crate::check::{check, expects_continue, keeps_alive};
 use crate::config::Limits;
-use crate::connection::Client;
-use crate::decide::{Asking, Decided, authority};
+use crate::connection::Connection;
+use crate::decide::{self, Decided};
 use crate::error::Error;
-use crate::exchange::Exchange;
-use crate::forward::{self, Answer, Outgoing};
+use crate::exchange::{Exchange, Scratch};
+use crate::facts;
+use crate::fields::Fields;
+use crate::forward::{self, Outgoing};
+use crate::h1::framing::Framing;
+use crate::h1::head::HeadLimits;
+use crate::h1::target::Form;
 use crate::headers::{self, MaxForwards};
-use crate::pin::{self, Answering};
-use crate::request_id::{self, X_REQUEST_ID};
-use crate::upgrade::Tunnel;
-use crate::{respond, version_endpoint};
+use crate::name::Name;
+use crate::respond::Own;
+use crate::upload::BodyLimits;
+use crate::{finish, own, pass, pin, request_id, version_endpoint};
 
-/// The body of every answer.
-pub(crate) type Body = AnswerBody;
+/// What becomes of the client's connection.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Next {
+    /// It serves the next request. This one ended then.
+    Again(Instant),
+    /// It closes.
+    Close,
+    /// It closes, after the rest of the request was read.
+    Linger,
+    /// It is reset, because its end would make a broken answer look complete.
+    Reset,
+}
 
-/// Answers a request.
-pub(crate) async fn serve(
-    client: Rc<Client>,
-    request: Request<Incoming>,
-) -> Result<Response<Body>, Infallible> {
-    let nth = client.activity.begin_request();
-    let (mut head, body) = request.into_parts();
-    let mut exchange = Exchange::begin(&client, &head, !body.is_end_stream());
-    let answered = answer(&client, &mut exchange, &mut head, body).await;
-    let mut response = match answered {
-        Ok(Answered::Backend(head, from)) => {
-            Response::from_parts(head, AnswerBody::from_backend(from, exchange))
-        }
-        Ok(Answered::Tunnel(head, tunnel)) => {
-            exchange.becomes_tunnel();
-            client.becomes(tunnel(exchange));
-            Response::from_parts(head, AnswerBody::nothing())
-        }
-        Ok(Answered::Own(own)) => own_answer(&client, own, exchange),
-        Err(error) => refuse(&client, error, &head.headers, exchange),
+/// Serves one request.
+pub(crate) async fn serve(connection: &mut Connection, scratch: &mut Scratch) -> Next {
+    let received = receive(connection, scratch).await;
+    let began = match received {
+        Received::Nothing => return Next::Close,
+        Received::Head(began) | Received::Refused(began, _) => began,
     };
-    if client.worker.limits.requests_per_connection.is_some_and(|limit| nth >= limit)
-        && response.status() != StatusCode::SWITCHING_PROTOCOLS
-    {
-        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    connection.requests = connection.requests.saturating_add(1);
+    let is_last = connection
+        .client
+        .worker
+        .limits
+        .requests_per_connection
+        .is_some_and(|most| connection.requests >= most);
+    let mut exchange = Exchange::begin(connection, scratch, began);
+    let answered = match received {
+        Received::Refused(_, error) => Err(error),
+        Received::Head(_) | Received::Nothing => answer(&mut exchange, is_last).await,
+    };
+    match answered {
+        Ok(next) => next,
+        Err(error) => own::refuse(&mut exchange, error).await,
     }
-    Ok(response)
 }
 
-/// Our answer to a head that did not come in time, as bytes, since there is no request that hyper could answer.
-pub(crate) fn refuse_head(client: &Client, error: Error) -> Vec<u8> {
-    let answer = respond::answer(error.status(), &error.to_string(), &HeaderMap::new(), None);
-    client.worker.metrics.own_answer(answer.status());
-    let mut bytes = format!("HTTP/1.1 {}\r\nconnection: close\r\n", answer.status()).into_bytes();
-    for (name, value) in answer.headers() {
-        bytes.extend_from_slice(name.as_str().as_bytes());
-        bytes.extend_from_slice(b": ");
-        bytes.extend_from_slice(value.as_bytes());
-        bytes.extend_from_slice(b"\r\n");
+async fn answer(exchange: &mut Exchange<'_>, is_last: bool) -> Result<Next, Error> {
+    let framing = identify(exchange, is_last)?;
+    if exchange.scratch.asked.path() == version_endpoint::PATH {
+        let answer = report_version(exchange)?;
+        return Ok(own::answer(exchange, answer).await);
     }
-    bytes.extend_from_slice(b"\r\n");
-    bytes.extend_from_slice(answer.body());
-    bytes
+    let decided = decide::decide(exchange).await?;
+    admit(exchange, &decided.service.set, framing)?;
+    if let Some(answer) = last_hop(exchange)? {
+        return Ok(own::answer(exchange, answer).await);
+    }
+    let outgoing = prepare(exchange, &decided, framing);
+    let backend = forward::forward(exchange, &decided, &outgoing).await?;
+    let passing = finish::finish(exchange, &decided, &backend);
+    Ok(pass::pass(exchange, decided, backend, passing).await)
 }
 
-/// What a request comes to.
-enum Answered {
-    /// A backend's answer, its head ready for the client.
-    Backend(response::Parts, FromBackend),
-    /// A tunnel, which opens when the client has this head.
-    Tunnel(response::Parts, Box<dyn FnOnce(Exchange) -> Tunnel<Exchange>>),
-    /// An answer of ours.
-    Own(Response<Bytes>),
+/// What came of waiting for a head.
+enum Received {
+    /// It is in the scratch, and was whole at this moment.
+    Head(Instant),
+    /// The client closed, or sent nothing for too long.
+    Nothing,
+    /// What came is no request.
+    Refused(Instant, Error),
 }
 
-async fn answer(
-    client: &Client,
-    exchange: &mut Exchange,
-    head: &mut request::Parts,
-    body: Incoming,
-) -> Result<Answered, Error> {
-    let origin = client.peer.origin(&head.headers, &client.admission.front().trusted_proxies);
-    let request_id = request_id::ensure(&mut head.headers, &mut client.worker.entropy.borrow_mut());
-    exchange.identify(origin.client, request_id.clone());
-    check(head, &client.worker.limits)?;
+/// Reads the head of a request. It has its own time, from its first byte.
+async fn receive(connection: &mut Connection, scratch: &mut Scratch) -> Received {
+    let Connection { client, stream, alarm, .. } = connection;
+    let limits = &client.worker.limits;
+    let of_head =
+        HeadLimits { line: limits.request_line, fields: limits.headers, count: limits.header_count };
+    let Scratch { asked, from_client, .. } = scratch;
+    asked.clear();
+    let began = Instant::now();
+    let is_begun = |buffer: &crate::buffer::Buffer| !buffer.is_empty();
+    poll_fn(|cx| {
+        loop {
+            if is_begun(from_client) {
+                match asked.parse(from_client.filled(), &of_head) {
+                    Ok(Some(len)) => {
+                        from_client.consume(len);
+                        return Poll::Ready(Received::Head(began));
+                    }
+                    Ok(None) => {}
+                    Err(error) => return Poll::Ready(Received::Refused(began, error.into())),
+                }
+            }
+            if from_client.is_full() {
+                // The parser refuses what is larger than the limits, which bounds this.
+                from_client.grow(2 * from_client.capacity());
+            }
+            match from_client.poll_fill(stream, cx) {
+                Poll::Ready(Ok(1..)) => {}
+                Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Received::Nothing),
+                Poll::Pending => {
+                    let is_begun = is_begun(from_client);
+                    let time = if is_begun { limits.header_timeout } else { limits.keepalive_timeout };
+                    ready!(alarm.poll(Some(began + time), cx));
+                    if !is_begun {
+                        return Poll::Ready(Received::Nothing);
+                    }
+                    asked.give_up(from_client.filled());
+                    return Poll::Ready(Received::Refused(began, Error::HeadTimeout));
+                }
+            }
+        }
+    })
+    .await
+}
 
-    let asking = Asking { client, head, authority: authority(head)?, origin };
-    if head.uri.path() == version_endpoint::PATH {
-        let (view, service) = asking.route()?;
-        let pin = asking.pin(&view, service);
-        return Ok(Answered::Own(version_endpoint::answer(&head.method, &view.services[service].set, pin)));
-    }
-    let decided = asking.decide(exchange).await?;
-    let host = asking.authority.text.to_owned();
+/// Where the request comes from, what it is for, and how its body is framed.
+fn identify(exchange: &mut Exchange<'_>, is_last: bool) -> Result<Framing, Error> {
+    let client = exchange.client;
+    let Scratch { asked, authority, host_len, .. } = exchange.scratch;
+    exchange.origin = client.peer.origin(&asked.fields, &client.admission.front().trusted_proxies);
+    request_id::ensure(&mut asked.fields, &mut client.worker.entropy.borrow_mut());
+    exchange.closes = is_last || !keeps_alive(asked.version, &asked.fields);
+    let framing = check(asked)?;
+    exchange.is_bodied = !matches!(framing, Framing::None | Framing::Length(0));
+    let given = facts::authority(asked.version, asked.authority(), &asked.fields)?;
+    authority.push_str(given.text);
+    *host_len = given.host.len();
+    Ok(framing)
+}
 
-    let body = admit(client, exchange, &decided.service.set, body)?;
-    if headers::count_down(&head.method, &mut head.headers) == MaxForwards::AnswerHere {
-        return last_hop(&head.method).map(Answered::Own);
-    }
-    let to_backend = prepare(client, &decided.service.set, head, &host);
-    let answer = send(client, exchange, &decided, head, &body, &to_backend).await?;
-    finish(
-        client,
-        exchange,
-        decided,
-        answer,
-        &Asked { version: head.version, is_secure: origin.is_secure, request_id },
-    )
+/// Which version the client has and which one is active.
+fn report_version(exchange: &Exchange<'_>) -> Result<Own, Error> {
+    let (view, service) = decide::route(exchange)?;
+    let pin = decide::pin(exchange, &view, service);
+    Ok(version_endpoint::answer(&exchange.scratch.asked.method, &view.services[service].set, pin))
 }
 
 /// The body, within its limits: one that says it is too large is refused before a byte of it is read.
-fn admit(
-    client: &Client,
-    exchange: &mut Exchange,
-    set: &ServiceSet,
-    body: Incoming,
-) -> Result<Rc<RequestBody>, Error> {
-    let limits = body_limits(&client.worker.limits, set);
-    let body = RequestBody::new(body, limits, Instant::now());
-    exchange.has_body(&body);
-    if limits.bytes.zip(body.length()).is_some_and(|(limit, length)| length > limit) {
-        return Err(Error::Body(BodyFault::TooLarge));
-    }
-    Ok(body)
+fn admit(exchange: &mut Exchange<'_>, set: &ServiceSet, framing: Framing) -> Result<(), Error> {
+    let limits = body_limits(&exchange.client.worker.limits, set);
+    Ok(exchange.admit(framing, limits)?)
 }
 
 /// The proxy's limits, lowered by the service's.
@@ -148,142 +175,48 @@ fn body_limits(limits: &Limits, set: &ServiceSet) -> BodyLimits {
     BodyLimits { bytes, idle: idle.min(limits.body_idle_timeout), replay: set.policy.upstream.replay_body }
 }
 
-/// `Max-Forwards` says that the request ends here. There is nothing to say about us (RFC 9110 section 9.3.7), and what a TRACE would repeat may be secret.
-fn last_hop(method: &Method) -> Result<Response<Bytes>, Error> {
-    if *method == Method::TRACE {
+/// `Max-Forwards` may say that the request ends here. There is nothing to say about us (RFC 9110 section 9.3.7), and what a TRACE
+/// would repeat may be secret.
+fn last_hop(exchange: &mut Exchange<'_>) -> Result<Option<Own>, Error> {
+    let asked = &mut exchange.scratch.asked;
+    if headers::count_down(&asked.method, &mut asked.fields) == MaxForwards::Forward {
+        return Ok(None);
+    }
+    if asked.method == Method::TRACE {
         return Err(Error::Trace);
     }
-    let mut answer = Response::new(Bytes::new());
-    *answer.status_mut() = StatusCode::NO_CONTENT;
-    Ok(answer)
-}
-
-/// What the backend gets, beside the header fields.
-struct ToBackend {
-    target: Uri,
-    wants_upgrade: bool,
-    /// Whether it is asked for leave before the body is sent.
-    awaits_continue: bool,
+    Ok(Some(Own { status: StatusCode::NO_CONTENT, fields: Fields::default(), body: Vec::new() }))
 }
 
 /// Makes the client's head one for the backend, in place.
-fn prepare(client: &Client, set: &ServiceSet, head: &mut request::Parts, host: &str) -> ToBackend {
-    let upgrade = headers::wanted_upgrade(head.version, &head.headers);
-    let wants_upgrade = upgrade.is_some();
-    let awaits_continue = expects_continue(head.version, &head.headers);
-    headers::prepare_request(&mut head.headers, head.version, upgrade);
-    if !awaits_continue {
-        head.headers.remove(EXPECT);
-    }
-    pin::strip(&mut head.headers, &set.policy.pin);
-    client.peer.write(&mut head.headers, host);
-    if let Ok(host) = HeaderValue::from_str(host) {
-        // The target's authority wins over `Host` (RFC 9112 section 3.2.2), and the backend sees it only there.
-        head.headers.insert(HOST, host);
-    }
-    let target = head.uri.path_and_query().cloned().map_or_else(Uri::default, Uri::from);
-    ToBackend { target, wants_upgrade, awaits_continue }
-}
-
-async fn send(
-    client: &Client,
-    exchange: &mut Exchange,
-    decided: &Decided,
-    head: &request::Parts,
-    body: &Rc<RequestBody>,
-    to_backend: &ToBackend,
-) -> Result<Answer, Error> {
-    let worker = &client.worker;
+fn prepare(exchange: &mut Exchange<'_>, decided: &Decided, framing: Framing) -> Outgoing {
     let set = &decided.service.set;
-    let facts = Facts {
-        service: 0,
-        explicit: None,
-        pin: Err(NoPin::Absent),
-        hash_key: decided.hash_key,
-        may_wait: false,
-        now: worker.clock.now(),
-    };
-    let outgoing = Outgoing {
-        worker,
-        service: &decided.service,
-        version: decided.choice.version,
-        facts,
-        method: &head.method,
-        target: &to_backend.target,
-        headers: &head.headers,
-        body,
-        wants_upgrade: to_backend.wants_upgrade,
-        awaits_continue: to_backend.awaits_continue,
-        wait_until: Instant::now() + set.policy.queue_timeout.into(),
-    };
-    forward::forward(&outgoing, decided.choice.member, exchange.tries()).await
-}
-
-/// What finishing an answer needs of its request.
-struct Asked {
-    version: Version,
-    is_secure: bool,
-    request_id: HeaderValue,
-}
-
-/// Makes the backend's head one for the client, and says what becomes of its body.
-fn finish(
-    client: &Client,
-    exchange: &mut Exchange,
-    decided: Decided,
-    answer: Answer,
-    asked: &Asked,
-) -> Result<Answered, Error> {
-    let Answer { response, connection, member, in_flight } = answer;
-    let Decided { view, service, mut choice, .. } = decided;
-    pin::follow(&mut choice, &service.set, member, client.worker.clock.now());
-    let (mut head, body) = response.into_parts();
-    headers::prepare_answer(head.status, head.version, &mut head.headers, &service.set.policy.identity);
-    let answering = Answering {
-        service: &service.set,
-        choice: &choice,
-        keyring: &view.keyring,
-        is_secure: asked.is_secure,
-    };
-    exchange.pinned(answering.write(head.status, &mut head.headers));
-    head.headers.insert(X_REQUEST_ID, asked.request_id.clone());
-    // The version on our line is ours; what the backend spoke is in `Via`.
-    head.version = Version::HTTP_11;
-    exchange.answered(head.status);
-    if head.status == StatusCode::SWITCHING_PROTOCOLS {
-        let upstream = head.extensions.remove::<OnUpgrade>().ok_or(Error::BadAnswer)?;
-        let idle = service.set.policy.upstream.tunnel_idle_timeout.into();
-        let slot = connection.into_tunnel();
-        let tunnel = move |exchange| Tunnel { upstream, slot, in_flight, idle, exchange };
-        return Ok(Answered::Tunnel(head, Box::new(tunnel)));
+    let Scratch { asked, authority, from_client, .. } = exchange.scratch;
+    let wants_upgrade = headers::wants_upgrade(asked.version, &asked.fields, exchange.is_bodied);
+    let expects = exchange.is_bodied && expects_continue(asked.version, &asked.fields);
+    headers::prepare_request(&mut asked.fields, asked.version, wants_upgrade);
+    if !expects {
+        asked.fields.remove(Name::Expect);
     }
-    let ends_by_close = asked.version < Version::HTTP_11 && body.size_hint().exact().is_none();
-    let from = FromBackend {
-        body,
-        connection,
-        in_flight,
-        worker: Rc::clone(&client.worker),
-        service,
-        version: choice.version,
-        member,
-        ends_by_close,
-    };
-    Ok(Answered::Backend(head, from))
-}
-
-/// An answer of ours that is no refusal.
-fn own_answer(client: &Client, own: Response<Bytes>, mut exchange: Exchange) -> Response<Body> {
-    client.worker.metrics.own_answer(own.status());
-    exchange.answered(own.status());
-    own.map(|bytes| AnswerBody::own(bytes, exchange))
-}
-
-/// An answer of ours that says what is wrong.
-fn refuse(client: &Client, error: Error, asked: &HeaderMap, exchange: Exchange) -> Response<Body> {
-    let own = respond::answer(error.status(), &error.to_string(), asked, exchange.request_id());
-    let mut response = own_answer(client, own, exchange);
-    if error.closes() {
-        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    pin::strip(&mut asked.fields, &set.policy.pin);
+    exchange.client.peer.write(&mut asked.fields, authority);
+    if asked.form() == Form::Absolute || !asked.fields.contains(Name::Host) {
+        // The target's authority wins over `Host` (RFC 9112 section 3.2.2), and the backend sees it only there.
+        asked.fields.set(Name::Host, &[authority.as_bytes()]);
     }
-    response
+    if framing == Framing::Chunked {
+        asked.fields.append(Name::TransferEncoding, &[b"chunked"]);
+    }
+    let expectation = match expects {
+        false => Expectation::None,
+        // A client that has begun does not wait.
+        true if !from_client.is_empty() => Expectation::Begun,
+        true => Expectation::Waits,
+    };
+    Outgoing {
+        wants_upgrade,
+        expectation,
+        is_http11: asked.version >= Version::HTTP_11,
+        wait_until: exchange.began + set.policy.queue_timeout.into(),
+    }
 }

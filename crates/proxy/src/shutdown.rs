@@ -96,6 +96,11 @@ impl Stop {
         self.begun.notify_waiters();
     }
 
+    /// Whether the worker stops.
+    pub(crate) const fn has_begun(&self) -> bool {
+        self.is_stopping.get()
+    }
+
     /// Waits until the worker stops.
     pub(crate) async fn begun(&self) {
         // No await lies between the check and the registration, and everything here is on one thread.

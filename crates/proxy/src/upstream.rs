@@ -1,37 +1,20 @@
 //! Connections to backends: opening one, and what is held while it is open.
 
 use std::io;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 
 use cutover_core::address::Address;
 use cutover_core::traffic::ConnectionGuard;
-use hyper::client::conn::http1::{self, SendRequest};
-use hyper_util::rt::TokioIo;
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
-use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout_at};
 
-use crate::body::Upload;
 use crate::keepalive::keepalive;
 use crate::resolve::Resolver;
-
-/// Bytes that hyper buffers at most for one connection, in each direction. Its own default is three times as much, and a
-/// client that does not read makes it use them all.
-const BUFFER_MAX: usize = 128 << 10;
+use crate::stream::Stream;
 
 /// Too many open files, in the system and in this process: the same numbers on every Unix, and no [`io::ErrorKind`] of their own.
 const ENFILE: i32 = 23;
 const EMFILE: i32 = 24;
-
-/// A stream to a backend.
-#[derive(Debug)]
-pub(crate) enum Stream {
-    Tcp(TcpStream),
-    Unix(UnixStream),
-}
 
 /// Why no connection could be opened.
 #[derive(Debug, thiserror::Error)]
@@ -54,42 +37,16 @@ pub(crate) enum ConnectError {
 }
 
 /// An open connection: one request at a time.
+#[derive(Debug)]
 pub(crate) struct Connection {
-    pub(crate) sender: SendRequest<Upload>,
+    pub(crate) stream: Stream,
     /// The process that it was opened to.
     pub(crate) generation: u32,
     /// Whether it served a request before.
     pub(crate) is_reused: bool,
     /// Ends with the connection: its place among the backend's.
-    slot: Option<ConnectionGuard>,
-    driver: AbortHandle,
-}
-
-impl Connection {
-    /// Speaks HTTP/1.1 over `stream`, from a task of this worker.
-    pub(crate) async fn start(stream: Stream, generation: u32, slot: ConnectionGuard) -> hyper::Result<Self> {
-        let (sender, connection) =
-            http1::Builder::new().max_buf_size(BUFFER_MAX).handshake(TokioIo::new(stream)).await?;
-        let driver = tokio::task::spawn_local(async move {
-            // What goes wrong reaches the request that is under way; without one it only ends the connection.
-            let _ = connection.with_upgrades().await;
-        });
-        Ok(Self { sender, generation, is_reused: false, slot: Some(slot), driver: driver.abort_handle() })
-    }
-
-    /// Gives the connection to a tunnel, which keeps its place among the backend's connections.
-    pub(crate) fn into_tunnel(mut self) -> Option<ConnectionGuard> {
-        self.slot.take()
-    }
-}
-
-impl Drop for Connection {
-    /// Closes the connection at once. Whoever drops one with a request under way means to cancel that request.
-    fn drop(&mut self) {
-        if self.slot.is_some() {
-            self.driver.abort();
-        }
-    }
+    #[expect(dead_code, reason = "it is held, not read")]
+    pub(crate) slot: ConnectionGuard,
 }
 
 /// Opens a stream to `address`, trying every address that its name has, until `deadline`.
@@ -131,51 +88,6 @@ fn failed(error: io::Error) -> ConnectError {
         io::ErrorKind::AddrNotAvailable => ConnectError::Exhausted(error),
         _ if matches!(error.raw_os_error(), Some(ENFILE | EMFILE)) => ConnectError::Exhausted(error),
         _ => ConnectError::Other(error),
-    }
-}
-
-impl AsyncRead for Stream {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
-            Self::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
-        }
-    }
-}
-
-impl AsyncWrite for Stream {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
-            Self::Unix(stream) => Pin::new(stream).poll_write(cx, buf),
-        }
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-            Self::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-        }
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        true
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // Sockets have no buffer of their own in this process.
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
-            Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
-        }
     }
 }
 

@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use cutover_core::pin::{NoPin, Pin};
 use cutover_core::snapshot::{ServiceSet, VersionSet};
-use http::header::{ALLOW, HeaderValue};
-use http::{Method, Response, StatusCode};
+use http::{Method, StatusCode};
 
-use crate::{json, respond};
+use crate::json;
+use crate::respond::{self, Own};
 
 /// The path. It belongs to the proxy in every service.
 pub const PATH: &str = "/.cutover/version";
@@ -18,12 +17,12 @@ pub const PATH: &str = "/.cutover/version";
 ///
 /// `version` is `null` without a pin, and for a pin of a version that is forgotten by now; then `update` is true.
 #[must_use]
-pub fn answer(method: &Method, service: &ServiceSet, pin: Result<Pin, NoPin>) -> Response<Bytes> {
+pub fn answer(method: &Method, service: &ServiceSet, pin: Result<Pin, NoPin>) -> Own {
     if !matches!(*method, Method::GET | Method::HEAD) {
         let body = b"only GET and HEAD are answered here\n".to_vec();
-        let mut answer = respond::plain(StatusCode::METHOD_NOT_ALLOWED, "text/plain; charset=utf-8", body);
-        answer.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-        return answer;
+        let mut own = respond::plain(StatusCode::METHOD_NOT_ALLOWED, "text/plain; charset=utf-8", body);
+        own.fields.append_other("Allow", b"GET, HEAD");
+        return own;
     }
     respond::plain(StatusCode::OK, "application/json", body(service, pin.ok()))
 }
@@ -70,11 +69,11 @@ mod tests {
     use crate::fleet::Fleet;
 
     fn said(fleet: &Fleet, pin: Result<Pin, NoPin>) -> String {
-        let answer = answer(&Method::GET, fleet.set(), pin);
-        assert_eq!(answer.status(), StatusCode::OK);
-        assert_eq!(answer.headers()["content-type"], "application/json");
-        assert_eq!(answer.headers()["cache-control"], "no-store");
-        String::from_utf8(answer.into_body().to_vec()).unwrap()
+        let own = answer(&Method::GET, fleet.set(), pin);
+        assert_eq!(own.status, StatusCode::OK);
+        assert_eq!(own.fields.named("content-type"), Some(&b"application/json"[..]));
+        assert_eq!(own.fields.named("cache-control"), Some(&b"no-store"[..]));
+        String::from_utf8(own.body).unwrap()
     }
 
     fn pinned(fleet: &Fleet) -> Pin {
@@ -115,8 +114,8 @@ mod tests {
     fn only_reading_is_allowed() {
         let fleet = Fleet::new(Policy::default());
         let refused = answer(&Method::POST, fleet.set(), Err(NoPin::Absent));
-        assert_eq!(refused.status(), StatusCode::METHOD_NOT_ALLOWED);
-        assert_eq!(refused.headers()["allow"], "GET, HEAD");
-        assert_eq!(answer(&Method::HEAD, fleet.set(), Err(NoPin::Absent)).status(), StatusCode::OK);
+        assert_eq!(refused.status, StatusCode::METHOD_NOT_ALLOWED);
+        assert_eq!(refused.fields.named("allow"), Some(&b"GET, HEAD"[..]));
+        assert_eq!(answer(&Method::HEAD, fleet.set(), Err(NoPin::Absent)).status, StatusCode::OK);
     }
 }

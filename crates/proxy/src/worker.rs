@@ -10,15 +10,19 @@ use cutover_core::entropy::Entropy;
 use cutover_core::policy::{IdentitySource, Policy};
 use cutover_core::publish::SnapshotReader;
 use cutover_core::snapshot::BackendEntry;
+use tokio::runtime::LocalOptions;
 use tokio::sync::{Notify, watch};
-use tokio::task::{JoinSet, LocalSet};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use crate::accept::{self, Front};
 use crate::access_log::Sink;
+use crate::buffer::Buffers;
 use crate::clock::Clock;
 use crate::config::Limits;
 use crate::connection::Connections;
+use crate::date::{self, Date};
+use crate::exchange::Scratch;
 use crate::listener::Bound;
 use crate::metrics::Metrics;
 use crate::queue::Queue;
@@ -27,6 +31,8 @@ use crate::view::View;
 
 /// How often idle upstream connections are looked through.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
+/// Scratches that are kept. More are in use only in a burst.
+const SCRATCHES_MAX: usize = 256;
 
 /// What the tasks of one worker share. Nothing of it is shared with another worker but the snapshot, the cells and counters.
 pub(crate) struct Worker {
@@ -36,6 +42,7 @@ pub(crate) struct Worker {
     pub(crate) queue: Queue,
     pub(crate) stop: Stop,
     pub(crate) connections: Connections,
+    pub(crate) buffers: Buffers,
     pub(crate) metrics: Arc<Metrics>,
     /// This worker's end of the access log, if there is one.
     pub(crate) log: Option<Sink>,
@@ -43,6 +50,10 @@ pub(crate) struct Worker {
     view: RefCell<Rc<View>>,
     /// Told when there is another view.
     changed: Notify,
+    /// What requests were served with, for the next ones.
+    #[expect(clippy::vec_box, reason = "they are moved by their pointers, from connection to connection")]
+    scratches: RefCell<Vec<Box<Scratch>>>,
+    date: RefCell<Date>,
 }
 
 /// What a worker is started with.
@@ -73,14 +84,36 @@ impl Worker {
             queue: Queue::new(metrics.queue_waiting.clone()),
             stop: Stop::default(),
             connections: Connections::default(),
+            buffers: Buffers::default(),
             metrics,
             log,
             reader,
             view: RefCell::new(Rc::new(View::empty())),
             changed: Notify::new(),
+            scratches: RefCell::default(),
+            date: RefCell::default(),
         };
         worker.refresh();
         worker
+    }
+
+    /// What a request is served with.
+    pub(crate) fn take_scratch(&self) -> Box<Scratch> {
+        self.scratches.borrow_mut().pop().unwrap_or_default()
+    }
+
+    /// It is not needed any more.
+    pub(crate) fn give_back(&self, mut scratch: Box<Scratch>) {
+        scratch.rest(&self.buffers);
+        let mut scratches = self.scratches.borrow_mut();
+        if scratches.len() < SCRATCHES_MAX {
+            scratches.push(scratch);
+        }
+    }
+
+    /// The date at `moment`, as messages have it (RFC 9110 section 5.6.7).
+    pub(crate) fn date(&self, moment: Instant) -> [u8; date::LEN] {
+        self.date.borrow_mut().at(self.clock.at(moment))
     }
 
     /// The view of the latest snapshot. One atomic load when nothing changed.
@@ -128,9 +161,9 @@ impl Worker {
 
 /// Runs a worker on this thread until it is told to stop; answers how many connections it had to cut off.
 pub(crate) fn run(start: Start) -> io::Result<u64> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let tasks = LocalSet::new();
-    tasks.block_on(&runtime, work(start))
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
+    runtime.block_on(work(start))
 }
 
 async fn work(start: Start) -> io::Result<u64> {
@@ -153,6 +186,7 @@ async fn work(start: Start) -> io::Result<u64> {
     };
     if is_told {
         worker.stop.begin();
+        worker.connections.wake_all();
         // Until the queues of all sockets are empty, nobody knows which connections are left.
         while accepting.join_next().await.is_some() {}
         end(&worker, stop).await;
@@ -185,6 +219,7 @@ async fn sweep(worker: Rc<Worker>) {
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let now = ticks.tick().await;
+        worker.clock.follow();
         let view = worker.view();
         view.sweep(now);
     }

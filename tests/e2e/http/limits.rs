@@ -12,7 +12,7 @@ async fn a_request_that_is_no_http_is_400_and_the_end_of_its_connection() {
     let stage = Stage::v1().await;
     let broken = [
         "GET\r\n\r\n",
-        "GET / HTTP/9.9\r\nHost: a\r\n\r\n",
+        "GET / HTTP/1\r\nHost: a\r\n\r\n",
         "GET / HTTP/1.1\r\n\r\n",
         "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
         "GET / HTTP/1.1\r\nHost: a b\r\n\r\n",

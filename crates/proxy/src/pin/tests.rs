@@ -2,7 +2,6 @@
 
 use cutover_core::policy::{Affinity, Policy};
 use cutover_core::time::Millis;
-use http::header::COOKIE;
 use proptest::prelude::*;
 
 use super::*;
@@ -23,31 +22,31 @@ fn handed_out(fleet: &Fleet) -> (Pin, String) {
     (pin, String::from_utf8(token.as_bytes().to_vec()).unwrap())
 }
 
-fn headers(fields: &[(HeaderName, &str)]) -> HeaderMap {
-    fields.iter().map(|(name, value)| (name.clone(), HeaderValue::from_str(value).unwrap())).collect()
+fn fields(pairs: &[(Name, &str)]) -> Fields {
+    pairs.iter().map(|(name, value)| (name.as_str(), value)).collect()
 }
 
 fn read_from(fleet: &Fleet, cookie: &str, is_secure: bool) -> Result<Pin, NoPin> {
-    let headers = headers(&[(COOKIE, cookie)]);
-    read(&headers, &fleet.set().policy.pin, is_secure, &name(), &fleet.keyring, NOW)
+    let fields = fields(&[(Name::Cookie, cookie)]);
+    read(&fields, &fleet.set().policy.pin, is_secure, &name(), &fleet.keyring, NOW)
 }
 
-/// The head of an answer with `status` and `fields` to a request with `pin`, and what became of the pin.
+/// The fields of an answer with `status` and `given` to a request with `pin`, and what became of the pin.
 fn answered(
     fleet: &Fleet,
     pin: Result<Pin, NoPin>,
     is_secure: bool,
     status: u16,
-    fields: &[(HeaderName, &str)],
-) -> (PinOutcome, HeaderMap) {
-    let mut headers = headers(fields);
+    given: &[(Name, &str)],
+) -> (PinOutcome, Fields) {
+    let mut fields = fields(given);
     let choice = fleet.choice(pin);
     let answering = Answering { service: fleet.set(), choice: &choice, keyring: &fleet.keyring, is_secure };
-    (answering.write(StatusCode::from_u16(status).unwrap(), &mut headers), headers)
+    (answering.write(StatusCode::from_u16(status).unwrap(), &mut fields), fields)
 }
 
-fn all<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Vec<&'a str> {
-    headers.get_all(name).iter().map(|value| value.to_str().unwrap()).collect()
+fn all(fields: &Fields, name: Name) -> Vec<&str> {
+    fields.values(name).map(|value| std::str::from_utf8(value).unwrap()).collect()
 }
 
 #[test]
@@ -84,44 +83,46 @@ fn an_old_pin_is_expired() {
 #[test]
 fn the_app_sees_every_cookie_but_the_pin() {
     let policy = PinPolicy::default();
-    let mut request = headers(&[(COOKIE, "a=1; cutover=x; __Host-cutover=y; b=\"2\"")]);
+    let mut request = fields(&[(Name::Cookie, "a=1; cutover=x; __Host-cutover=y; b=\"2\"")]);
     strip(&mut request, &policy);
-    assert_eq!(all(&request, &COOKIE), ["a=1; b=\"2\""]);
-    let mut request = headers(&[(COOKIE, "cutover=x")]);
+    assert_eq!(all(&request, Name::Cookie), ["a=1; b=\"2\""]);
+    let mut request = fields(&[(Name::Cookie, "cutover=x")]);
     strip(&mut request, &policy);
     assert!(request.is_empty());
-    let mut request = headers(&[(COOKIE, "cutover=x")]);
+    let mut request = fields(&[(Name::Cookie, "cutover=x")]);
     strip(&mut request, &PinPolicy { forward: true, ..policy });
-    assert_eq!(all(&request, &COOKIE), ["cutover=x"]);
+    assert_eq!(all(&request, Name::Cookie), ["cutover=x"]);
 }
 
 #[test]
 fn a_new_session_gets_a_cookie_that_reads_back_and_its_expiry_is_noted() {
     let fleet = fleet();
-    let (outcome, headers) = answered(&fleet, Err(NoPin::Absent), false, 200, &[]);
+    let (outcome, fields) = answered(&fleet, Err(NoPin::Absent), false, 200, &[]);
     assert_eq!(outcome, PinOutcome::New);
-    let [line] = all(&headers, &SET_COOKIE)[..] else { panic!("{headers:?}") };
+    let [line] = all(&fields, Name::SetCookie)[..] else { panic!("{fields:?}") };
     let (pair, attributes) = line.split_once(';').unwrap();
     assert_eq!(attributes, " Path=/; HttpOnly; SameSite=Lax");
     let pin = read_from(&fleet, pair, false).unwrap();
     let noted = fleet.set().active_version().unwrap().traffic.latest_pin_expiry();
     assert_eq!(noted, pin.expires_at(&fleet.set().policy.pin));
-    assert_eq!(all(&headers, &CACHE_CONTROL), ["private"]);
+    assert_eq!(all(&fields, Name::CacheControl), ["private"]);
 }
 
 #[test]
 fn a_valid_pin_is_not_sent_again() {
     let fleet = fleet();
     let (pin, _) = handed_out(&fleet);
-    let (outcome, headers) = answered(&fleet, Ok(pin), false, 200, &[]);
+    let (outcome, fields) = answered(&fleet, Ok(pin), false, 200, &[]);
     assert_eq!(outcome, PinOutcome::Kept);
-    assert!(headers.is_empty(), "{headers:?}");
+    assert!(fields.is_empty(), "{fields:?}");
 }
 
 #[test]
 fn the_cookie_has_the_attributes_of_its_policy() {
     let line = |policy: &PinPolicy, is_secure, max_age| {
-        String::from_utf8(set_cookie(policy, is_secure, b"V", max_age)).unwrap()
+        let mut fields = Fields::default();
+        append_cookie(&mut fields, policy, is_secure, b"V", max_age);
+        all(&fields, Name::SetCookie)[0].to_owned()
     };
     let embedded = PinPolicy { same_site: SameSite::None, partitioned: true, ..PinPolicy::default() };
     assert_eq!(
@@ -136,8 +137,8 @@ fn the_cookie_has_the_attributes_of_its_policy() {
 #[test]
 fn max_life_is_the_cookies_max_age() {
     let fleet = fleet_with(PinPolicy { max_life: Millis::from_secs(600), ..PinPolicy::default() });
-    let (_, headers) = answered(&fleet, Err(NoPin::Absent), true, 200, &[]);
-    let line = all(&headers, &SET_COOKIE)[0];
+    let (_, fields) = answered(&fleet, Err(NoPin::Absent), true, 200, &[]);
+    let line = all(&fields, Name::SetCookie)[0];
     assert!(line.starts_with("__Host-cutover=") && line.ends_with("; Secure; Max-Age=600"), "{line}");
 }
 
@@ -152,12 +153,12 @@ fn nothing_that_others_may_get_from_a_cache_carries_a_pin() {
         (304, ""),
     ];
     for (status, cache_control) in cases {
-        let fields = [(CACHE_CONTROL, cache_control)];
-        for wish in [None, Some((CUTOVER_PIN, "end"))] {
-            let fields: Vec<_> = fields.iter().cloned().chain(wish).collect();
-            let (outcome, headers) = answered(&fleet, Err(NoPin::Absent), false, status, &fields);
+        let given = [(Name::CacheControl, cache_control)];
+        for wish in [None, Some((Name::CutoverPin, "end"))] {
+            let given: Vec<_> = given.into_iter().chain(wish).collect();
+            let (outcome, fields) = answered(&fleet, Err(NoPin::Absent), false, status, &given);
             assert_eq!(outcome, PinOutcome::Withheld, "{cache_control}");
-            assert_eq!(headers.len(), 1, "{headers:?}");
+            assert_eq!(fields.len(), 1, "{fields:?}");
         }
     }
 }
@@ -173,9 +174,10 @@ fn an_answer_with_a_pin_is_private() {
         ("x=\"public, s-maxage=1\"", &["x=\"public, s-maxage=1\"", "private"]),
     ];
     for (given, expected) in cases {
-        let (outcome, headers) = answered(&fleet, Err(NoPin::Absent), false, 200, &[(CACHE_CONTROL, given)]);
+        let (outcome, fields) =
+            answered(&fleet, Err(NoPin::Absent), false, 200, &[(Name::CacheControl, given)]);
         assert_eq!(outcome, PinOutcome::New, "{given}");
-        assert_eq!(all(&headers, &CACHE_CONTROL), expected);
+        assert_eq!(all(&fields, Name::CacheControl), expected);
     }
 }
 
@@ -183,15 +185,15 @@ fn an_answer_with_a_pin_is_private() {
 fn what_a_delivery_network_may_store_has_no_pin() {
     let fleet = fleet();
     let cases = [
-        ("cdn-cache-control", "max-age=60", PinOutcome::Withheld),
-        ("surrogate-control", "max-age=60", PinOutcome::Withheld),
-        ("cdn-cache-control", "no-store", PinOutcome::New),
+        (Name::CdnCacheControl, "max-age=60", PinOutcome::Withheld),
+        (Name::SurrogateControl, "max-age=60", PinOutcome::Withheld),
+        (Name::CdnCacheControl, "no-store", PinOutcome::New),
     ];
-    for (field, given, expected) in cases {
-        let fields = [(HeaderName::from_static(field), given), (CACHE_CONTROL, "private")];
-        let (outcome, headers) = answered(&fleet, Err(NoPin::Absent), false, 200, &fields);
-        assert_eq!(outcome, expected, "{field}: {given}");
-        assert_eq!(headers.contains_key(SET_COOKIE), expected == PinOutcome::New);
+    for (name, value, expected) in cases {
+        let given = [(name, value), (Name::CacheControl, "private")];
+        let (outcome, fields) = answered(&fleet, Err(NoPin::Absent), false, 200, &given);
+        assert_eq!(outcome, expected, "{name:?}: {value}");
+        assert_eq!(fields.contains(Name::SetCookie), expected == PinOutcome::New);
     }
 }
 
@@ -199,18 +201,18 @@ fn what_a_delivery_network_may_store_has_no_pin() {
 fn the_app_ends_or_declines_the_pin_and_the_client_does_not_see_how() {
     let fleet = fleet();
     let (pin, _) = handed_out(&fleet);
-    let own = (SET_COOKIE, "sid=1; Path=/");
-    let (outcome, headers) = answered(&fleet, Ok(pin), true, 200, &[own.clone(), (CUTOVER_PIN, "end")]);
+    let own = (Name::SetCookie, "sid=1; Path=/");
+    let (outcome, fields) = answered(&fleet, Ok(pin), true, 200, &[own, (Name::CutoverPin, "end")]);
     assert_eq!(outcome, PinOutcome::EndedByApp);
     let expired = "__Host-cutover=; Path=/; HttpOnly; SameSite=Lax; Secure; Max-Age=0";
-    assert_eq!(all(&headers, &SET_COOKIE), ["sid=1; Path=/", expired]);
-    assert!(!headers.contains_key(CUTOVER_PIN));
+    assert_eq!(all(&fields, Name::SetCookie), ["sid=1; Path=/", expired]);
+    assert!(!fields.contains(Name::CutoverPin));
 
-    let wish = [own, (CUTOVER_PIN, " None ")];
-    let (outcome, headers) = answered(&fleet, Err(NoPin::Absent), false, 200, &wish);
+    let wish = [own, (Name::CutoverPin, " None ")];
+    let (outcome, fields) = answered(&fleet, Err(NoPin::Absent), false, 200, &wish);
     assert_eq!(outcome, PinOutcome::DeclinedByApp);
-    assert_eq!(all(&headers, &SET_COOKIE), ["sid=1; Path=/"]);
-    assert!(!headers.contains_key(CUTOVER_PIN) && !headers.contains_key(CACHE_CONTROL));
+    assert_eq!(all(&fields, Name::SetCookie), ["sid=1; Path=/"]);
+    assert!(!fields.contains(Name::CutoverPin) && !fields.contains(Name::CacheControl));
 }
 
 #[test]
@@ -218,13 +220,13 @@ fn a_client_on_an_outdated_version_is_told_which_one_is_active() {
     let mut fleet = fleet();
     let (pin, _) = handed_out(&fleet);
     fleet.flip("v2");
-    let forged = (CUTOVER_UPDATE, "v9");
-    let (outcome, headers) = answered(&fleet, Ok(pin), false, 200, std::slice::from_ref(&forged));
-    assert_eq!((outcome, all(&headers, &CUTOVER_UPDATE)), (PinOutcome::Kept, vec!["v2"]));
-    let (_, headers) = answered(&fleet, Ok(pin), false, 200, &[(CACHE_CONTROL, "public")]);
-    assert!(!headers.contains_key(CUTOVER_UPDATE), "a cache would tell everybody");
-    let (_, headers) = answered(&fleet, Err(NoPin::Absent), false, 200, &[forged]);
-    assert!(!headers.contains_key(CUTOVER_UPDATE), "a new session is on the active version");
+    let forged = (Name::CutoverUpdate, "v9");
+    let (outcome, fields) = answered(&fleet, Ok(pin), false, 200, &[forged]);
+    assert_eq!((outcome, all(&fields, Name::CutoverUpdate)), (PinOutcome::Kept, vec!["v2"]));
+    let (_, fields) = answered(&fleet, Ok(pin), false, 200, &[(Name::CacheControl, "public")]);
+    assert!(!fields.contains(Name::CutoverUpdate), "a cache would tell everybody");
+    let (_, fields) = answered(&fleet, Err(NoPin::Absent), false, 200, &[forged]);
+    assert!(!fields.contains(Name::CutoverUpdate), "a new session is on the active version");
 }
 
 #[test]
@@ -262,16 +264,16 @@ fn a_pin_to_a_version_stays_whoever_answers() {
 fn without_pins_nothing_is_read_or_written() {
     let fleet = fleet_with(PinPolicy { mode: PinMode::None, ..PinPolicy::default() });
     assert_eq!(read_from(&fleet, "cutover=x", false), Err(NoPin::Absent));
-    let (outcome, headers) = answered(&fleet, Err(NoPin::Absent), false, 200, &[(CUTOVER_PIN, "end")]);
+    let (outcome, fields) = answered(&fleet, Err(NoPin::Absent), false, 200, &[(Name::CutoverPin, "end")]);
     assert_eq!(outcome, PinOutcome::None);
-    assert!(headers.is_empty(), "{headers:?}");
-    let mut request = headers_of_a_cookie("cutover=the app's own");
+    assert!(fields.is_empty(), "{fields:?}");
+    let mut request = fields_of_a_cookie("cutover=the app's own");
     strip(&mut request, &fleet.set().policy.pin);
     assert_eq!(request.len(), 1);
 }
 
-fn headers_of_a_cookie(value: &str) -> HeaderMap {
-    headers(&[(COOKIE, value)])
+fn fields_of_a_cookie(value: &str) -> Fields {
+    fields(&[(Name::Cookie, value)])
 }
 
 #[test]
@@ -294,10 +296,8 @@ proptest! {
     #[test]
     fn no_cookie_can_panic_or_forge_a_pin(line in prop::collection::vec(0x20_u8..=0xff, 0..120)) {
         let line = [b"cutover=", line.as_slice()].concat();
-        if let Ok(value) = HeaderValue::from_bytes(&line) {
-            let headers = HeaderMap::from_iter([(COOKIE, value)]);
-            let keyring = Keyring::default();
-            prop_assert!(read(&headers, &PinPolicy::default(), false, &name(), &keyring, NOW).is_err());
-        }
+        let fields = Fields::from_iter([("cookie", line)]);
+        let keyring = Keyring::default();
+        prop_assert!(read(&fields, &PinPolicy::default(), false, &name(), &keyring, NOW).is_err());
     }
 }

@@ -1,0 +1,337 @@
+//! One try: the request goes to the backend, and the head of the answer comes. Both may happen at the same time, and the client
+//! may be told something meanwhile, or go away.
+
+use std::future::poll_fn;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use cutover_core::policy::IdentityPolicy;
+use cutover_core::retry::Failure;
+use http::StatusCode;
+use tokio::time::Instant;
+
+use crate::blame::{self, Failed};
+use crate::check::keeps_alive;
+use crate::decide::Decided;
+use crate::error::Error;
+use crate::exchange::{Exchange, Scratch};
+use crate::forward::Outgoing;
+use crate::h1::framing::{self, Framing};
+use crate::h1::head::HeadLimits;
+use crate::headers;
+use crate::name::Name;
+use crate::own;
+use crate::relay::Waits;
+use crate::stream::Stream;
+use crate::upload;
+use crate::upstream::Connection;
+
+/// A backend that has said nothing about the body for so long gets it anyway: many don't know `Expect`.
+const CONTINUE_WITHIN: Duration = Duration::from_secs(1);
+/// Answers before the answer (RFC 9110 section 15.2). A backend that sends more will not come to an end.
+const INTERIMS_MAX: u32 = 32;
+/// How large the head of an answer may be.
+const LIMITS: HeadLimits = HeadLimits { line: 8 << 10, fields: 64 << 10, count: 200 };
+
+/// How long a client that sends no more is believed to be still there, without a byte that goes to it. Most have gone, and what they
+/// asked for is worth nobody's work; a few have only closed their sending half.
+pub(crate) const HALF_CLOSED: Duration = Duration::from_secs(2);
+
+/// What the client expects before it sends its body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Expectation {
+    /// Nothing.
+    None,
+    /// A `100`, and has begun nevertheless.
+    Begun,
+    /// A `100`, and waits for it.
+    Waits,
+}
+
+/// What is known of an answer by its head.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Answer {
+    pub(crate) framing: Framing,
+    /// Whether the connection can serve another request after this one.
+    pub(crate) keeps_alive: bool,
+    /// When it was there.
+    pub(crate) at: Instant,
+}
+
+/// Sends the request and waits for the head of the answer, which is left in the scratch.
+pub(crate) async fn ask(
+    exchange: &mut Exchange<'_>,
+    decided: &Decided,
+    outgoing: &Outgoing,
+    (member, mut connection): (usize, Connection),
+    began: Instant,
+) -> Result<(Connection, Answer), Failed> {
+    begin(exchange, outgoing);
+    let policy = &decided.service.set.policy;
+    let mut asking = Asking {
+        exchange,
+        upstream: &mut connection.stream,
+        identity: &policy.identity,
+        is_http11: outgoing.is_http11,
+        answer_within: policy.upstream.response_timeout.into(),
+        since: began,
+        progress: (0, 0, Waits::Nobody),
+        patience: (outgoing.expectation == Expectation::Waits).then(|| began + CONTINUE_WITHIN),
+        is_uploading: true,
+        interims: 0,
+        told: 0,
+        half_closed: None,
+    };
+    let heard = poll_fn(|cx| asking.poll(cx)).await;
+    let at = Instant::now();
+    exchange.scratch.upload.stop_keeping();
+    match heard {
+        Heard::Answer => {}
+        Heard::Client(error) => return Err(error.into()),
+        Heard::Nothing => return Err(blame::no_answer(exchange, decided, (member, &connection))),
+        Heard::Timeout => {
+            return Err(blame::failed(exchange, decided, member, Error::AnswerTimeout, Failure::Timeout));
+        }
+        Heard::Garbage => return Err(bad_answer(exchange, decided, member)),
+    }
+    let Some((framing, keeps_alive)) = read(exchange, outgoing) else {
+        return Err(bad_answer(exchange, decided, member));
+    };
+    let worker = &exchange.client.worker;
+    let entry = &decided.version_set().members[member];
+    blame::answered(worker, decided, entry, exchange.scratch.answer.status, (began, at));
+    Ok((connection, Answer { framing, keeps_alive, at }))
+}
+
+/// Writes the head, and lets the body begin where it may.
+fn begin(exchange: &mut Exchange<'_>, outgoing: &Outgoing) {
+    let Scratch { asked, answer, upload, from_client, from_upstream, interim, .. } = &mut *exchange.scratch;
+    answer.clear();
+    from_upstream.clear();
+    interim.clear();
+    let head = |out: &mut Vec<u8>| {
+        out.extend_from_slice(asked.method.as_str().as_bytes());
+        out.push(b' ');
+        out.extend_from_slice(asked.target_text().as_bytes());
+        out.extend_from_slice(b" HTTP/1.1\r\n");
+        asked.fields.write(out);
+        out.extend_from_slice(b"\r\n");
+    };
+    upload.send(head, from_client);
+    upload.hold(outgoing.expectation == Expectation::Waits && upload.received() == 0);
+}
+
+/// How the answer goes on; `None` when it is none to this request.
+fn read(exchange: &Exchange<'_>, outgoing: &Outgoing) -> Option<(Framing, bool)> {
+    let Scratch { asked, answer, .. } = &*exchange.scratch;
+    if answer.status == StatusCode::SWITCHING_PROTOCOLS {
+        // RFC 9110 section 7.8: a server may change to what it was asked for, and to nothing else.
+        let is_asked = match (answer.fields.first(Name::Upgrade), asked.fields.first(Name::Upgrade)) {
+            (Some(found), Some(wanted)) => found.eq_ignore_ascii_case(wanted),
+            _ => false,
+        };
+        return (outgoing.wants_upgrade && is_asked).then_some((Framing::UntilClose, false));
+    }
+    let framing = framing::response(&asked.method, answer.status, answer.version, &answer.fields).ok()?;
+    let keeps_alive = framing != Framing::UntilClose && keeps_alive(answer.version, &answer.fields);
+    Some((framing, keeps_alive))
+}
+
+fn bad_answer(exchange: &Exchange<'_>, decided: &Decided, member: usize) -> Failed {
+    blame::failed(exchange, decided, member, Error::BadAnswer, Failure::BrokenAnswer)
+}
+
+/// What was heard.
+enum Heard {
+    /// The head of an answer.
+    Answer,
+    /// What is no answer.
+    Garbage,
+    /// The end of the connection.
+    Nothing,
+    /// Nothing in time.
+    Timeout,
+    /// The client, which does not want the answer, or does not deserve it.
+    Client(Error),
+}
+
+/// A try under way.
+struct Asking<'a, 'e> {
+    exchange: &'a mut Exchange<'e>,
+    upstream: &'a mut Stream,
+    identity: &'a IdentityPolicy,
+    is_http11: bool,
+    answer_within: Duration,
+    /// Since when whoever is waited for is waited for.
+    since: Instant,
+    /// How far the upload was then.
+    progress: (u64, u64, Waits),
+    /// Until when the backend may say that it wants the body.
+    patience: Option<Instant>,
+    is_uploading: bool,
+    /// Answers before the answer.
+    interims: u32,
+    /// Bytes of them that the client has.
+    told: usize,
+    /// When the client said that it sends no more.
+    half_closed: Option<Instant>,
+}
+
+impl Asking<'_, '_> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Heard> {
+        if self.is_uploading
+            && let Err(error) = self.upload(cx)
+        {
+            return Poll::Ready(Heard::Client(error));
+        }
+        if let Poll::Ready(heard) = self.poll_answer(cx) {
+            return Poll::Ready(heard);
+        }
+        if self.exchange.scratch.upload.is_received()
+            && let Poll::Ready(error) = self.poll_client(cx)
+        {
+            return Poll::Ready(Heard::Client(error));
+        }
+        self.poll_time(cx)
+    }
+
+    /// Sends on. A backend that takes no more may have answered.
+    fn upload(&mut self, cx: &mut Context<'_>) -> Result<(), Error> {
+        let Exchange { stream, scratch, client, .. } = &mut *self.exchange;
+        let Scratch { upload, from_client, .. } = &mut **scratch;
+        let polled = upload.poll((stream, from_client, &client.worker.buffers), self.upstream, cx);
+        match polled {
+            Poll::Ready(Ok(()) | Err(upload::Failed::Backend)) => self.is_uploading = false,
+            Poll::Ready(Err(upload::Failed::Client(fault))) => return Err(fault.into()),
+            Poll::Pending => {}
+        }
+        let progress = (upload.wrote(), upload.received(), upload.waits());
+        if self.progress != progress {
+            if self.progress.0 > 0 || polled.is_pending() {
+                self.since = Instant::now();
+            }
+            self.progress = progress;
+        }
+        Ok(())
+    }
+
+    fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Heard> {
+        loop {
+            match self.poll_tell(cx) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(heard)) => return Poll::Ready(heard),
+                Poll::Pending => return Poll::Pending,
+            }
+            let Scratch { answer, from_upstream, .. } = &mut *self.exchange.scratch;
+            if !from_upstream.is_empty() {
+                match answer.parse(from_upstream.filled(), &LIMITS) {
+                    Err(_) => return Poll::Ready(Heard::Garbage),
+                    Ok(None) => {}
+                    Ok(Some(len)) => {
+                        from_upstream.consume(len);
+                        let status = answer.status;
+                        if !status.is_informational() || status == StatusCode::SWITCHING_PROTOCOLS {
+                            return Poll::Ready(Heard::Answer);
+                        }
+                        if self.interims == INTERIMS_MAX {
+                            return Poll::Ready(Heard::Garbage);
+                        }
+                        self.interim(cx);
+                        continue;
+                    }
+                }
+            }
+            if from_upstream.is_full() {
+                from_upstream.grow(2 * from_upstream.capacity());
+            }
+            match from_upstream.poll_fill(self.upstream, cx) {
+                Poll::Ready(Ok(1..)) => {}
+                Poll::Ready(Ok(0) | Err(_)) if self.interims == 0 && from_upstream.is_empty() => {
+                    return Poll::Ready(Heard::Nothing);
+                }
+                Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Heard::Garbage),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+
+    /// An answer before the answer goes on to clients that understand it, a `100` to those that wait for it.
+    fn interim(&mut self, cx: &mut Context<'_>) {
+        self.interims += 1;
+        let Scratch { answer, upload, interim, .. } = &mut *self.exchange.scratch;
+        let is_continue = answer.status == StatusCode::CONTINUE;
+        if if is_continue { upload.is_held() } else { self.is_http11 } {
+            headers::prepare_answer(answer.status, answer.version, &mut answer.fields, self.identity);
+            answer.fields.remove(Name::ContentLength);
+            own::write_head(interim, answer.status, answer.reason(), &answer.fields);
+        }
+        answer.clear();
+        if is_continue && upload.is_held() {
+            self.let_go(cx);
+        }
+    }
+
+    /// The body may come.
+    fn let_go(&mut self, cx: &mut Context<'_>) {
+        self.patience = None;
+        self.exchange.scratch.upload.hold(false);
+        self.since = Instant::now();
+        // The upload has its turn before the answer.
+        cx.waker().wake_by_ref();
+    }
+
+    /// Tells the client what it gets before the answer.
+    fn poll_tell(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Heard>> {
+        let Exchange { stream, scratch, .. } = &mut *self.exchange;
+        while self.told < scratch.interim.len() {
+            match stream.poll_write_some(&scratch.interim[self.told..], cx) {
+                Poll::Ready(Ok(count @ 1..)) => self.told += count,
+                Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Err(Heard::Client(Error::ClientGone))),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        scratch.interim.clear();
+        self.told = 0;
+        Poll::Ready(Ok(()))
+    }
+
+    /// Notes what the client sends behind its request, and whether it goes.
+    fn poll_client(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
+        let Exchange { stream, scratch, .. } = &mut *self.exchange;
+        while self.half_closed.is_none() && !scratch.from_client.is_full() {
+            match scratch.from_client.poll_fill(stream, cx) {
+                Poll::Ready(Ok(0)) => self.half_closed = Some(Instant::now()),
+                Poll::Ready(Ok(_)) => {}
+                Poll::Ready(Err(_)) => return Poll::Ready(Error::ClientGone),
+                Poll::Pending => break,
+            }
+        }
+        Poll::Pending
+    }
+
+    fn poll_time(&mut self, cx: &mut Context<'_>) -> Poll<Heard> {
+        loop {
+            let upload = &self.exchange.scratch.upload;
+            let waits_for_client = self.is_uploading && upload.waits() == Waits::Source;
+            let time = if waits_for_client { upload.idle() } else { self.answer_within };
+            let deadline = self.since + time;
+            let gone = self.half_closed.map(|at| at + HALF_CLOSED);
+            let first = [Some(deadline), self.patience, gone].into_iter().flatten().min();
+            if self.exchange.alarm.poll(first, cx).is_pending() {
+                return Poll::Pending;
+            }
+            if first == gone {
+                return Poll::Ready(Heard::Client(Error::ClientGone));
+            }
+            if first != self.patience {
+                return Poll::Ready(if waits_for_client {
+                    Heard::Client(self.exchange.scratch.upload.stalled().into())
+                } else {
+                    Heard::Timeout
+                });
+            }
+            self.exchange.scratch.interim.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
+            self.let_go(cx);
+        }
+    }
+}

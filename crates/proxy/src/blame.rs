@@ -1,0 +1,122 @@
+//! Whose fault a failed try is: what the client is told, whether another try may help, and what is noted about the backend.
+
+use cutover_core::retry::Failure;
+use cutover_core::snapshot::BackendEntry;
+use http::StatusCode;
+use tokio::time::Instant;
+
+use crate::decide::Decided;
+use crate::error::Error;
+use crate::exchange::Exchange;
+use crate::metrics::UpstreamFailure;
+use crate::upstream::{ConnectError, Connection};
+use crate::worker::Worker;
+
+/// Why a try failed.
+#[derive(Debug)]
+pub(crate) struct Failed {
+    pub(crate) error: Error,
+    /// How far it came; `None` when no other try can help.
+    pub(crate) failure: Option<Failure>,
+    /// Whether the backend may have seen something of the request.
+    pub(crate) is_sent: bool,
+}
+
+impl From<Error> for Failed {
+    /// A failure that is not the backend's.
+    fn from(error: Error) -> Self {
+        Self { error, failure: None, is_sent: true }
+    }
+}
+
+/// No connection could be opened.
+pub(crate) fn not_connected(
+    exchange: &Exchange<'_>,
+    decided: &Decided,
+    member: usize,
+    error: &ConnectError,
+) -> Failed {
+    let (worker, entry) = (&exchange.client.worker, &decided.version_set().members[member]);
+    tracing::debug!(backend = %entry.id, error = error as &dyn std::error::Error, "can't connect");
+    if !matches!(error, ConnectError::Exhausted(_)) {
+        worker.note_error(&decided.service.set.policy, entry);
+    }
+    if matches!(error, ConnectError::Refused(_)) {
+        worker.note_lost(&decided.service.set.policy, entry);
+    }
+    let (error, how) = match error {
+        ConnectError::Timeout => (Error::ConnectTimeout, UpstreamFailure::ConnectTimeout),
+        ConnectError::Resolve(_)
+        | ConnectError::Refused(_)
+        | ConnectError::Exhausted(_)
+        | ConnectError::Other(_) => (Error::NotConnected, UpstreamFailure::Connect),
+    };
+    decided.service.metrics.upstream_failed(how);
+    Failed { error, failure: Some(Failure::NotConnected), is_sent: false }
+}
+
+/// The connection ended before the answer began.
+pub(crate) fn no_answer(
+    exchange: &Exchange<'_>,
+    decided: &Decided,
+    (member, connection): (usize, &Connection),
+) -> Failed {
+    let is_sent = exchange.scratch.upload.is_begun();
+    if connection.is_reused {
+        // Closed or reset: a backend that gives up an idle connection while our request is on its way resets it.
+        return Failed { error: Error::NoAnswer, failure: Some(Failure::StaleConnection), is_sent };
+    }
+    // A backend may give up connections that idle; one that breaks a fresh one may be gone.
+    let entry = &decided.version_set().members[member];
+    exchange.client.worker.note_lost(&decided.service.set.policy, entry);
+    Failed { is_sent, ..failed(exchange, decided, member, Error::NoAnswer, Failure::NoAnswer) }
+}
+
+/// The backend did not answer as it should.
+pub(crate) fn failed(
+    exchange: &Exchange<'_>,
+    decided: &Decided,
+    member: usize,
+    error: Error,
+    failure: Failure,
+) -> Failed {
+    let entry = &decided.version_set().members[member];
+    exchange.client.worker.note_error(&decided.service.set.policy, entry);
+    decided.service.metrics.upstream_failed(match failure {
+        Failure::NotConnected => UpstreamFailure::Connect,
+        Failure::StaleConnection | Failure::NoAnswer => UpstreamFailure::NoAnswer,
+        Failure::Timeout => UpstreamFailure::AnswerTimeout,
+        Failure::BrokenAnswer => UpstreamFailure::BadAnswer,
+    });
+    Failed { error, failure: Some(failure), is_sent: true }
+}
+
+/// A process that dies in the middle of an answer may be another one at the next connection.
+pub(crate) fn broke_off(exchange: &Exchange<'_>, decided: &Decided, member: usize) {
+    let entry = &decided.version_set().members[member];
+    let worker: &Worker = &exchange.client.worker;
+    decided.service.metrics.upstream_failed(UpstreamFailure::BrokenBody);
+    worker.note_error(&decided.service.set.policy, entry);
+    worker.note_lost(&decided.service.set.policy, entry);
+}
+
+/// The backend answered, `began` being when it was asked.
+pub(crate) fn answered(
+    worker: &Worker,
+    decided: &Decided,
+    entry: &BackendEntry,
+    status: StatusCode,
+    (began, now): (Instant, Instant),
+) {
+    let latency_us = now.saturating_duration_since(began).as_micros();
+    entry.traffic.note_latency(u64::try_from(latency_us).unwrap_or(u64::MAX), worker.clock.at(now));
+    let is_gateway_error = matches!(
+        status,
+        StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT
+    );
+    if is_gateway_error {
+        worker.note_error(&decided.service.set.policy, entry);
+    } else {
+        entry.traffic.note_success();
+    }
+}

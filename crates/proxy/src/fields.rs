@@ -1,0 +1,336 @@
+//! The header fields of one message: the bytes in which they came, where each line is in them, and what became of it.
+//!
+//! A proxy passes most fields on as they came. So lines stay where they are: one that ends here is only marked, one that is
+//! added goes behind, and writing the section copies unedited runs in one piece.
+
+use crate::list;
+use crate::name::{Name, Names};
+
+/// Names in a list of names that are looked at. Each costs a look at every line, no honest sender has nearly so many, and who
+/// names more only keeps fields of its own.
+pub(crate) const LISTED_MAX: usize = 64;
+
+/// A header or trailer section. Reused from message to message, so that in steady state nothing is allocated.
+#[derive(Debug, Clone, Default)]
+pub struct Fields {
+    bytes: Vec<u8>,
+    lines: Vec<Line>,
+    /// The known names of which there may be a line.
+    present: Names,
+}
+
+/// One line of a section, with its line end.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Line {
+    /// Its first byte, from the begin of the head.
+    pub(crate) start: u32,
+    /// Behind its line end.
+    pub(crate) end: u32,
+    pub(crate) value_start: u32,
+    pub(crate) value_end: u32,
+    pub(crate) name_len: u16,
+    pub(crate) name: Name,
+    pub(crate) is_removed: bool,
+}
+
+impl Fields {
+    /// Forgets everything, and keeps the memory.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.lines.clear();
+        self.present = Names::default();
+    }
+
+    /// Whether there is a line called `name`.
+    #[must_use]
+    pub fn contains(&self, name: Name) -> bool {
+        self.first(name).is_some()
+    }
+
+    /// The value of the first line called `name`.
+    #[must_use]
+    pub fn first(&self, name: Name) -> Option<&[u8]> {
+        self.values(name).next()
+    }
+
+    /// The values of all lines called `name`, in their order.
+    pub fn values(&self, name: Name) -> impl Iterator<Item = &[u8]> + Clone {
+        debug_assert_ne!(name, Name::Other, "others are found by `named`");
+        let lines = if self.present.contains(name) { &self.lines[..] } else { &[] };
+        lines.iter().filter(move |line| line.name == name && !line.is_removed).map(|line| self.value(line))
+    }
+
+    /// The elements of a list field, over all its lines (RFC 9110 section 5.6.1).
+    pub fn elements(&self, name: Name) -> impl Iterator<Item = &[u8]> {
+        self.values(name).flat_map(|line| list::split(line, b','))
+    }
+
+    /// The value of the first line called `name`, which may be any name, in any case.
+    #[must_use]
+    pub fn named(&self, name: &str) -> Option<&[u8]> {
+        let mut lines = self.lines.iter().filter(|line| self.is_named(line, name.as_bytes()));
+        lines.find(|line| !line.is_removed).map(|line| self.value(line))
+    }
+
+    /// Names and values of all lines, in their order.
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let kept = self.lines.iter().filter(|line| !line.is_removed);
+        kept.map(|line| (self.name(line), self.value(line)))
+    }
+
+    /// Removes all lines called `name`. Answers whether there were any.
+    pub fn remove(&mut self, name: Name) -> bool {
+        if !self.present.contains(name) {
+            return false;
+        }
+        self.present = self.present.without(Names::of(&[name]));
+        let mut is_there = false;
+        for line in self.lines.iter_mut().filter(|line| line.name == name) {
+            is_there |= !line.is_removed;
+            line.is_removed = true;
+        }
+        is_there
+    }
+
+    /// Removes all lines whose names are in `names`.
+    pub(crate) fn remove_all(&mut self, names: Names) {
+        if self.present.is_disjoint(names) {
+            return;
+        }
+        self.present = self.present.without(names);
+        for line in &mut self.lines {
+            line.is_removed |= names.contains(line.name);
+        }
+    }
+
+    /// Removes all lines that the list field `list` names, in any case, but for those whose names are in `kept`.
+    pub(crate) fn remove_listed(&mut self, list: Name, kept: Names) {
+        if !self.present.contains(list) {
+            return;
+        }
+        let mut listed = Names::default();
+        let mut left = LISTED_MAX;
+        for at in 0..self.lines.len() {
+            let line = self.lines[at];
+            if line.name != list || line.is_removed {
+                continue;
+            }
+            let value = &self.bytes[line.value_start as usize..line.value_end as usize];
+            for element in list::split(value, b',').take(left) {
+                left -= 1;
+                match Name::of(element) {
+                    Name::Other => remove_others(&self.bytes, &mut self.lines, element),
+                    name => listed = listed.and(Names::of(&[name])),
+                }
+            }
+        }
+        self.remove_all(listed.without(kept));
+    }
+
+    /// Removes all lines whose names `is_removed` says, whatever their case: it gets them as they came.
+    pub fn remove_where(&mut self, is_removed: impl Fn(Name, &[u8]) -> bool) {
+        for line in &mut self.lines {
+            let name = &self.bytes[line.start as usize..][..line.name_len.into()];
+            line.is_removed |= is_removed(line.name, name);
+        }
+    }
+
+    /// Removes all lines called `name`, which may be any name, in any case.
+    pub fn remove_named(&mut self, name: &str) {
+        self.remove_where(|_, found| found.eq_ignore_ascii_case(name.as_bytes()));
+    }
+
+    /// Adds a line. The value is made of `pieces`; bytes that can't be in a value (RFC 9110 section 5.5) are left out.
+    pub fn append(&mut self, name: Name, pieces: &[&[u8]]) {
+        self.append_named(name.as_str(), name, pieces);
+    }
+
+    /// Adds a line with any name.
+    pub fn append_other(&mut self, name: &str, value: &[u8]) {
+        self.append_named(name, Name::of(name.as_bytes()), &[value]);
+    }
+
+    /// Replaces all lines called `name` by one.
+    pub fn set(&mut self, name: Name, pieces: &[&[u8]]) {
+        self.remove(name);
+        self.append(name, pieces);
+    }
+
+    /// Makes one line of all lines of a list field, with an element made of `pieces` at its end.
+    pub(crate) fn join(&mut self, name: Name, pieces: &[&[u8]]) {
+        if !self.present.contains(name) {
+            return self.append(name, pieces);
+        }
+        let before = self.lines.len();
+        let (start, value_start) = self.begin(name.as_str());
+        for at in 0..before {
+            let line = &mut self.lines[at];
+            if line.name != name || line.is_removed {
+                continue;
+            }
+            line.is_removed = true;
+            if line.value_start < line.value_end {
+                self.bytes.extend_from_within(line.value_start as usize..line.value_end as usize);
+                self.bytes.extend_from_slice(b", ");
+            }
+        }
+        self.finish(start, value_start, name, pieces);
+    }
+
+    /// Shortens values of lines called `name` in place: `shorten` gets each, moves what shall stay to its front and answers how
+    /// many bytes that is. A line of which nothing stays is removed.
+    pub fn shorten(&mut self, name: Name, mut shorten: impl FnMut(&mut [u8]) -> usize) {
+        if !self.present.contains(name) {
+            return;
+        }
+        for line in self.lines.iter_mut().filter(|line| line.name == name && !line.is_removed) {
+            let value = &mut self.bytes[line.value_start as usize..line.value_end as usize];
+            let before = value.len();
+            let after = shorten(value).min(before);
+            if after == 0 && before > 0 {
+                line.is_removed = true;
+            } else if after < before {
+                let end = line.value_start as usize + after;
+                // There is room for it: at least one byte fell away before the old line end, which has two.
+                self.bytes[end..end + 2].copy_from_slice(b"\r\n");
+                line.value_end = offset(end);
+                line.end = offset(end + 2);
+            }
+        }
+    }
+
+    /// Lines that are there.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.lines.iter().filter(|line| !line.is_removed).count()
+    }
+
+    /// Whether there is no line.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Writes all lines, each with its line end, without the empty line behind them.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        let mut run = 0..0;
+        for line in self.lines.iter().filter(|line| !line.is_removed) {
+            let (start, end) = (line.start as usize, line.end as usize);
+            if start != run.end {
+                out.extend_from_slice(&self.bytes[run]);
+                run = start..start;
+            }
+            run.end = end;
+        }
+        out.extend_from_slice(&self.bytes[run]);
+    }
+
+    /// Takes up the bytes of a head whose lines were pushed. Their places count from its begin.
+    pub(crate) fn take_bytes(&mut self, head: &[u8]) {
+        self.bytes.extend_from_slice(head);
+    }
+
+    /// Adds a line that was parsed, whose bytes come with [`take_bytes`](Self::take_bytes).
+    pub(crate) fn push(&mut self, line: Line) {
+        self.present = self.present.and(Names::of(&[line.name]));
+        self.lines.push(line);
+    }
+
+    /// The bytes of the head, for what else than lines is in it.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Lines that were parsed or added, also those that were removed.
+    pub(crate) fn lines_seen(&self) -> usize {
+        self.lines.len()
+    }
+
+    fn append_named(&mut self, text: &str, name: Name, pieces: &[&[u8]]) {
+        let (start, value_start) = self.begin(text);
+        self.finish(start, value_start, name, pieces);
+    }
+
+    /// Writes the name of a line that is added. Answers where the line and its value begin.
+    fn begin(&mut self, text: &str) -> (usize, usize) {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(text.as_bytes());
+        self.bytes.extend_from_slice(b": ");
+        (start, self.bytes.len())
+    }
+
+    /// Writes `pieces` behind what the value of a line that is added has so far, and adds the line.
+    fn finish(&mut self, start: usize, value_start: usize, name: Name, pieces: &[&[u8]]) {
+        for piece in pieces {
+            self.bytes.extend_from_slice(piece);
+        }
+        if self.bytes[value_start..].iter().any(|&byte| !is_value_byte(byte)) {
+            let kept: Vec<u8> = self.bytes.drain(value_start..).filter(|&byte| is_value_byte(byte)).collect();
+            self.bytes.extend_from_slice(&kept);
+        }
+        let value_end = self.bytes.len();
+        self.bytes.extend_from_slice(b"\r\n");
+        self.push(Line {
+            start: offset(start),
+            end: offset(value_end + 2),
+            value_start: offset(value_start),
+            value_end: offset(value_end),
+            name_len: u16::try_from(value_start - start - 2).unwrap_or(u16::MAX),
+            name,
+            is_removed: false,
+        });
+    }
+
+    fn name(&self, line: &Line) -> &[u8] {
+        let start = line.start as usize;
+        self.bytes.get(start..start + usize::from(line.name_len)).unwrap_or_default()
+    }
+
+    /// Empty while the bytes were not taken up.
+    fn value(&self, line: &Line) -> &[u8] {
+        self.bytes.get(line.value_start as usize..line.value_end as usize).unwrap_or_default()
+    }
+
+    fn is_named(&self, line: &Line, name: &[u8]) -> bool {
+        usize::from(line.name_len) == name.len() && self.name(line).eq_ignore_ascii_case(name)
+    }
+}
+
+/// Marks the lines with a name that is not known.
+fn remove_others(bytes: &[u8], lines: &mut [Line], name: &[u8]) {
+    for line in lines.iter_mut().filter(|line| line.name == Name::Other && !line.is_removed) {
+        let found = &bytes[line.start as usize..][..line.name_len.into()];
+        line.is_removed = found.eq_ignore_ascii_case(name);
+    }
+}
+
+/// A place in a head. Limits keep heads far below 4 GiB.
+pub(crate) fn offset(at: usize) -> u32 {
+    u32::try_from(at).unwrap_or(u32::MAX)
+}
+
+/// Whether `byte` may be in a field value (RFC 9110 section 5.5): visible, space, tab, or of another alphabet.
+pub(crate) const fn is_value_byte(byte: u8) -> bool {
+    matches!(byte, b'\t' | b' '..=b'~' | 0x80..)
+}
+
+impl<N: AsRef<str>, V: AsRef<[u8]>> FromIterator<(N, V)> for Fields {
+    fn from_iter<T: IntoIterator<Item = (N, V)>>(pairs: T) -> Self {
+        let mut fields = Self::default();
+        for (name, value) in pairs {
+            fields.append_other(name.as_ref(), value.as_ref());
+        }
+        fields
+    }
+}
+
+/// Equal when they have the same lines in the same order, whatever the case of their names.
+impl PartialEq for Fields {
+    fn eq(&self, other: &Self) -> bool {
+        let lower = |(name, value): (&[u8], &[u8])| (name.to_ascii_lowercase(), value.to_vec());
+        self.iter().map(lower).eq(other.iter().map(lower))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,70 @@
+//! Makes a backend's head one for the client, and says how its body goes on.
+
+use http::{StatusCode, Version};
+
+use crate::decide::Decided;
+use crate::exchange::{Exchange, Scratch};
+use crate::forward::Backend;
+use crate::h1::framing::Framing;
+use crate::headers;
+use crate::name::Name;
+use crate::own;
+use crate::pin::{self, Answering};
+
+/// How an answer's body goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Passing {
+    /// As a body that says where it ends, or has none.
+    Body,
+    /// As everything that comes until the connection closes.
+    UntilClose,
+    /// As a tunnel, both ways.
+    Tunnel,
+}
+
+/// Writes the answer's head into the download, in front of its body.
+pub(crate) fn finish(exchange: &mut Exchange<'_>, decided: &Decided, backend: &Backend) -> Passing {
+    let set = &decided.service.set;
+    let worker = &exchange.client.worker;
+    let mut choice = decided.choice;
+    pin::follow(&mut choice, set, backend.member, worker.clock.at(exchange.began));
+    let Scratch { asked, answer, upload, download, .. } = &mut *exchange.scratch;
+    let status = answer.status;
+    headers::prepare_answer(status, answer.version, &mut answer.fields, &set.policy.identity);
+    let is_secure = exchange.origin.is_secure;
+    let answering = Answering { service: set, choice: &choice, keyring: &decided.view.keyring, is_secure };
+    let outcome = answering.write(status, &mut answer.fields);
+    if let Some(id) = asked.fields.first(Name::XRequestId) {
+        answer.fields.set(Name::XRequestId, &[id]);
+    }
+    if !answer.fields.contains(Name::Date) {
+        // RFC 9110 section 6.6.1: whoever forwards an answer without a date writes down when it came.
+        answer.fields.append(Name::Date, &[&worker.date(exchange.began)]);
+    }
+    let passing = passing(status, asked.version, backend.framing);
+    // An upload that goes on when the answer is there is not waited for.
+    exchange.closes |= passing == Passing::UntilClose || !upload.is_done() || worker.stop.has_begun();
+    let is_chunking =
+        passing == Passing::Body && matches!(backend.framing, Framing::Chunked | Framing::UntilClose);
+    if is_chunking {
+        answer.fields.append(Name::TransferEncoding, &[b"chunked"]);
+    }
+    if passing != Passing::Tunnel {
+        own::write_connection(&mut answer.fields, asked.version, exchange.closes);
+    }
+    download.begin(backend.framing, is_chunking);
+    own::write_head(download.head(), status, answer.reason(), &answer.fields);
+    exchange.pinned(outcome);
+    exchange.answered(status);
+    passing
+}
+
+const fn passing(status: StatusCode, asked: Version, framing: Framing) -> Passing {
+    if status.as_u16() == StatusCode::SWITCHING_PROTOCOLS.as_u16() {
+        return Passing::Tunnel;
+    }
+    match framing {
+        Framing::Chunked | Framing::UntilClose if matches!(asked, Version::HTTP_10) => Passing::UntilClose,
+        _ => Passing::Body,
+    }
+}

@@ -1,0 +1,297 @@
+//! Names of header fields that the proxy knows: found once, when a head is parsed, and compared as numbers from then on.
+
+/// A field name that something in the proxy asks for, or [`Name::Other`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Name {
+    /// Any other name.
+    Other,
+    /// What forms of an answer the client takes.
+    Accept,
+    /// Credentials for the app.
+    Authorization,
+    /// Who may store an answer (RFC 9111 section 5.2).
+    CacheControl,
+    /// `Cache-Control` for content delivery networks (RFC 9213).
+    CdnCacheControl,
+    /// Fields and wishes for this hop only (RFC 9110 section 7.6.1).
+    Connection,
+    /// Bytes of the body (RFC 9110 section 8.6).
+    ContentLength,
+    /// What a body is.
+    ContentType,
+    /// Cookies in a request (RFC 6265 section 5.4).
+    Cookie,
+    /// By which an app ends the pin or asks for none.
+    CutoverPin,
+    /// Tells a client on an outdated version which one is active.
+    CutoverUpdate,
+    /// When an answer was made (RFC 9110 section 6.6.1).
+    Date,
+    /// What the client expects before it sends its body (RFC 9110 section 10.1.1).
+    Expect,
+    /// The way of a request (RFC 7239).
+    Forwarded,
+    /// The authority of a request (RFC 9110 section 7.2).
+    Host,
+    /// Part of the upgrade to h2c, which is not passed on.
+    Http2Settings,
+    /// Parameters of a persistent connection.
+    KeepAlive,
+    /// How far an OPTIONS or TRACE may travel (RFC 9110 section 7.6.2).
+    MaxForwards,
+    /// Becomes the environment variable `HTTP_PROXY` in CGI apps ("httpoxy").
+    Proxy,
+    /// A proxy's question for credentials.
+    ProxyAuthenticate,
+    /// Credentials for a proxy.
+    ProxyAuthorization,
+    /// What some clients send in place of `Connection`.
+    ProxyConnection,
+    /// Where a link was.
+    Referer,
+    /// When to come again (RFC 9110 section 10.2.3).
+    RetryAfter,
+    /// A cookie in an answer (RFC 6265 section 4.1).
+    SetCookie,
+    /// `Cache-Control` for surrogates.
+    SurrogateControl,
+    /// Transfer codings that the sender takes (RFC 9110 section 10.1.4).
+    Te,
+    /// Fields that come after the body (RFC 9110 section 6.6.2).
+    Trailer,
+    /// How a body is framed (RFC 9112 section 6.1).
+    TransferEncoding,
+    /// Protocols to change to (RFC 9110 section 7.8).
+    Upgrade,
+    /// What the client is.
+    UserAgent,
+    /// What an answer depends on (RFC 9110 section 12.5.5).
+    Vary,
+    /// The hops of a message (RFC 9110 section 7.6.3).
+    Via,
+    /// Names a version explicitly.
+    XCutoverVersion,
+    /// The clients of the hops before.
+    XForwardedFor,
+    /// The authority that the client asked for.
+    XForwardedHost,
+    /// The port that the client asked.
+    XForwardedPort,
+    /// A prefix that was taken off the path.
+    XForwardedPrefix,
+    /// The scheme that the client used.
+    XForwardedProto,
+    /// The same, in other words.
+    XForwardedScheme,
+    /// The proxy that was asked.
+    XForwardedServer,
+    /// Whether the client came over TLS.
+    XForwardedSsl,
+    /// The client's address.
+    XRealIp,
+    /// The id under which a request is known.
+    XRequestId,
+}
+
+impl Name {
+    /// All that are known, in the order of their numbers.
+    const KNOWN: [Self; 43] = [
+        Self::Accept,
+        Self::Authorization,
+        Self::CacheControl,
+        Self::CdnCacheControl,
+        Self::Connection,
+        Self::ContentLength,
+        Self::ContentType,
+        Self::Cookie,
+        Self::CutoverPin,
+        Self::CutoverUpdate,
+        Self::Date,
+        Self::Expect,
+        Self::Forwarded,
+        Self::Host,
+        Self::Http2Settings,
+        Self::KeepAlive,
+        Self::MaxForwards,
+        Self::Proxy,
+        Self::ProxyAuthenticate,
+        Self::ProxyAuthorization,
+        Self::ProxyConnection,
+        Self::Referer,
+        Self::RetryAfter,
+        Self::SetCookie,
+        Self::SurrogateControl,
+        Self::Te,
+        Self::Trailer,
+        Self::TransferEncoding,
+        Self::Upgrade,
+        Self::UserAgent,
+        Self::Vary,
+        Self::Via,
+        Self::XCutoverVersion,
+        Self::XForwardedFor,
+        Self::XForwardedHost,
+        Self::XForwardedPort,
+        Self::XForwardedPrefix,
+        Self::XForwardedProto,
+        Self::XForwardedScheme,
+        Self::XForwardedServer,
+        Self::XForwardedSsl,
+        Self::XRealIp,
+        Self::XRequestId,
+    ];
+
+    /// The name as the proxy writes it; empty for [`Name::Other`].
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Other => "",
+            Self::Accept => "Accept",
+            Self::Authorization => "Authorization",
+            Self::CacheControl => "Cache-Control",
+            Self::CdnCacheControl => "CDN-Cache-Control",
+            Self::Connection => "Connection",
+            Self::ContentLength => "Content-Length",
+            Self::ContentType => "Content-Type",
+            Self::Cookie => "Cookie",
+            Self::CutoverPin => "Cutover-Pin",
+            Self::CutoverUpdate => "Cutover-Update",
+            Self::Date => "Date",
+            Self::Expect => "Expect",
+            Self::Forwarded => "Forwarded",
+            Self::Host => "Host",
+            Self::Http2Settings => "HTTP2-Settings",
+            Self::KeepAlive => "Keep-Alive",
+            Self::MaxForwards => "Max-Forwards",
+            Self::Proxy => "Proxy",
+            Self::ProxyAuthenticate => "Proxy-Authenticate",
+            Self::ProxyAuthorization => "Proxy-Authorization",
+            Self::ProxyConnection => "Proxy-Connection",
+            Self::Referer => "Referer",
+            Self::RetryAfter => "Retry-After",
+            Self::SetCookie => "Set-Cookie",
+            Self::SurrogateControl => "Surrogate-Control",
+            Self::Te => "TE",
+            Self::Trailer => "Trailer",
+            Self::TransferEncoding => "Transfer-Encoding",
+            Self::Upgrade => "Upgrade",
+            Self::UserAgent => "User-Agent",
+            Self::Vary => "Vary",
+            Self::Via => "Via",
+            Self::XCutoverVersion => "X-Cutover-Version",
+            Self::XForwardedFor => "X-Forwarded-For",
+            Self::XForwardedHost => "X-Forwarded-Host",
+            Self::XForwardedPort => "X-Forwarded-Port",
+            Self::XForwardedPrefix => "X-Forwarded-Prefix",
+            Self::XForwardedProto => "X-Forwarded-Proto",
+            Self::XForwardedScheme => "X-Forwarded-Scheme",
+            Self::XForwardedServer => "X-Forwarded-Server",
+            Self::XForwardedSsl => "X-Forwarded-SSL",
+            Self::XRealIp => "X-Real-IP",
+            Self::XRequestId => "X-Request-Id",
+        }
+    }
+
+    /// Which one `name` is, in any case.
+    #[must_use]
+    pub fn of(name: &[u8]) -> Self {
+        let Some(bucket) = BY_LEN.get(name.len()) else { return Self::Other };
+        let is_it = |known: &&Self| name.eq_ignore_ascii_case(known.as_str().as_bytes());
+        bucket.iter().take_while(|known| **known != Self::Other).find(is_it).copied().unwrap_or(Self::Other)
+    }
+
+    /// Its bit in a set of names.
+    const fn bit(self) -> u64 {
+        1 << self as u8
+    }
+}
+
+/// A set of names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Names(u64);
+
+impl Names {
+    /// The set of `names`.
+    pub(crate) const fn of(names: &[Name]) -> Self {
+        let mut bits = 0;
+        let mut next = 0;
+        while next < names.len() {
+            bits |= names[next].bit();
+            next += 1;
+        }
+        Self(bits)
+    }
+
+    pub(crate) const fn contains(self, name: Name) -> bool {
+        self.0 & name.bit() != 0
+    }
+
+    /// What is in one of the two.
+    pub(crate) const fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// What is in this one, and not in the other.
+    pub(crate) const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
+    /// Whether nothing is in both.
+    pub(crate) const fn is_disjoint(self, other: Self) -> bool {
+        self.0 & other.0 == 0
+    }
+}
+
+/// Bytes of the longest known name.
+pub(crate) const LEN_MAX: usize = 19;
+/// Most known names of one length.
+const PER_LEN_MAX: usize = 6;
+
+/// The known names by their length, so that most names are told apart without being read.
+static BY_LEN: [[Name; PER_LEN_MAX]; LEN_MAX + 1] = {
+    let mut table = [[Name::Other; PER_LEN_MAX]; LEN_MAX + 1];
+    let mut next = 0;
+    while next < Name::KNOWN.len() {
+        let name = Name::KNOWN[next];
+        let bucket = &mut table[name.as_str().len()];
+        let mut place = 0;
+        while bucket[place] as u8 != Name::Other as u8 {
+            place += 1;
+        }
+        bucket[place] = name;
+        next += 1;
+    }
+    table
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn known_names_are_found_in_any_case() {
+        for (at, name) in Name::KNOWN.into_iter().enumerate() {
+            assert_eq!(name as usize, at + 1, "in the order of their numbers");
+            assert_eq!(Name::of(name.as_str().as_bytes()), name);
+            assert_eq!(Name::of(name.as_str().to_uppercase().as_bytes()), name);
+            assert_eq!(Name::of(name.as_str().to_lowercase().as_bytes()), name);
+        }
+    }
+
+    #[test]
+    fn sets_have_what_was_put_into_them() {
+        let (one, two) = (Names::of(&[Name::Host, Name::XRequestId]), Names::of(&[Name::Host, Name::Via]));
+        assert!(one.contains(Name::XRequestId) && !one.contains(Name::Via) && !one.contains(Name::Other));
+        assert_eq!(one.and(two), Names::of(&[Name::Via, Name::Host, Name::XRequestId]));
+        assert_eq!(one.without(two), Names::of(&[Name::XRequestId]));
+        assert!(!one.is_disjoint(two) && one.without(two).is_disjoint(two));
+    }
+
+    #[test]
+    fn other_names_are_others() {
+        for name in [&b""[..], b"Hos", b"Hosts", b"Xost", b"X-Forwarded_For", &[b'a'; 1000]] {
+            assert_eq!(Name::of(name), Name::Other);
+        }
+    }
+}

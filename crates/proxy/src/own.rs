@@ -1,0 +1,108 @@
+//! Answers of our own on their way to the client.
+
+use std::future::poll_fn;
+use std::task::{Poll, ready};
+
+use http::{Method, StatusCode, Version};
+use tokio::time::Instant;
+
+use crate::error::Error;
+use crate::exchange::{Exchange, Scratch};
+use crate::fields::Fields;
+use crate::name::Name;
+use crate::respond::{self, Own};
+use crate::serve::Next;
+
+/// Sends an answer of ours that is no refusal.
+pub(crate) async fn answer(exchange: &mut Exchange<'_>, own: Own) -> Next {
+    send(exchange, own).await
+}
+
+/// Sends an answer that says what is wrong.
+pub(crate) async fn refuse(exchange: &mut Exchange<'_>, error: Error) -> Next {
+    if matches!(error, Error::ClientGone) {
+        return Next::Reset;
+    }
+    let asked = &exchange.scratch.asked;
+    let id = asked.fields.first(Name::XRequestId);
+    let own = respond::answer(error.status(), &error.to_string(), &asked.fields, id);
+    exchange.closes |= error.closes();
+    match send(exchange, own).await {
+        // What was not understood has an end that nobody knows.
+        Next::Close if error.closes() => Next::Linger,
+        next => next,
+    }
+}
+
+/// Sends it. A body that was not read ends the connection.
+async fn send(exchange: &mut Exchange<'_>, own: Own) -> Next {
+    let worker = &exchange.client.worker;
+    worker.metrics.own_answer(own.status);
+    let leaves_body = exchange.leaves_body();
+    exchange.closes |= leaves_body || worker.stop.has_begun();
+    let Scratch { asked, interim, .. } = &mut *exchange.scratch;
+    let is_bodied = asked.method != Method::HEAD && own.status != StatusCode::NO_CONTENT;
+    let mut fields = own.fields;
+    fields.append(Name::Date, &[&worker.date(exchange.began)]);
+    write_connection(&mut fields, asked.version, exchange.closes);
+    let reason = own.status.canonical_reason().unwrap_or_default();
+    write_head(interim, own.status, reason.as_bytes(), &fields);
+    if is_bodied {
+        interim.extend_from_slice(&own.body);
+        exchange.sent_own(own.body.len());
+    }
+    exchange.answered(own.status);
+    if !flush(exchange).await {
+        return Next::Close;
+    }
+    let now = Instant::now();
+    exchange.ended(now);
+    match exchange.closes {
+        true if leaves_body || !exchange.scratch.from_client.is_empty() => Next::Linger,
+        true => Next::Close,
+        false => Next::Again(now),
+    }
+}
+
+/// Writes what is in `interim` to the client. `false` when it can't be.
+async fn flush(exchange: &mut Exchange<'_>) -> bool {
+    let Exchange { stream, alarm, scratch, client, .. } = exchange;
+    let time = client.worker.limits.body_idle_timeout;
+    let mut deadline = None;
+    let mut written = 0;
+    poll_fn(|cx| {
+        while written < scratch.interim.len() {
+            match stream.poll_write_some(&scratch.interim[written..], cx) {
+                Poll::Ready(Ok(count @ 1..)) => (written, deadline) = (written + count, None),
+                Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(false),
+                Poll::Pending => {
+                    let deadline = *deadline.get_or_insert_with(|| Instant::now() + time);
+                    ready!(alarm.poll(Some(deadline), cx));
+                    return Poll::Ready(false);
+                }
+            }
+        }
+        Poll::Ready(true)
+    })
+    .await
+}
+
+/// Says what becomes of the connection, where that is not what its version says anyway (RFC 9112 section 9.3).
+pub(crate) fn write_connection(fields: &mut Fields, version: Version, closes: bool) {
+    if closes {
+        fields.append(Name::Connection, &[b"close"]);
+    } else if version < Version::HTTP_11 {
+        fields.append(Name::Connection, &[b"keep-alive"]);
+    }
+}
+
+/// Writes an answer's head. The version on our line is ours; what the backend spoke is in `Via`.
+pub(crate) fn write_head(out: &mut Vec<u8>, status: StatusCode, reason: &[u8], fields: &Fields) {
+    out.extend_from_slice(b"HTTP/1.1 ");
+    out.extend_from_slice(status.as_str().as_bytes());
+    out.push(b' ');
+    out.extend_from_slice(reason);
+    out.extend_from_slice(b"\r\n");
+    fields.write(out);
+    out.extend_from_slice(b"\r\n");
+}

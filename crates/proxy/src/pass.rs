@@ -1,0 +1,155 @@
+//! The answer on its way to the client, to its last byte, while what is left of the request may still be on its way to the backend.
+
+use std::future::poll_fn;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::ask::HALF_CLOSED;
+use crate::blame;
+use crate::decide::Decided;
+use crate::exchange::{Exchange, Scratch};
+use crate::finish::Passing;
+use crate::forward::Backend;
+use crate::relay::{Broken, Waits};
+use crate::serve::Next;
+use crate::stream::Stream;
+use crate::tunnel;
+
+/// Sends the answer, and says what becomes of the two connections.
+pub(crate) async fn pass(
+    exchange: &mut Exchange<'_>,
+    decided: Decided,
+    mut backend: Backend,
+    passing: Passing,
+) -> Next {
+    if passing == Passing::Tunnel {
+        exchange.becomes_tunnel();
+        let idle = decided.service.set.policy.upstream.tunnel_idle_timeout.into();
+        // Its state is large, and would be part of every connection.
+        Box::pin(tunnel::carry(exchange, &mut backend.connection.stream, idle)).await;
+        return Next::Close;
+    }
+    let is_uploading = !exchange.scratch.upload.is_done();
+    let mut pass = Pass {
+        exchange,
+        upstream: &mut backend.connection.stream,
+        is_uploading,
+        since: backend.answered_at,
+        progress: (0, Waits::Nobody),
+        half_closed: None,
+    };
+    let passed = poll_fn(|cx| pass.poll(cx)).await;
+    let since = pass.since;
+    match passed {
+        Passed::Whole => whole(exchange, &decided, backend, since),
+        Passed::Broken => {
+            // An upload that the client broke may end the answer too. Blaming the backend for that would let any client take it
+            // out of service.
+            if exchange.scratch.upload.fault().is_none() {
+                blame::broke_off(exchange, &decided, backend.member);
+            }
+            match passing {
+                // Without a length or chunks the end of the stream is the end of the body: only a reset says that it broke off.
+                Passing::UntilClose => Next::Reset,
+                Passing::Body | Passing::Tunnel => Next::Close,
+            }
+        }
+        Passed::ClientGone => Next::Reset,
+    }
+}
+
+/// The answer was sent to its end: the backend's connection may serve another request.
+fn whole(exchange: &mut Exchange<'_>, decided: &Decided, backend: Backend, ended: Instant) -> Next {
+    let Backend { connection, member, in_flight, keeps_alive, .. } = backend;
+    drop(in_flight);
+    let Scratch { upload, from_client, from_upstream, .. } = &mut *exchange.scratch;
+    // What comes behind an answer without being asked for would be taken for the answer to the next request.
+    if keeps_alive && upload.is_done() && from_upstream.is_empty() {
+        decided.pool(member).give_back(connection, &decided.service.set.policy.upstream, ended);
+    }
+    let is_all_read = upload.is_received() && from_client.is_empty();
+    exchange.ended(ended);
+    match exchange.closes {
+        true if is_all_read => Next::Close,
+        true => Next::Linger,
+        false => Next::Again(ended),
+    }
+}
+
+/// How it ended.
+enum Passed {
+    Whole,
+    /// The backend broke off.
+    Broken,
+    /// The client is gone, or takes nothing.
+    ClientGone,
+}
+
+/// An answer under way.
+struct Pass<'a, 'e> {
+    exchange: &'a mut Exchange<'e>,
+    upstream: &'a mut Stream,
+    is_uploading: bool,
+    /// Since when nothing moved.
+    since: Instant,
+    /// How far it was then.
+    progress: (u64, Waits),
+    /// When the client said that it sends no more.
+    half_closed: Option<Instant>,
+}
+
+impl Pass<'_, '_> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Passed> {
+        let Exchange { stream, scratch, client, .. } = &mut *self.exchange;
+        let Scratch { upload, download, from_client, from_upstream, .. } = &mut **scratch;
+        let buffers = &client.worker.buffers;
+        if self.is_uploading {
+            // Whatever goes wrong with it: the answer is what counts now, and both connections end with it.
+            self.is_uploading = upload.poll((stream, from_client, buffers), self.upstream, cx).is_pending();
+        }
+        let watch = |_: &[u8]| Ok::<(), std::convert::Infallible>(());
+        match download.poll((self.upstream, from_upstream, buffers), stream, cx, watch) {
+            Poll::Ready(Ok(())) => return Poll::Ready(Passed::Whole),
+            Poll::Ready(Err(Broken::SinkGone(_))) => return Poll::Ready(Passed::ClientGone),
+            Poll::Ready(Err(Broken::SourceGone(_) | Broken::Chunks(_))) => {
+                return Poll::Ready(Passed::Broken);
+            }
+            Poll::Ready(Err(Broken::Refused(never))) => match never {},
+            Poll::Pending => {}
+        }
+        let progress = (download.wrote(), download.waits());
+        if self.progress != progress {
+            (self.since, self.progress) = (Instant::now(), progress);
+        }
+        self.poll_time(cx)
+    }
+
+    fn poll_time(&mut self, cx: &mut Context<'_>) -> Poll<Passed> {
+        let time: Option<Duration> = if self.progress.1 == Waits::Sink {
+            Some(self.exchange.client.worker.limits.body_idle_timeout)
+        } else {
+            self.watch_client(cx);
+            // A backend may be silent for as long as it likes, while somebody listens.
+            self.half_closed.map(|_| HALF_CLOSED)
+        };
+        let since = self.half_closed.map_or(self.since, |at| at.max(self.since));
+        self.exchange.alarm.poll(time.map(|time| since + time), cx).map(|()| Passed::ClientGone)
+    }
+
+    /// Notes what the client sends behind its request, and whether it goes.
+    fn watch_client(&mut self, cx: &mut Context<'_>) {
+        let Exchange { stream, scratch, .. } = &mut *self.exchange;
+        if !scratch.upload.is_received() {
+            return;
+        }
+        while self.half_closed.is_none() && !scratch.from_client.is_full() {
+            match scratch.from_client.poll_fill(stream, cx) {
+                Poll::Ready(Ok(0) | Err(_)) => self.half_closed = Some(Instant::now()),
+                Poll::Ready(Ok(_)) => {}
+                Poll::Pending => return,
+            }
+        }
+    }
+}
