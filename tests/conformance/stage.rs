@@ -7,12 +7,14 @@ use crate::client::{self, has_field};
 use crate::cut::Cut;
 use crate::proxy::{Config, Proxy};
 use crate::upstream::{Heard, Upstream};
-use crate::wire::{Head, LIMIT, text};
+use crate::wire::{Head, text};
 
 /// Proxies that share the cases of an area: they spend more time waiting than working.
 const LANES: usize = 3;
 /// Cases that are worth a proxy.
 const CASES_MIN: usize = 10;
+/// Time that the proxy has after a case to give up what it does not need any more, such as a request whose client is gone.
+const DRAIN_MAX: Duration = Duration::from_millis(1500);
 /// Time that a connection to the upstream has to end between two requests that may take it away.
 const PATIENCE: Duration = Duration::from_millis(20);
 
@@ -84,7 +86,7 @@ fn play(case: &Case, cut: Cut, proxy: &Proxy, upstream: &Upstream) -> Result<(),
 /// Asks for the marker until no connection to the upstream is left. Whatever the case made the proxy send has arrived by then: it was
 /// sent over connections that are over now, and before the marker.
 fn drain(proxy: &Proxy, upstream: &Upstream) -> Result<(), String> {
-    let deadline = Instant::now() + LIMIT;
+    let deadline = Instant::now() + DRAIN_MAX;
     while Instant::now() < deadline {
         client::ask_marker(proxy.address()).map_err(|problem| format!("after the case: {problem}"))?;
         if upstream.is_left_alone(PATIENCE) {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::cut::Cut;
 
@@ -15,6 +15,8 @@ pub(crate) const LIMIT: Duration = Duration::from_secs(5);
 pub(crate) struct Wire {
     stream: TcpStream,
     buffer: Vec<u8>,
+    /// The end, once it was seen: a socket tells of a reset only once.
+    end: Option<Fault>,
 }
 
 /// The head of a message. Its bytes are characters U+0000 to U+00FF, one each, so that none of them is lost.
@@ -59,7 +61,7 @@ impl Wire {
         stream.set_read_timeout(Some(LIMIT)).unwrap();
         stream.set_write_timeout(Some(LIMIT)).unwrap();
         stream.set_nodelay(true).unwrap();
-        Self { stream, buffer: Vec::new() }
+        Self { stream, buffer: Vec::new(), end: None }
     }
 
     /// Writes in pieces. The other side may be gone, which is for the reading half to find out.
@@ -203,22 +205,23 @@ impl Wire {
     }
 
     fn fill(&mut self) -> Result<(), Fault> {
-        let began = Instant::now();
-        let mut bytes = [0; 16 << 10];
-        loop {
-            match self.stream.read(&mut bytes) {
-                Ok(0) => return Err(Fault::Closed),
-                Ok(read) => {
-                    self.buffer.extend_from_slice(&bytes[..read]);
-                    return Ok(());
-                }
-                Err(error) if error.kind() == ErrorKind::Interrupted && began.elapsed() < LIMIT => {}
-                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
-                    return Err(Fault::Silent);
-                }
-                Err(_) => return Err(Fault::Reset),
-            }
+        if let Some(end) = &self.end {
+            return Err(end.clone());
         }
+        let mut bytes = [0; 16 << 10];
+        let end = match self.stream.read(&mut bytes) {
+            Ok(0) => Fault::Closed,
+            Ok(read) => {
+                self.buffer.extend_from_slice(&bytes[..read]);
+                return Ok(());
+            }
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                return Err(Fault::Silent);
+            }
+            Err(_) => Fault::Reset,
+        };
+        self.end = Some(end.clone());
+        Err(end)
     }
 }
 

@@ -6,7 +6,7 @@ use crate::stage::Area;
 use crate::upstream::Act;
 
 pub(crate) fn area() -> Area {
-    Area::usual([pipelining(), closing(), leaving(), early_answers()])
+    Area::usual([pipelining(), turns(), closing(), leaving(), early_answers()])
 }
 
 /// A connection that may carry two requests.
@@ -79,6 +79,12 @@ fn pipelining() -> Vec<Case> {
             .bodiless()
             .gets(200)
             .body("two"),
+    ]
+}
+
+/// RFC 9112 section 9.3.2: one after the other, whoever answers.
+fn turns() -> Vec<Case> {
+    vec![
         case("rfc9112_9_3_2_the_second_waits_for_the_first_answer")
             .send("GET /1 HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\n")
             .awaits_requests(1)

@@ -6,6 +6,7 @@ use crate::stage::Area;
 pub(crate) fn area() -> Area {
     Area::usual([
         lengths(),
+        large_bodies(),
         wrong_lengths(),
         repeated_lengths(),
         codings(),
@@ -26,6 +27,10 @@ fn lengths() -> Vec<Case> {
         case("rfc9110_8_6_content_length_of_zero")
             .send("POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n")
             .forwards("POST /a HTTP/1.1\nHost: a\nContent-Length: 0")
+            .gets(200),
+        case("rfc9110_8_6_content_length_with_leading_zeros_goes_on_as_the_number_that_was_read")
+            .send("POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 0011\r\n\r\nhello world")
+            .forwards_body("POST /a HTTP/1.1\nHost: a\nContent-Length: 11", "hello world")
             .gets(200),
         case("rfc9110_8_6_content_length_with_blanks_around")
             .send("POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: \t 5 \t\r\n\r\nhello")
@@ -62,6 +67,31 @@ fn lengths() -> Vec<Case> {
         case("rfc9110_8_6_a_body_of_any_bytes")
             .send([&b"POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 8\r\n\r\n"[..], b"\0\r\n\r\n\xff\x80\x7f"].concat())
             .forwards_body("POST /a HTTP/1.1\nHost: a\nContent-Length: 8", b"\0\r\n\r\n\xff\x80\x7f")
+            .gets(200),
+    ]
+}
+
+/// RFC 9112 section 6.3: what does not fit into one read or one write is the same as what does.
+fn large_bodies() -> Vec<Case> {
+    let body = "0123456789abcdef".repeat(20_000);
+    vec![
+        case("rfc9112_6_3_a_large_body_of_known_length")
+            .send(format!("POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n{body}", body.len()))
+            .forwards_body(&format!("POST /a HTTP/1.1\nHost: a\nContent-Length: {}", body.len()), &body)
+            .gets(200),
+        case("rfc9112_6_3_a_large_body_in_one_chunk")
+            .send(format!(
+                "POST /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n{body}\r\n0\r\n\r\n",
+                body.len()
+            ))
+            .forwards_body("POST /a HTTP/1.1\nHost: a\nTransfer-Encoding: chunked", &body)
+            .gets(200),
+        case("rfc9112_6_3_a_large_body_in_many_chunks")
+            .send(format!(
+                "POST /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n{}0\r\n\r\n",
+                "10\r\n0123456789abcdef\r\n".repeat(20_000)
+            ))
+            .forwards_body("POST /a HTTP/1.1\nHost: a\nTransfer-Encoding: chunked", &body)
             .gets(200),
     ]
 }
