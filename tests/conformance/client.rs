@@ -4,8 +4,9 @@ use std::net::{SocketAddr, TcpStream};
 
 use crate::case::{Answer, Case, End, Step};
 use crate::cut::Cut;
+use crate::head::{Framing, Head};
 use crate::upstream::{MARKER, Upstream};
-use crate::wire::{Body, Fault, Framing, Head, Wire, text};
+use crate::wire::{Body, Fault, Wire, text};
 
 /// Plays the client's part of a case. The error says what was expected and what was seen.
 pub(crate) fn play(case: &Case, cut: Cut, proxy: SocketAddr, upstream: &Upstream) -> Result<(), String> {

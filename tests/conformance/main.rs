@@ -5,6 +5,7 @@ mod case;
 mod cases;
 mod client;
 mod cut;
+mod head;
 mod proxy;
 mod stage;
 mod upstream;

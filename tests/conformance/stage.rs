@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 use crate::case::{Arrives, Case, Forward, section};
 use crate::client::{self, has_field};
 use crate::cut::Cut;
+use crate::head::Head;
 use crate::proxy::{Config, Proxy};
 use crate::upstream::{Heard, Upstream};
-use crate::wire::{Head, text};
+use crate::wire::text;
 
 /// Proxies that share the cases of an area: they spend more time waiting than working.
 const LANES: usize = 3;

@@ -6,7 +6,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::cut::Cut;
-use crate::wire::{Body, Fault, Framing, Head, LIMIT, Wire};
+use crate::head::{Framing, Head};
+use crate::wire::{Body, Fault, LIMIT, Wire};
 
 /// The target of requests that are no part of a case: each is answered, and ends its connection.
 pub(crate) const MARKER: &str = "/marker";

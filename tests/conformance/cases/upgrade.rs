@@ -9,7 +9,7 @@ const ASKED: &str = "GET /ws HTTP/1.1\nHost: a\nConnection: upgrade\nUpgrade: we
 const SWITCH: &str = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
 
 pub(crate) fn area() -> Area {
-    Area::usual([tunnels(), not_asked_for(), wrong_switches(), refused_switches()])
+    Area::usual([tunnels(), protocols(), not_asked_for(), wrong_switches(), refused_switches()])
 }
 
 /// RFC 9110 section 7.8: both sides agreed, and the connection is theirs.
@@ -58,6 +58,12 @@ fn tunnels() -> Vec<Case> {
             .forwards_bytes(ASKED, "more")
             .gets(101)
             .tunnel("done"),
+    ]
+}
+
+/// RFC 9110 section 7.8: whatever the protocol is, as long as it is the one that was asked for.
+fn protocols() -> Vec<Case> {
+    vec![
         case("rfc9110_7_8_the_name_of_a_protocol_has_no_case")
             .send(ASK)
             .upstream([say(SWITCH.replace("websocket", "WebSocket")), Act::Close])
@@ -65,18 +71,26 @@ fn tunnels() -> Vec<Case> {
             .gets(101)
             .tunnel(""),
         case("rfc9110_7_8_a_protocol_with_a_version")
-            .send("GET / HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, upgrade\r\nUpgrade: shout/1.3\r\n\r\n")
+            .send(
+                "GET / HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, upgrade\r\nUpgrade: shout/1.3\r\n\r\n",
+            )
             .upstream([say(SWITCH.replace("websocket", "shout/1.3")), Act::Close])
             .forwards_begun("GET / HTTP/1.1\nHost: a\nConnection: upgrade\nUpgrade: shout/1.3")
             .gets(101)
             .tunnel(""),
         case("rfc6455_4_2_2_a_handshake_passes_with_its_fields")
-            .send("GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n")
+            .send(
+                "GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+                 Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",
+            )
             .upstream([
-                say("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"),
+                say("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+                     Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"),
                 Act::Close,
             ])
-            .forwards_begun("GET /ws HTTP/1.1\nHost: a\nConnection: upgrade\nUpgrade: websocket\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\nSec-WebSocket-Version: 13")
+            .forwards_begun(&format!(
+                "{ASKED}\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\nSec-WebSocket-Version: 13"
+            ))
             .gets(101)
             .has("sec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=")
             .lacks("content-length")
