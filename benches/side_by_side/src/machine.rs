@@ -20,9 +20,13 @@ pub(crate) struct Cores {
     pub(crate) traffic: usize,
 }
 
+/// Beyond this share of the cores for other programs, or this spread of the calibration loop, figures are no proof.
+const QUIET: f64 = 0.05;
+
 /// What else went on while figures were taken.
 #[derive(Debug)]
 pub(crate) struct Noise {
+    own_before: u64,
     ticks_before: Ticks,
     load_before: String,
     calibrations_ms: Vec<f64>,
@@ -62,7 +66,12 @@ impl Cores {
 
 impl Noise {
     pub(crate) fn begin() -> Result<Self, Error> {
-        Ok(Self { ticks_before: Ticks::read()?, load_before: load()?, calibrations_ms: Vec::new() })
+        Ok(Self {
+            own_before: own_ticks()?,
+            ticks_before: Ticks::read()?,
+            load_before: load()?,
+            calibrations_ms: Vec::new(),
+        })
     }
 
     /// Times a loop that always does the same, on the proxy's core.
@@ -84,11 +93,15 @@ impl Noise {
     pub(crate) fn end(&self) -> Result<Value, Error> {
         let (before, now) = (self.ticks_before, Ticks::read()?);
         let all = share(now.all - before.all);
+        let busy = (now.all - before.all) - (now.idle - before.idle);
+        let foreign = share(busy.saturating_sub(own_ticks()? - self.own_before)) / all;
+        let calibration_spread = spread(&self.calibrations_ms);
         Ok(json!({
+            "quiet": foreign <= QUIET && calibration_spread <= QUIET,
             "calibration_ms": median(&self.calibrations_ms),
-            "calibration_spread": spread(&self.calibrations_ms),
+            "calibration_spread": calibration_spread,
+            "foreign_share": foreign,
             "stolen_share": share(now.stolen - before.stolen) / all,
-            "idle_share": share(now.idle - before.idle) / all,
             "load_before": self.load_before,
             "load_after": load()?,
         }))
@@ -107,6 +120,13 @@ impl Ticks {
         };
         Ok(Self { all: ticks.iter().sum(), idle: idle + waiting, stolen })
     }
+}
+
+/// CPU time of this process and of all that it has waited for, in ticks: fields 14 to 17 of /proc/self/stat (proc(5)).
+fn own_ticks() -> Result<u64, Error> {
+    let stat = fs::read_to_string("/proc/self/stat").doing("reading /proc/self/stat")?;
+    let after_name = stat.rsplit(')').next().unwrap_or_default();
+    Ok(after_name.split_whitespace().skip(11).take(4).filter_map(|word| word.parse::<u64>().ok()).sum())
 }
 
 /// Processor, cores, kernel.

@@ -111,10 +111,17 @@ fn proxies(plan: &Plan, results: &Results, version: impl Fn(peers::Peer) -> Stri
 /// How noisy the machine was, in words.
 fn said_of(noise: &Value) -> String {
     let share = |key: &str| noise[key].as_f64().unwrap_or_default() * 100.0;
+    let verdict = if noise["quiet"] == true {
+        "quiet enough"
+    } else {
+        "NOISY: these figures prove nothing, run it again"
+    };
     format!(
-        "noise: the same loop, {:.1} ms before every turn, varied by ±{:.1} %; stolen from this machine {:.1} %; load average {} before, {} after",
+        "noise: {verdict}. The same loop, {:.1} ms before every turn, varied by ±{:.1} %; other programs took {:.1} % of the cores; \
+         stolen from this machine {:.1} %; load average {} before, {} after",
         noise["calibration_ms"].as_f64().unwrap_or_default(),
         share("calibration_spread"),
+        share("foreign_share"),
         share("stolen_share"),
         noise["load_before"].as_str().unwrap_or_default(),
         noise["load_after"].as_str().unwrap_or_default(),
