@@ -16,18 +16,29 @@ pub struct Clock {
     steady: Cell<Instant>,
     wall: Cell<Timestamp>,
     latest: Cell<Timestamp>,
+    /// What was asked last, by the steady clock: a request asks several times for the moment at which it began.
+    asked: Cell<Instant>,
 }
 
 impl Default for Clock {
     fn default() -> Self {
-        let wall = system();
-        Self { steady: Cell::new(Instant::now()), wall: Cell::new(wall), latest: Cell::new(wall) }
+        let (steady, wall) = (Instant::now(), system());
+        Self {
+            steady: Cell::new(steady),
+            wall: Cell::new(wall),
+            latest: Cell::new(wall),
+            asked: Cell::new(steady),
+        }
     }
 }
 
 impl Clock {
     /// The wall-clock time at `moment`, which was read from the steady clock.
     pub fn at(&self, moment: Instant) -> Timestamp {
+        if moment <= self.asked.get() {
+            return self.latest.get();
+        }
+        self.asked.set(moment);
         let since = moment.saturating_duration_since(self.steady.get());
         let wall = self.wall.get().0.saturating_add(u64::try_from(since.as_millis()).unwrap_or(u64::MAX));
         self.advance(Timestamp(wall))

@@ -2,7 +2,6 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
-use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
@@ -16,8 +15,8 @@ use tokio::time::Instant;
 use crate::accept::Admission;
 use crate::alarm::Alarm;
 use crate::forwarded::Peer;
-use crate::linger::linger;
-use crate::serve::{self, Next};
+use crate::keyring::Known;
+use crate::serve::Next;
 use crate::stream::Stream;
 use crate::worker::Worker;
 
@@ -30,6 +29,7 @@ pub(crate) struct Client {
     pub(crate) worker: Rc<Worker>,
     pub(crate) peer: Peer,
     pub(crate) admission: Admission,
+    pub(crate) known_pin: Known,
 }
 
 /// A client's connection.
@@ -39,6 +39,8 @@ pub(crate) struct Connection {
     pub(crate) alarm: Alarm,
     /// Requests that began.
     pub(crate) requests: u32,
+    /// Counts it, until everything else of it is gone.
+    counted: Counted,
 }
 
 /// The connections of one worker.
@@ -103,89 +105,59 @@ impl Drop for Counted {
 
 /// Serves a connection in a task of its own: a panic in it ends this connection and no other.
 pub(crate) fn spawn(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr, admission: Admission) {
-    let mut counted = Counted::new(worker);
-    let worker = Rc::clone(worker);
-    tokio::task::spawn_local(async move {
-        // What fails here is the client's connection, which is over then.
-        let _ = run(&mut counted, worker, stream, peer, admission).await;
-    });
+    let counted = Counted::new(worker);
+    if stream.set_nodelay(true).is_err() {
+        // It is gone already.
+        return;
+    }
+    let now = Instant::now();
+    let peer = Peer::new(peer.ip(), false, &admission.front().trusted_proxies);
+    let alarm = Alarm::new(now + worker.limits.keepalive_timeout);
+    let client = Client { worker: Rc::clone(worker), peer, admission, known_pin: Known::default() };
+    let connection = Connection { client, stream: Stream::Tcp(stream), alarm, requests: 0, counted };
+    tokio::task::spawn_local(run(Box::new(connection), now));
 }
 
-async fn run(
-    counted: &mut Counted,
-    worker: Rc<Worker>,
-    stream: TcpStream,
-    peer: SocketAddr,
-    admission: Admission,
-) -> io::Result<()> {
-    stream.set_nodelay(true)?;
-    let mut idle_since = Instant::now();
-    let peer = Peer::new(peer.ip(), false, &admission.front().trusted_proxies);
-    let alarm = Alarm::new(idle_since + worker.limits.keepalive_timeout);
-    let client = Client { worker, peer, admission };
-    let mut connection = Connection { client, stream: Stream::Tcp(stream), alarm, requests: 0 };
+/// All of the connections that are open run this, and most of them are idle: what it keeps meanwhile has to be small.
+async fn run(mut connection: Box<Connection>, mut idle_since: Instant) {
     poll_fn(|cx| {
-        counted.wake_by(cx.waker().clone());
+        connection.counted.wake_by(cx.waker().clone());
         connection.alarm.start(cx);
         Poll::Ready(())
     })
     .await;
-    while connection.has_something_to_read(idle_since).await {
-        let mut scratch = connection.client.worker.take_scratch();
-        let next = connection.serve_all(&mut scratch).await;
-        if matches!(next, Next::Linger) {
-            // What fails here is the client's connection, which is over anyway.
-            let _ = linger(&mut connection, &mut scratch.from_client).await;
-        }
-        connection.client.worker.give_back(scratch);
+    let mut close_at = None;
+    // Nothing is in hand while it waits for the first byte of a request.
+    while poll_fn(|cx| connection.poll_begin(idle_since, &mut close_at, cx)).await {
+        let mut server = connection.client.worker.take_server();
+        let next;
+        (connection, next) = server.serve(connection).await;
+        connection.client.worker.give_back(server);
         match next {
             Next::Again(ended) => idle_since = ended,
-            Next::Close | Next::Linger => break,
-            Next::Reset => {
-                connection.stream.reset_on_close();
-                break;
-            }
+            Next::Close | Next::Linger => return,
+            Next::Reset => return connection.stream.reset_on_close(),
         }
     }
-    Ok(())
 }
 
 impl Connection {
-    /// Serves what is there, until nothing more is at hand.
-    async fn serve_all(&mut self, scratch: &mut crate::exchange::Scratch) -> Next {
-        loop {
-            let next = serve::serve(self, scratch).await;
-            if !matches!(next, Next::Again(_)) || scratch.from_client.is_empty() {
-                return next;
-            }
-        }
-    }
-
-    /// Waits for the first byte of a request, with no buffer in hand. `false` when the connection has been idle for too long.
-    async fn has_something_to_read(&mut self, since: Instant) -> bool {
-        let mut close_at = None;
-        poll_fn(|cx| {
-            // An error shows itself when it is read.
-            if self.stream.poll_readable(cx).is_ready() {
-                return Poll::Ready(true);
-            }
-            self.poll_idle(since, &mut close_at, cx).map(|()| false)
-        })
-        .await
-    }
-
-    /// Ready when the connection may not be idle any longer.
-    fn poll_idle(
+    /// Ready with `true` when a request begins, with `false` when the connection has been idle for too long.
+    fn poll_begin(
         &mut self,
         since: Instant,
         close_at: &mut Option<Instant>,
         cx: &mut Context<'_>,
-    ) -> Poll<()> {
+    ) -> Poll<bool> {
+        // An error shows itself when it is read.
+        if self.stream.poll_readable(cx).is_ready() {
+            return Poll::Ready(true);
+        }
         let worker = &self.client.worker;
         if worker.stop.has_begun() && close_at.is_none() {
             *close_at = Some(Instant::now() + LAST_REQUEST_WITHIN);
         }
         let deadline = since + worker.limits.keepalive_timeout;
-        self.alarm.poll(Some(close_at.map_or(deadline, |at| at.min(deadline))), cx)
+        self.alarm.poll(Some(close_at.map_or(deadline, |at| at.min(deadline))), cx).map(|()| false)
     }
 }

@@ -16,7 +16,13 @@ pub fn remove(fields: &mut Fields, is_removed: impl Fn(&[u8]) -> bool) {
 }
 
 fn pairs_of(line: &[u8]) -> impl Iterator<Item = &[u8]> {
-    line.split(|&byte| byte == b';')
+    let mut rest = Some(line);
+    std::iter::from_fn(move || {
+        let line = rest?;
+        let end = memchr::memchr(b';', line);
+        rest = end.map(|end| &line[end + 1..]);
+        Some(&line[..end.unwrap_or(line.len())])
+    })
 }
 
 /// Name and value of `pair`; `None` when it is no pair.
@@ -35,7 +41,7 @@ fn shorten(line: &mut [u8], is_removed: impl Fn(&[u8]) -> bool) -> usize {
     let (mut kept, mut at) = (0, 0);
     let mut is_last_removed = false;
     while at < line.len() {
-        let pair_end = line[at..].iter().position(|&byte| byte == b';').map_or(line.len(), |len| at + len);
+        let pair_end = memchr::memchr(b';', &line[at..]).map_or(line.len(), |len| at + len);
         // A delimiter belongs to what is before it.
         let end = line.len().min(pair_end + 1);
         if is_named(&line[at..pair_end], &is_removed) {

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use crate::error::Error;
 use crate::exchange::Exchange;
 use crate::facts::Head;
+use crate::keyring::Remembering;
 use crate::view::{ServiceView, View};
 
 /// A request that was decided.
@@ -32,7 +33,7 @@ pub(crate) fn route(exchange: &Exchange<'_>) -> Result<(Rc<View>, usize), Error>
 /// The request's pin for a service.
 pub(crate) fn pin(exchange: &Exchange<'_>, view: &View, service: usize) -> Result<Pin, NoPin> {
     let now = exchange.client.worker.clock.at(exchange.began);
-    facts(exchange).read(&view.services[service].set, &view.keyring, now).pin
+    facts(exchange).read(&view.services[service].set, &keyring(exchange, view), now).pin
 }
 
 /// Decides, waiting for a backend if one may come. The in-flight count begins in the same breath as the decision, so that no drain can slip in between.
@@ -44,7 +45,7 @@ pub(crate) async fn decide(exchange: &mut Exchange<'_>) -> Result<Decided, Error
         let (view, at) = route(exchange)?;
         let service = &view.services[at];
         let wall = worker.clock.at(now);
-        let given = facts(exchange).read(&service.set, &view.keyring, wall);
+        let given = facts(exchange).read(&service.set, &keyring(exchange, &view), wall);
         let may_wait = waiting.as_ref().is_none_or(|(until, _)| now < *until);
         let facts = given.facts(at, may_wait, wall);
         let decision = view.snapshot.decide(&facts, &mut worker.entropy.borrow_mut());
@@ -79,4 +80,8 @@ fn facts<'a>(exchange: &'a Exchange<'_>) -> Head<'a> {
         client: exchange.origin.client,
         is_secure: exchange.origin.is_secure,
     }
+}
+
+fn keyring<'a>(exchange: &'a Exchange<'_>, view: &'a View) -> Remembering<'a> {
+    Remembering { keyring: &view.keyring, known: &exchange.client.known_pin }
 }

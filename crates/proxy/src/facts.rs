@@ -12,7 +12,7 @@ use cutover_core::time::Timestamp;
 use http::Version;
 
 use crate::fields::Fields;
-use crate::keyring::Keyring;
+use crate::keyring::Opener;
 use crate::name::Name;
 use crate::{cookie, pin};
 
@@ -96,7 +96,7 @@ pub struct Given<'a> {
 impl<'a> Head<'a> {
     /// Reads what `service` decides by.
     #[must_use]
-    pub fn read(&self, service: &ServiceSet, keyring: &Keyring, now: Timestamp) -> Given<'a> {
+    pub fn read(&self, service: &ServiceSet, keyring: &impl Opener, now: Timestamp) -> Given<'a> {
         let policy = &service.policy;
         Given {
             explicit: self.explicit_version(&policy.pin),

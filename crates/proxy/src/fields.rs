@@ -3,6 +3,7 @@
 //! A proxy passes most fields on as they came. So lines stay where they are: one that ends here is only marked, one that is
 //! added goes behind, and writing the section copies unedited runs in one piece.
 
+use crate::h1::line::is_value;
 use crate::list;
 use crate::name::{Name, Names};
 
@@ -11,12 +12,16 @@ use crate::name::{Name, Names};
 pub(crate) const LISTED_MAX: usize = 64;
 
 /// A header or trailer section. Reused from message to message, so that in steady state nothing is allocated.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Fields {
     bytes: Vec<u8>,
     lines: Vec<Line>,
     /// The known names of which there may be a line.
     present: Names,
+    /// Those of which there may be several.
+    repeated: Names,
+    /// The first line of each name that is present, by the name's number.
+    first: [u16; Name::COUNT],
 }
 
 /// One line of a section, with its line end.
@@ -33,12 +38,24 @@ pub(crate) struct Line {
     pub(crate) is_removed: bool,
 }
 
+impl Default for Fields {
+    fn default() -> Self {
+        Self {
+            bytes: Vec::new(),
+            lines: Vec::new(),
+            present: Names::default(),
+            repeated: Names::default(),
+            first: [0; Name::COUNT],
+        }
+    }
+}
+
 impl Fields {
     /// Forgets everything, and keeps the memory.
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.lines.clear();
-        self.present = Names::default();
+        (self.present, self.repeated) = (Names::default(), Names::default());
     }
 
     /// Whether there is a line called `name`.
@@ -56,7 +73,7 @@ impl Fields {
     /// The values of all lines called `name`, in their order.
     pub fn values(&self, name: Name) -> impl Iterator<Item = &[u8]> + Clone {
         debug_assert_ne!(name, Name::Other, "others are found by `named`");
-        let lines = if self.present.contains(name) { &self.lines[..] } else { &[] };
+        let lines = self.lines.get(self.range(name)).unwrap_or_default();
         lines.iter().filter(move |line| line.name == name && !line.is_removed).map(|line| self.value(line))
     }
 
@@ -80,12 +97,10 @@ impl Fields {
 
     /// Removes all lines called `name`. Answers whether there were any.
     pub fn remove(&mut self, name: Name) -> bool {
-        if !self.present.contains(name) {
-            return false;
-        }
+        let range = self.range(name);
         self.present = self.present.without(Names::of(&[name]));
         let mut is_there = false;
-        for line in self.lines.iter_mut().filter(|line| line.name == name) {
+        for line in self.lines[range].iter_mut().filter(|line| line.name == name) {
             is_there |= !line.is_removed;
             line.is_removed = true;
         }
@@ -180,10 +195,8 @@ impl Fields {
     /// Shortens values of lines called `name` in place: `shorten` gets each, moves what shall stay to its front and answers how
     /// many bytes that is. A line of which nothing stays is removed.
     pub fn shorten(&mut self, name: Name, mut shorten: impl FnMut(&mut [u8]) -> usize) {
-        if !self.present.contains(name) {
-            return;
-        }
-        for line in self.lines.iter_mut().filter(|line| line.name == name && !line.is_removed) {
+        let range = self.range(name);
+        for line in self.lines[range].iter_mut().filter(|line| line.name == name && !line.is_removed) {
             let value = &mut self.bytes[line.value_start as usize..line.value_end as usize];
             let before = value.len();
             let after = shorten(value).min(before);
@@ -232,8 +245,29 @@ impl Fields {
 
     /// Adds a line that was parsed, whose bytes come with [`take_bytes`](Self::take_bytes).
     pub(crate) fn push(&mut self, line: Line) {
-        self.present = self.present.and(Names::of(&[line.name]));
+        let name = Names::of(&[line.name]);
+        if self.present.is_disjoint(name) {
+            self.present = self.present.and(name);
+            self.repeated = self.repeated.without(name);
+            self.first[line.name as usize] = u16::try_from(self.lines.len()).unwrap_or(u16::MAX);
+        } else {
+            self.repeated = self.repeated.and(name);
+        }
         self.lines.push(line);
+    }
+
+    /// The places between which all lines called `name` are.
+    fn range(&self, name: Name) -> std::ops::Range<usize> {
+        if !self.present.contains(name) {
+            return 0..0;
+        }
+        let first = usize::from(self.first[name as usize]);
+        // Behind so many lines, places are not known.
+        if first == usize::from(u16::MAX) || self.repeated.contains(name) {
+            first.min(self.lines.len())..self.lines.len()
+        } else {
+            first..first + 1
+        }
     }
 
     /// The bytes of the head, for what else than lines is in it.
@@ -264,7 +298,7 @@ impl Fields {
         for piece in pieces {
             self.bytes.extend_from_slice(piece);
         }
-        if self.bytes[value_start..].iter().any(|&byte| !is_value_byte(byte)) {
+        if !is_value(&self.bytes[value_start..]) {
             let kept: Vec<u8> = self.bytes.drain(value_start..).filter(|&byte| is_value_byte(byte)).collect();
             self.bytes.extend_from_slice(&kept);
         }

@@ -110,7 +110,7 @@ impl Peer {
         // An authority has neither quotes nor backslashes, so that quoting it is all it takes.
         let (name, host): (&[u8], &[u8]) = match authority {
             "" => (b"", b""),
-            text if text.contains(['"', '\\']) => (b"", b""),
+            text if memchr::memchr2(b'"', b'\\', text.as_bytes()).is_some() => (b"", b""),
             text => (b";host=", text.as_bytes()),
         };
         let quote: &[u8] = if host.contains(&b':') { b"\"" } else { b"" };

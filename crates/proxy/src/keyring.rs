@@ -1,5 +1,8 @@
 //! The keys that sign pins, ready to use: HMAC-SHA256 (RFC 2104) with the key already absorbed, and the text form of a token.
 
+use std::cell::RefCell;
+use std::rc::Rc;
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use cutover_core::id::ServiceName;
@@ -15,6 +18,37 @@ pub const TEXT_MAX: usize = (TOKEN_MAX * 4).div_ceil(3);
 pub struct Keyring {
     /// Oldest first; the last one signs.
     keys: Vec<(u8, Hmac<Sha256>)>,
+}
+
+/// Reads tokens.
+pub trait Opener {
+    /// Reads a token from its text. Its dates are not checked.
+    ///
+    /// # Errors
+    /// [`NoPin::Malformed`], [`NoPin::UnknownKey`] or [`NoPin::BadMac`].
+    fn open(&self, text: &[u8], service: &ServiceName) -> Result<Pin, NoPin>;
+}
+
+/// The token that a connection brought last. Its next request brings the same one, as a rule, and what was authentic then is so still
+/// while the keys are the same.
+#[derive(Debug, Default)]
+pub struct Known(RefCell<Option<Box<Token>>>);
+
+#[derive(Debug)]
+struct Token {
+    keyring: Rc<Keyring>,
+    service: ServiceName,
+    text: TokenText,
+    pin: Pin,
+}
+
+/// A keyring that does not verify again what is known.
+#[derive(Debug, Clone, Copy)]
+pub struct Remembering<'a> {
+    /// The keys.
+    pub keyring: &'a Rc<Keyring>,
+    /// What is known.
+    pub known: &'a Known,
 }
 
 /// A token as text, as it stands in the cookie.
@@ -65,7 +99,41 @@ impl Keyring {
     }
 }
 
+impl Opener for Keyring {
+    fn open(&self, text: &[u8], service: &ServiceName) -> Result<Pin, NoPin> {
+        Self::open(self, text, service)
+    }
+}
+
+impl Opener for Remembering<'_> {
+    fn open(&self, text: &[u8], service: &ServiceName) -> Result<Pin, NoPin> {
+        let mut known = self.known.0.borrow_mut();
+        if let Some(known) = &*known
+            && known.text.as_bytes() == text
+            && Rc::ptr_eq(&known.keyring, self.keyring)
+            && known.service == *service
+        {
+            return Ok(known.pin);
+        }
+        let pin = self.keyring.open(text, service)?;
+        if let Some(text) = TokenText::of(text) {
+            let token = Token { keyring: Rc::clone(self.keyring), service: service.clone(), text, pin };
+            match &mut *known {
+                Some(known) => **known = token,
+                none => *none = Some(Box::new(token)),
+            }
+        }
+        Ok(pin)
+    }
+}
+
 impl TokenText {
+    fn of(text: &[u8]) -> Option<Self> {
+        let mut bytes = [0; TEXT_MAX];
+        bytes.get_mut(..text.len())?.copy_from_slice(text);
+        Some(Self { bytes, len: text.len() })
+    }
+
     /// The text: letters, digits, `-` and `_`.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
@@ -144,5 +212,22 @@ mod tests {
         fn garbage_is_refused(text: Vec<u8>) {
             prop_assert!(Keyring::new(&[key(1)]).open(&text, &web()).is_err());
         }
+    }
+
+    #[test]
+    fn what_is_known_is_believed_for_its_keys_and_its_service_only() {
+        let (known, keyring) = (Known::default(), Rc::new(Keyring::new(&[key(1)])));
+        let text = keyring.seal(&pin(None), &web()).unwrap();
+        let open = |keyring: &Rc<Keyring>, service: &ServiceName, text: &[u8]| {
+            Remembering { keyring, known: &known }.open(text, service)
+        };
+        for _ in 0..2 {
+            assert_eq!(open(&keyring, &web(), text.as_bytes()), Ok(pin(None)));
+        }
+        let other = ServiceName::parse("other").unwrap();
+        assert_eq!(open(&keyring, &other, text.as_bytes()), Err(NoPin::BadMac));
+        assert_eq!(open(&Rc::new(Keyring::new(&[key(2)])), &web(), text.as_bytes()), Err(NoPin::UnknownKey));
+        assert_eq!(open(&keyring, &web(), &text.as_bytes()[1..]), Err(NoPin::Malformed));
+        assert_eq!(open(&keyring, &web(), text.as_bytes()), Ok(pin(None)));
     }
 }

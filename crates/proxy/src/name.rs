@@ -95,6 +95,9 @@ pub enum Name {
 }
 
 impl Name {
+    /// How many there are, [`Other`](Self::Other) included.
+    pub(crate) const COUNT: usize = Self::KNOWN.len() + 1;
+
     /// All that are known, in the order of their numbers.
     const KNOWN: [Self; 43] = [
         Self::Accept,
@@ -196,9 +199,9 @@ impl Name {
     /// Which one `name` is, in any case.
     #[must_use]
     pub fn of(name: &[u8]) -> Self {
-        let Some(bucket) = BY_LEN.get(name.len()) else { return Self::Other };
-        let is_it = |known: &&Self| name.eq_ignore_ascii_case(known.as_str().as_bytes());
-        bucket.iter().take_while(|known| **known != Self::Other).find(is_it).copied().unwrap_or(Self::Other)
+        let Some(slot) = slot(name) else { return Self::Other };
+        let known = SLOTS[slot];
+        if name.eq_ignore_ascii_case(TEXTS[known as usize].as_bytes()) { known } else { Self::Other }
     }
 
     /// Its bit in a set of names.
@@ -245,25 +248,42 @@ impl Names {
 
 /// Bytes of the longest known name.
 pub(crate) const LEN_MAX: usize = 19;
-/// Most known names of one length.
-const PER_LEN_MAX: usize = 6;
+const SLOTS_LEN: usize = 128;
 
-/// The known names by their length, so that most names are told apart without being read.
-static BY_LEN: [[Name; PER_LEN_MAX]; LEN_MAX + 1] = {
-    let mut table = [[Name::Other; PER_LEN_MAX]; LEN_MAX + 1];
+/// The names as text, by their numbers.
+static TEXTS: [&str; Name::COUNT] = {
+    let mut texts = [""; Name::COUNT];
+    let mut next = 0;
+    while next < Name::KNOWN.len() {
+        texts[next + 1] = Name::KNOWN[next].as_str();
+        next += 1;
+    }
+    texts
+};
+
+/// Each known name in a slot of its own, so that a name is compared with one other at most.
+static SLOTS: [Name; SLOTS_LEN] = {
+    let mut slots = [Name::Other; SLOTS_LEN];
     let mut next = 0;
     while next < Name::KNOWN.len() {
         let name = Name::KNOWN[next];
-        let bucket = &mut table[name.as_str().len()];
-        let mut place = 0;
-        while bucket[place] as u8 != Name::Other as u8 {
-            place += 1;
-        }
-        bucket[place] = name;
+        let Some(slot) = slot(name.as_str().as_bytes()) else { panic!("the name is too short or too long") };
+        assert!(slots[slot] as u8 == Name::Other as u8, "two names have one slot: choose other factors");
+        slots[slot] = name;
         next += 1;
     }
-    table
+    slots
 };
+
+/// Where a name of such a length and with such letters would be; `None` when none has its length. The factors were found by trying.
+const fn slot(name: &[u8]) -> Option<usize> {
+    let len = name.len();
+    if len < 2 || len > LEN_MAX {
+        return None;
+    }
+    let third = if len > 2 { name[2] } else { name[0] };
+    Some((len + (name[len - 2] | 0x20) as usize * 58 + (third | 0x20) as usize * 39) % SLOTS_LEN)
+}
 
 #[cfg(test)]
 mod tests {

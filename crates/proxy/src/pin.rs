@@ -10,7 +10,7 @@ use http::StatusCode;
 
 use crate::decimal::Decimal;
 use crate::fields::Fields;
-use crate::keyring::Keyring;
+use crate::keyring::{Keyring, Opener};
 use crate::name::{Name, Names};
 use crate::{cookie, list};
 
@@ -70,7 +70,7 @@ pub fn read(
     policy: &PinPolicy,
     is_secure: bool,
     service: &ServiceName,
-    keyring: &Keyring,
+    keyring: &impl Opener,
     now: Timestamp,
 ) -> Result<Pin, NoPin> {
     if policy.mode == PinMode::None {

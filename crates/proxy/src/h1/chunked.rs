@@ -243,9 +243,11 @@ impl Decoder {
         }
         trailers.fields.take_bytes(&input[..len]);
         if line_end.is_some() {
-            let line = &trailers.fields.bytes()[trailers.line_at..];
-            let line = line.strip_suffix(b"\r\n").ok_or(ChunkError::LineEnd)?;
-            let line = line::parse_field(line, trailers.line_at)?;
+            if !trailers.fields.bytes().ends_with(b"\r\n") {
+                return Err(ChunkError::LineEnd);
+            }
+            let line = line::parse_field(trailers.fields.bytes(), trailers.line_at)?;
+            let line = line.ok_or(ChunkError::LineEnd)?;
             trailers.fields.push(line);
             trailers.line_at = trailers.fields.bytes().len();
             self.place = Place::Trailer;

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use http::{Method, StatusCode, Version};
 
-use super::line::{self, Lines, Malformed};
+use super::line::{self, Lines, Malformed, Section};
 use super::target::{Form, Target, TargetError};
 use crate::fields::Fields;
 
@@ -226,19 +226,19 @@ impl Progress {
         input: &[u8],
         limits: &HeadLimits,
     ) -> Result<Option<usize>, HeadError> {
-        while let Some((at, line)) = self.lines.next(input)? {
+        while let Some(found) = self.lines.next_field(input)? {
             let end = self.lines.next_at();
             if end - self.fields_at > limits.fields + 2 {
                 return Err(HeadError::TooLarge);
             }
-            if line.is_empty() {
-                fields.take_bytes(&input[..end]);
-                return Ok(Some(end));
+            match found {
+                Section::End => {
+                    fields.take_bytes(&input[..end]);
+                    return Ok(Some(end));
+                }
+                Section::Field(_) if fields.lines_seen() == limits.count => return Err(HeadError::TooLarge),
+                Section::Field(line) => fields.push(line),
             }
-            if fields.lines_seen() == limits.count {
-                return Err(HeadError::TooLarge);
-            }
-            fields.push(line::parse_field(line, at)?);
         }
         if input.len() - self.fields_at > limits.fields + 2 {
             return Err(HeadError::TooLarge);
