@@ -95,7 +95,8 @@ fn verdict(results: &Results, peer: Peer, figure: Figure) -> String {
     let better =
         |peers: &[Peer]| peers.iter().filter_map(|peer| value(*peer)).reduce(|a, b| figure.better().of(a, b));
     let Some(ours) = value(peer) else { return " – | – | – | | | |".to_owned() };
-    let ratio = |theirs: Option<f64>| theirs.filter(|theirs| *theirs != 0.0).map(|theirs| ours / theirs);
+    let ratio =
+        |theirs: Option<f64>| theirs.filter(|theirs| *theirs > 0.0 && ours > 0.0).map(|theirs| ours / theirs);
     let others: Vec<Peer> =
         Peer::ALL.into_iter().filter(|peer| !peer.is_cutover() && *peer != Peer::Direct).collect();
     let to_nginx = ratio(value(Peer::Nginx));

@@ -27,7 +27,7 @@ defaults
   timeout http-keep-alive 75s
   option http-keep-alive
   option forwardfor
-  option splice-auto
+  option splice-response
   http-reuse always
 frontend clients
   bind {listen} backlog 4096
