@@ -5,6 +5,7 @@ use std::io;
 use std::ops::Range;
 use std::task::{Context, Poll};
 
+use crate::splice::Pipes;
 use crate::stream::Stream;
 
 /// Bytes of a buffer: whole heads and most bodies in one read, with room to spare, so that the read empties the socket.
@@ -81,9 +82,10 @@ impl Buffer {
     }
 }
 
-/// Buffers of one worker that nobody uses right now.
+/// Buffers of one worker that nobody uses right now, and its pipes.
 #[derive(Debug, Default)]
 pub(crate) struct Buffers {
+    pub(crate) pipes: Pipes,
     large: RefCell<Vec<Buffer>>,
 }
 

@@ -110,6 +110,8 @@ impl Scratch {
     pub(crate) fn rest(&mut self, buffers: &Buffers) {
         self.from_client.clear();
         self.from_upstream.clear();
+        self.upload.rest();
+        self.download.rest();
         buffers.reduce(&mut self.from_client);
         buffers.reduce(&mut self.from_upstream);
     }

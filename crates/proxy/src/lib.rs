@@ -57,6 +57,7 @@ mod resolve;
 pub mod respond;
 mod serve;
 mod shutdown;
+mod splice;
 mod stream;
 mod tunnel;
 mod upload;

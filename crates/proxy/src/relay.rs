@@ -3,10 +3,13 @@
 use std::io::{self, IoSlice};
 use std::task::{Context, Poll, ready};
 
+use tokio::net::TcpStream;
+
 use crate::buffer::{Buffer, Buffers};
 use crate::h1::chunked::{self, ChunkError, Decoder, Step};
 use crate::h1::framing::Framing;
 use crate::headers;
+use crate::splice::{self, Pipe, Pipes};
 use crate::stream::Stream;
 
 /// Bytes of a body that are copied behind the head, so that both go out in one piece. Copying more costs more than a second slice.
@@ -28,6 +31,12 @@ pub(crate) struct Relay {
     written: usize,
     /// Bytes at the front of the buffer that go out as they are, behind `out`.
     raw: usize,
+    /// A part of the body that goes out inside the kernel, behind all that.
+    pipe: Option<Pipe>,
+    /// Whether every piece of the body is looked at on its way.
+    is_watched: bool,
+    /// Whether some of the body went through a pipe.
+    is_spliced: bool,
     /// Whether the body has to wait, while the head may go.
     is_held: bool,
     waits: Waits,
@@ -90,12 +99,23 @@ impl Relay {
             self.out = Vec::new();
         }
         (self.written, self.raw, self.is_held) = (0, 0, false);
+        (self.pipe, self.is_watched, self.is_spliced) = (None, false, false);
         (self.waits, self.moved, self.wrote) = (Waits::Nobody, 0, 0);
     }
 
     /// Where the head of the message is written to.
     pub(crate) const fn head(&mut self) -> &mut Vec<u8> {
         &mut self.out
+    }
+
+    /// Lets every piece of the body be watched, also of one whose length is known.
+    pub(crate) const fn watch(&mut self) {
+        self.is_watched = true;
+    }
+
+    /// Forgets what is under way: nobody waits for it any more.
+    pub(crate) fn rest(&mut self) {
+        self.pipe = None;
     }
 
     /// Keeps the body back, or lets it go.
@@ -139,6 +159,7 @@ impl Relay {
         buffer.consume(self.raw);
         self.out.clear();
         (self.written, self.raw, self.waits, self.wrote) = (0, 0, Waits::Nobody, 0);
+        self.pipe = None;
         head(&mut self.out);
         if !data.is_empty() {
             self.put(data);
@@ -148,7 +169,8 @@ impl Relay {
         }
     }
 
-    /// Carries on. `watch` sees every piece of the body before it goes out.
+    /// Carries on. `watch` sees every piece of the body before it goes out; of a body with a length, only what passes through the
+    /// buffer, unless it [is watched](Self::watch).
     pub(crate) fn poll<E>(
         &mut self,
         (from, buffer, buffers): (&mut Stream, &mut Buffer, &Buffers),
@@ -160,7 +182,7 @@ impl Relay {
             while self.can_frame() && self.frame(buffer, &mut watch)? {}
             if self.has_output() {
                 self.waits = Waits::Sink;
-                ready!(self.poll_write(buffer, to, cx)).map_err(Broken::SinkGone)?;
+                ready!(self.poll_write((buffer, buffers), to, cx)).map_err(Broken::SinkGone)?;
                 continue;
             }
             if self.is_held {
@@ -172,6 +194,11 @@ impl Relay {
                 return Poll::Ready(Ok(()));
             }
             self.waits = Waits::Source;
+            if let Some((from, left)) = self.splices(from, buffer, to)
+                && ready!(self.poll_splice(from, left, &buffers.pipes, cx)).map_err(Broken::SourceGone)?
+            {
+                continue;
+            }
             if ready!(buffer.poll_fill(from, cx)).map_err(Broken::SourceGone)? == 0 {
                 self.source_ended()?;
             } else if buffer.is_full() && buffer.capacity() < crate::buffer::LARGE {
@@ -182,7 +209,7 @@ impl Relay {
     }
 
     fn has_output(&self) -> bool {
-        self.written < self.out.len() || self.raw > 0
+        self.written < self.out.len() || self.raw > 0 || self.pipe.is_some()
     }
 
     fn can_frame(&self) -> bool {
@@ -269,12 +296,68 @@ impl Relay {
         Ok(())
     }
 
+    /// Where the body comes from and how much is left of it, if it can pass inside the kernel from here on.
+    fn splices<'a>(&self, from: &'a Stream, buffer: &Buffer, to: &Stream) -> Option<(&'a TcpStream, u64)> {
+        let Source::Length(left) = self.source else { return None };
+        let is_worth_it = self.is_spliced || left >= splice::LEFT_MIN;
+        if !is_worth_it || !buffer.is_empty() || self.is_watched || self.is_chunking || to.tcp().is_none() {
+            return None;
+        }
+        Some((from.tcp()?, left))
+    }
+
+    /// Takes a part of the body into a pipe. `false` when it has to go another way.
+    fn poll_splice(
+        &mut self,
+        from: &TcpStream,
+        left: u64,
+        pipes: &Pipes,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<bool>> {
+        let Some(mut pipe) = pipes.take() else { return Poll::Ready(Ok(false)) };
+        let polled = pipe.poll_fill(from, left, cx);
+        if let Poll::Ready(Ok(count @ 1..)) = polled {
+            self.source = match left - count as u64 {
+                0 => Source::Over,
+                left => Source::Length(left),
+            };
+            self.moved += count as u64;
+            (self.pipe, self.is_spliced) = (Some(pipe), true);
+            return Poll::Ready(Ok(true));
+        }
+        pipes.give_back(pipe);
+        match ready!(polled) {
+            Err(error) if pipes.note(&error) => Poll::Ready(Ok(false)),
+            Err(error) => Poll::Ready(Err(error)),
+            Ok(_) => Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
+        }
+    }
+
+    /// Gives what is in the pipe to the receiver.
+    fn poll_drain(&mut self, to: &Stream, pipes: &Pipes, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let (Some(pipe), Some(to)) = (&mut self.pipe, to.tcp()) else {
+            return Poll::Ready(Err(io::ErrorKind::Unsupported.into()));
+        };
+        let wrote = ready!(pipe.poll_drain(to, cx))?;
+        if wrote == 0 {
+            return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+        }
+        self.wrote += wrote as u64;
+        if let Some(empty) = self.pipe.take_if(|pipe| pipe.is_empty()) {
+            pipes.give_back(empty);
+        }
+        Poll::Ready(Ok(()))
+    }
+
     fn poll_write(
         &mut self,
-        buffer: &mut Buffer,
+        (buffer, buffers): (&mut Buffer, &Buffers),
         to: &mut Stream,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
+        if self.pipe.is_some() {
+            return self.poll_drain(to, &buffers.pipes, cx);
+        }
         let framed = &self.out[self.written..];
         let raw = &buffer.filled()[..self.raw];
         let wrote = match (framed.is_empty(), raw.is_empty()) {

@@ -15,6 +15,14 @@ pub(crate) enum Stream {
 }
 
 impl Stream {
+    /// The TCP connection, where it is one.
+    pub(crate) const fn tcp(&self) -> Option<&TcpStream> {
+        match self {
+            Self::Tcp(stream) => Some(stream),
+            Self::Unix(_) => None,
+        }
+    }
+
     /// Reads into `buffer`. Answers how many bytes came; 0 = the other side will send no more.
     ///
     /// A read that does not fill its buffer has emptied the socket: tokio knows, and the next one waits without a system call.

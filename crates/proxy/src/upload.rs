@@ -67,6 +67,9 @@ impl Upload {
         let is_larger = |limit| matches!(framing, Framing::Length(length) if length > limit);
         // What will not be at hand in the end is not copied in the beginning.
         self.is_keeping = !is_larger(limits.replay);
+        if self.is_keeping {
+            self.relay.watch();
+        }
         self.is_whole = true;
         self.fault = limits.bytes.is_some_and(is_larger).then_some(BodyFault::TooLarge);
     }
@@ -104,11 +107,20 @@ impl Upload {
             Ok(())
         };
         let polled = relay.poll(from, to, cx, watch);
+        if relay.moved() > received {
+            // Some of it passed without being seen, and can't be sent again.
+            *is_whole = false;
+        }
         polled.map_err(|broken| match broken {
             Broken::SinkGone(_) => Failed::Backend,
             Broken::Refused(found) => Failed::Client(*fault.insert(found)),
             Broken::SourceGone(_) | Broken::Chunks(_) => Failed::Client(*fault.insert(BodyFault::Broken)),
         })
+    }
+
+    /// Forgets what is under way.
+    pub(crate) fn rest(&mut self) {
+        self.relay.rest();
     }
 
     /// What the client sends from here on goes on as it is, through [`tunnel`](Self::tunnel).
