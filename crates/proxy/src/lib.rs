@@ -56,6 +56,7 @@ pub mod request_id;
 mod resolve;
 pub mod respond;
 mod serve;
+mod server;
 mod shutdown;
 mod splice;
 mod stream;

@@ -22,17 +22,17 @@ use crate::clock::Clock;
 use crate::config::Limits;
 use crate::connection::Connections;
 use crate::date::{self, Date};
-use crate::exchange::Scratch;
 use crate::listener::Bound;
 use crate::metrics::Metrics;
 use crate::queue::Queue;
+use crate::server::Server;
 use crate::shutdown::Stop;
 use crate::view::View;
 
 /// How often idle upstream connections are looked through.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
-/// Scratches that are kept. More are in use only in a burst.
-const SCRATCHES_MAX: usize = 256;
+/// Servers that are kept. More are in use only in a burst.
+const SERVERS_MAX: usize = 256;
 
 /// What the tasks of one worker share. Nothing of it is shared with another worker but the snapshot, the cells and counters.
 pub(crate) struct Worker {
@@ -51,8 +51,7 @@ pub(crate) struct Worker {
     /// Told when there is another view.
     changed: Notify,
     /// What requests were served with, for the next ones.
-    #[expect(clippy::vec_box, reason = "they are moved by their pointers, from connection to connection")]
-    scratches: RefCell<Vec<Box<Scratch>>>,
+    servers: RefCell<Vec<Server>>,
     date: RefCell<Date>,
 }
 
@@ -90,24 +89,23 @@ impl Worker {
             reader,
             view: RefCell::new(Rc::new(View::empty())),
             changed: Notify::new(),
-            scratches: RefCell::default(),
+            servers: RefCell::default(),
             date: RefCell::default(),
         };
         worker.refresh();
         worker
     }
 
-    /// What a request is served with.
-    pub(crate) fn take_scratch(&self) -> Box<Scratch> {
-        self.scratches.borrow_mut().pop().unwrap_or_default()
+    /// What a busy connection is served with.
+    pub(crate) fn take_server(&self) -> Server {
+        self.servers.borrow_mut().pop().unwrap_or_default()
     }
 
     /// It is not needed any more.
-    pub(crate) fn give_back(&self, mut scratch: Box<Scratch>) {
-        scratch.rest(&self.buffers);
-        let mut scratches = self.scratches.borrow_mut();
-        if scratches.len() < SCRATCHES_MAX {
-            scratches.push(scratch);
+    pub(crate) fn give_back(&self, server: Server) {
+        let mut servers = self.servers.borrow_mut();
+        if servers.len() < SERVERS_MAX {
+            servers.push(server);
         }
     }
 

@@ -1,0 +1,97 @@
+//! What a connection is served with while it is busy. The state of a request on its way is large, so that a connection between two
+//! requests has none of it; and it is used again and again, so that serving allocates nothing.
+
+use std::cell::Cell;
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::Poll;
+
+use crate::connection::Connection;
+use crate::exchange::Scratch;
+use crate::linger::linger;
+use crate::serve::{self, Next};
+
+/// Serves one connection at a time, in the task of that connection.
+pub(crate) struct Server {
+    desk: Rc<Desk>,
+    #[expect(clippy::type_complexity, reason = "the type of an async function has no name")]
+    serving: Pin<Box<dyn Future<Output = Infallible>>>,
+}
+
+/// Where a connection is handed over.
+#[derive(Default)]
+struct Desk(Cell<Option<Handover>>);
+
+enum Handover {
+    ToServe(Box<Connection>),
+    Served(Box<Connection>, Next),
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        let desk = Rc::<Desk>::default();
+        Self { serving: Box::pin(serve_each(Rc::clone(&desk))), desk }
+    }
+}
+
+impl Server {
+    /// Serves what is there on the connection, until nothing more is at hand. It has to be finished before there is another one.
+    pub(crate) async fn serve(&mut self, connection: Box<Connection>) -> (Box<Connection>, Next) {
+        self.desk.0.set(Some(Handover::ToServe(connection)));
+        poll_fn(|cx| {
+            let Poll::Pending = self.serving.as_mut().poll(cx);
+            self.desk.served()
+        })
+        .await
+    }
+}
+
+impl Desk {
+    fn to_serve(&self) -> Poll<Box<Connection>> {
+        match self.0.take() {
+            Some(Handover::ToServe(connection)) => Poll::Ready(connection),
+            other => {
+                self.0.set(other);
+                Poll::Pending
+            }
+        }
+    }
+
+    fn served(&self) -> Poll<(Box<Connection>, Next)> {
+        match self.0.take() {
+            Some(Handover::Served(connection, next)) => Poll::Ready((connection, next)),
+            other => {
+                self.0.set(other);
+                Poll::Pending
+            }
+        }
+    }
+}
+
+/// One connection after the other.
+async fn serve_each(desk: Rc<Desk>) -> Infallible {
+    let mut scratch = Scratch::default();
+    loop {
+        // Whoever brings one polls this at once: nobody has to be woken.
+        let mut connection = poll_fn(|_| desk.to_serve()).await;
+        let next = serve_all(&mut connection, &mut scratch).await;
+        scratch.rest(&connection.client.worker.buffers);
+        desk.0.set(Some(Handover::Served(connection, next)));
+    }
+}
+
+async fn serve_all(connection: &mut Connection, scratch: &mut Scratch) -> Next {
+    loop {
+        match serve::serve(connection, scratch).await {
+            Next::Again(_) if !scratch.from_client.is_empty() => {}
+            Next::Linger => {
+                // What fails here is the client's connection, which is over anyway.
+                let _ = linger(connection, &mut scratch.from_client).await;
+                return Next::Close;
+            }
+            next => return next,
+        }
+    }
+}
