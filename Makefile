@@ -15,7 +15,7 @@ LOCKED := $(if $(CI),--locked)
 NEXTEST_PROFILE := $(if $(CI),ci,default)
 export PATH := $(CURDIR)/target/tools/bin:$(PATH)
 
-.PHONY: help demo test bench bench-core bench-instructions check fmt lint deny tidy fuzz
+.PHONY: help demo test test-long bench bench-core bench-instructions check fmt lint deny tidy fuzz fuzz-keep
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ test: ## run every test: unit, property, simulation, and end to end with the rea
 	else \
 		set -x; $(CARGO) test $(LOCKED) --workspace --lib --bins --tests; \
 	fi
+
+test-long: test ## run every test, then fuzz every target for 30 s
+	@$(MAKE) --no-print-directory fuzz FUZZ_SECONDS=30
 
 bench: ## measure beside nginx, HAProxy, Apache, Envoy, Caddy and Traefik, in one run (eight minutes; results in benches/README.md)
 	@scripts/setup.sh bench
@@ -71,3 +74,7 @@ tidy:
 fuzz: ## fuzz every target for FUZZ_SECONDS each (default 60); needs a nightly toolchain
 	@scripts/setup.sh fuzz
 	@scripts/fuzz.sh $(FUZZ_SECONDS)
+
+fuzz-keep: ## add what fuzzing learned to tests/fuzz/seeds, where the next runs begin
+	@scripts/setup.sh fuzz
+	@scripts/fuzz.sh keep

@@ -1,19 +1,26 @@
 #!/usr/bin/env bash
-# Runs every fuzz target for a while: scripts/fuzz.sh SECONDS. What it learned stays in tests/fuzz/corpus; a crash is written to tests/fuzz/artifacts.
+# Runs every fuzz target for a while: scripts/fuzz.sh SECONDS. It begins with tests/fuzz/seeds, what it learns goes to tests/fuzz/corpus, and a crash is
+# written to tests/fuzz/artifacts. scripts/fuzz.sh keep adds to the seeds what was learned: the fewest inputs that reach every branch.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-seconds=${1:?usage: scripts/fuzz.sh SECONDS}
+what=${1:?usage: scripts/fuzz.sh SECONDS|keep}
 fuzz=(cargo +nightly fuzz)
 targets=$("${fuzz[@]}" list --fuzz-dir tests/fuzz)
 [[ -n "$targets" ]] || { echo "no fuzz target found" >&2; exit 1; }
 for target in $targets; do
-    echo "fuzzing $target for $seconds s"
     corpus=tests/fuzz/corpus/$target
-    mkdir -p "$corpus"
+    seeds=tests/fuzz/seeds/$target
+    mkdir -p "$corpus" "$seeds"
+    run=("${fuzz[@]}" run --fuzz-dir tests/fuzz "$target")
+    if [[ $what == keep ]]; then
+        "${run[@]}" "$seeds" "$corpus" -- -set_cover_merge=1 -use_counters=0
+        continue
+    fi
+    echo "fuzzing $target for $what s"
+    inputs=("$corpus" "$seeds")
     # The example files are where real input begins.
-    seeds=()
-    [[ $target == config ]] && seeds=(config)
-    "${fuzz[@]}" run --fuzz-dir tests/fuzz "$target" "$corpus" "${seeds[@]}" -- \
-        -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -max_len=4096 -print_final_stats=1
+    [[ $target == config ]] && inputs+=(config)
+    "${run[@]}" "${inputs[@]}" -- \
+        -max_total_time="$what" -timeout=10 -rss_limit_mb=2048 -max_len=4096 -print_final_stats=1
 done

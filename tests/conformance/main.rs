@@ -39,6 +39,7 @@ areas! {
     request_line: request_line::area,
     host: host::area,
     limits: limits::area,
+    limits_of_time: limits::area_of_times,
     hop_by_hop: hop_by_hop::area,
     forwarding: forwarding::area,
     forwarding_for_strangers: forwarding::area_of_strangers,

@@ -152,7 +152,8 @@ impl RequestHead {
             if !is_possible {
                 return Err(HeadError::Start);
             }
-            return if begun.len() > limits.line { Err(HeadError::LineTooLong) } else { Ok(false) };
+            // Its CR may have come without its LF.
+            return if begun.len() > limits.line + 1 { Err(HeadError::LineTooLong) } else { Ok(false) };
         };
         if line.len() > limits.line {
             return Err(HeadError::LineTooLong);
@@ -198,10 +199,18 @@ impl AnswerHead {
     /// RFC 9112 section 4. The space before an empty reason may be missing, as many servers leave it out.
     fn parse_start(&mut self, input: &[u8], limits: &HeadLimits) -> Result<bool, HeadError> {
         let Some((at, line)) = self.progress.lines.next(input)? else {
-            return if input.len() > limits.line { Err(HeadError::LineTooLong) } else { Ok(false) };
+            return if input.len() > limits.line + 1 { Err(HeadError::LineTooLong) } else { Ok(false) };
         };
+        if line.len() > limits.line {
+            return Err(HeadError::LineTooLong);
+        }
         let (Some(word), Some(rest)) = (line.get(..8), line.get(8..)) else { return Err(HeadError::Start) };
-        self.version = version(word)?;
+        // There is no other version of HTTP/1, and who answers in one is not understood for sure.
+        self.version = match word {
+            b"HTTP/1.1" => Version::HTTP_11,
+            b"HTTP/1.0" => Version::HTTP_10,
+            _ => return version(word).and(Err(HeadError::Version)),
+        };
         let (digits, reason) = match rest {
             [b' ', a, b, c] => ([a, b, c], &b""[..]),
             [b' ', a, b, c, b' ', reason @ ..] => ([a, b, c], reason),

@@ -89,6 +89,22 @@ fn rfc9112_5_1_limits_are_told_apart_before_and_at_the_end() {
 }
 
 #[test]
+fn a_start_line_has_the_same_limit_however_it_comes() {
+    for (len, expected) in [(60, Ok(None)), (61, Err(HeadError::LineTooLong))] {
+        let request = format!("GET /{} HTTP/1.1\r\n", "a".repeat(len - 14));
+        let answer = format!("HTTP/1.1 200 {}\r\n", "a".repeat(len - 13));
+        for first in [request.len(), request.len() - 1, request.len() - 2, 9] {
+            let mut head = RequestHead::default();
+            let begun = head.parse(&request.as_bytes()[..first], &LIMITS);
+            assert_eq!(begun.and_then(|_| head.parse(request.as_bytes(), &LIMITS)), expected);
+            let mut head = AnswerHead::default();
+            let begun = head.parse(&answer.as_bytes()[..first], &LIMITS);
+            assert_eq!(begun.and_then(|_| head.parse(answer.as_bytes(), &LIMITS)), expected);
+        }
+    }
+}
+
+#[test]
 fn rfc9112_4_a_status_line_has_three_digits() {
     assert_eq!(answer("HTTP/1.1 200 OK\r\nA: b\r\n\r\n"), Ok((200, "OK".into())));
     assert_eq!(answer("HTTP/1.0 404 Not  There \r\n\r\n"), Ok((404, "Not  There ".into())));
@@ -99,7 +115,9 @@ fn rfc9112_4_a_status_line_has_three_digits() {
     {
         assert_eq!(answer(&format!("{line}\r\n\r\n")), Err(HeadError::Start), "{line:?}");
     }
-    assert_eq!(answer("HTTP/2.0 200 OK\r\n\r\n"), Err(HeadError::Version));
+    for version in ["HTTP/2.0", "HTTP/1.2", "HTTP/0.9"] {
+        assert_eq!(answer(&format!("{version} 200 OK\r\n\r\n")), Err(HeadError::Version));
+    }
     assert_eq!(answer("HTTP/1.1 200 O\0K\r\n\r\n"), Err(HeadError::Start));
 }
 
