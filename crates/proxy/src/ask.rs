@@ -35,7 +35,7 @@ const LIMITS: HeadLimits = HeadLimits { line: 8 << 10, fields: 64 << 10, count: 
 
 /// How long a client that sends no more is believed to be still there, without a byte that goes to it. Most have gone, and what they
 /// asked for is worth nobody's work; a few have only closed their sending half.
-pub(crate) const HALF_CLOSED: Duration = Duration::from_secs(2);
+pub(crate) const HALF_CLOSED: Duration = Duration::from_secs(1);
 
 /// What the client expects before it sends its body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,7 +66,8 @@ pub(crate) async fn ask(
     (member, mut connection): (usize, Connection),
     began: Instant,
 ) -> Result<(Connection, Answer), Failed> {
-    begin(exchange, outgoing);
+    begin(exchange);
+    let is_held = exchange.scratch.upload.is_held();
     let policy = &decided.service.set.policy;
     let mut asking = Asking {
         exchange,
@@ -76,14 +77,16 @@ pub(crate) async fn ask(
         answer_within: policy.upstream.response_timeout.into(),
         since: began,
         progress: (0, 0, Waits::Nobody),
-        patience: (outgoing.expectation == Expectation::Waits).then(|| began + CONTINUE_WITHIN),
+        patience: is_held.then(|| began + CONTINUE_WITHIN),
         is_uploading: true,
         interims: 0,
         told: 0,
         half_closed: None,
     };
     let heard = poll_fn(|cx| asking.poll(cx)).await;
-    let at = Instant::now();
+    let (at, told) = (Instant::now(), asking.told);
+    // What the client has of an answer before the answer, it has; the rest goes out before anything else.
+    exchange.scratch.interim.drain(..told);
     exchange.scratch.upload.stop_keeping();
     match heard {
         Heard::Answer => {}
@@ -103,12 +106,11 @@ pub(crate) async fn ask(
     Ok((connection, Answer { framing, keeps_alive, at }))
 }
 
-/// Writes the head, and lets the body begin where it may.
-fn begin(exchange: &mut Exchange<'_>, outgoing: &Outgoing) {
-    let Scratch { asked, answer, upload, from_client, from_upstream, interim, .. } = &mut *exchange.scratch;
+/// Writes the head, in front of the body.
+fn begin(exchange: &mut Exchange<'_>) {
+    let Scratch { asked, answer, upload, from_client, from_upstream, .. } = &mut *exchange.scratch;
     answer.clear();
     from_upstream.clear();
-    interim.clear();
     let head = |out: &mut Vec<u8>| {
         out.extend_from_slice(asked.method.as_str().as_bytes());
         out.push(b' ');
@@ -118,7 +120,6 @@ fn begin(exchange: &mut Exchange<'_>, outgoing: &Outgoing) {
         out.extend_from_slice(b"\r\n");
     };
     upload.send(head, from_client);
-    upload.hold(outgoing.expectation == Expectation::Waits && upload.received() == 0);
 }
 
 /// How the answer goes on; `None` when it is none to this request.
@@ -133,7 +134,12 @@ fn read(exchange: &Exchange<'_>, outgoing: &Outgoing) -> Option<(Framing, bool)>
         return (outgoing.wants_upgrade && is_asked).then_some((Framing::UntilClose, false));
     }
     let framing = framing::response(&asked.method, answer.status, answer.version, &answer.fields).ok()?;
-    let keeps_alive = framing != Framing::UntilClose && keeps_alive(answer.version, &answer.fields);
+    // A backend that frames a body where there is none may be about to send it.
+    let is_doubtful = answer.status == StatusCode::NO_CONTENT
+        && (answer.fields.contains(Name::TransferEncoding)
+            || answer.fields.first(Name::ContentLength).is_some_and(|length| length != b"0"));
+    let keeps_alive =
+        framing != Framing::UntilClose && !is_doubtful && keeps_alive(answer.version, &answer.fields);
     Some((framing, keeps_alive))
 }
 
@@ -187,10 +193,15 @@ impl Asking<'_, '_> {
         if let Poll::Ready(heard) = self.poll_answer(cx) {
             return Poll::Ready(heard);
         }
-        if self.exchange.scratch.upload.is_received()
-            && let Poll::Ready(error) = self.poll_client(cx)
+        let is_held = self.exchange.scratch.upload.is_held();
+        if (is_held || self.exchange.scratch.upload.is_received())
+            && self.exchange.watch_client(&mut self.half_closed, cx).is_err()
         {
-            return Poll::Ready(Heard::Client(error));
+            return Poll::Ready(Heard::Client(Error::ClientGone));
+        }
+        if is_held && !self.exchange.scratch.from_client.is_empty() {
+            // It does not wait after all.
+            self.let_go(cx);
         }
         self.poll_time(cx)
     }
@@ -285,7 +296,10 @@ impl Asking<'_, '_> {
         let Exchange { stream, scratch, .. } = &mut *self.exchange;
         while self.told < scratch.interim.len() {
             match stream.poll_write_some(&scratch.interim[self.told..], cx) {
-                Poll::Ready(Ok(count @ 1..)) => self.told += count,
+                Poll::Ready(Ok(count @ 1..)) => {
+                    self.told += count;
+                    self.since = Instant::now();
+                }
                 Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Err(Heard::Client(Error::ClientGone))),
                 Poll::Pending => return Poll::Pending,
             }
@@ -295,32 +309,23 @@ impl Asking<'_, '_> {
         Poll::Ready(Ok(()))
     }
 
-    /// Notes what the client sends behind its request, and whether it goes.
-    fn poll_client(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
-        let Exchange { stream, scratch, .. } = &mut *self.exchange;
-        while self.half_closed.is_none() && !scratch.from_client.is_full() {
-            match scratch.from_client.poll_fill(stream, cx) {
-                Poll::Ready(Ok(0)) => self.half_closed = Some(Instant::now()),
-                Poll::Ready(Ok(_)) => {}
-                Poll::Ready(Err(_)) => return Poll::Ready(Error::ClientGone),
-                Poll::Pending => break,
-            }
-        }
-        Poll::Pending
-    }
-
     fn poll_time(&mut self, cx: &mut Context<'_>) -> Poll<Heard> {
         loop {
-            let upload = &self.exchange.scratch.upload;
+            let Scratch { upload, interim, .. } = &*self.exchange.scratch;
+            let is_telling = !interim.is_empty();
             let waits_for_client = self.is_uploading && upload.waits() == Waits::Source;
-            let time = if waits_for_client { upload.idle() } else { self.answer_within };
+            let time = match waits_for_client {
+                true => upload.idle(),
+                false if is_telling => self.exchange.client.worker.limits.body_idle_timeout,
+                false => self.answer_within,
+            };
             let deadline = self.since + time;
             let gone = self.half_closed.map(|at| at + HALF_CLOSED);
             let first = [Some(deadline), self.patience, gone].into_iter().flatten().min();
             if self.exchange.alarm.poll(first, cx).is_pending() {
                 return Poll::Pending;
             }
-            if first == gone {
+            if first == gone || (first != self.patience && is_telling) {
                 return Poll::Ready(Heard::Client(Error::ClientGone));
             }
             if first != self.patience {

@@ -1,11 +1,15 @@
 //! Routing and deciding, and waiting for a backend where one may come.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::rc::Rc;
+use std::task::Poll;
 
 use cutover_core::decide::{Choice, Decision};
 use cutover_core::pin::{NoPin, Pin};
 use tokio::time::Instant;
 
+use crate::ask::HALF_CLOSED;
 use crate::error::Error;
 use crate::exchange::Exchange;
 use crate::facts::Head;
@@ -20,6 +24,8 @@ pub(crate) struct Decided {
     pub(crate) choice: Choice,
     /// The key for balancing by hash, for choosing again.
     pub(crate) hash_key: Option<u64>,
+    /// When that was.
+    pub(crate) at: Instant,
 }
 
 /// The service that the request is for, in the latest view, by its place.
@@ -53,7 +59,7 @@ pub(crate) async fn decide(exchange: &mut Exchange<'_>) -> Result<Decided, Error
             Decision::Serve(choice) => {
                 let (service, hash_key) = (Rc::clone(service), given.hash_key);
                 exchange.decided(&service, choice.version);
-                return Ok(Decided { view, service, choice, hash_key });
+                return Ok(Decided { view, service, choice, hash_key, at: now });
             }
             Decision::Unavailable => return Err(Error::Unavailable),
             Decision::MissingVersion(what) => return Err(Error::MissingVersion(what)),
@@ -68,9 +74,26 @@ pub(crate) async fn decide(exchange: &mut Exchange<'_>) -> Result<Decided, Error
                 until
             }
         };
-        worker.changed(until).await;
+        wait(exchange, until).await?;
         now = Instant::now();
     }
+}
+
+/// Waits until there may be a newer view, or until `until`. Who leaves meanwhile leaves its place to others.
+async fn wait(exchange: &mut Exchange<'_>, until: Instant) -> Result<(), Error> {
+    let worker = &exchange.client.worker;
+    let mut changed = pin!(worker.changed(until));
+    let mut half_closed = None;
+    poll_fn(|cx| {
+        if changed.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Ok(()));
+        }
+        if exchange.watch_client(&mut half_closed, cx).is_err() {
+            return Poll::Ready(Err(Error::ClientGone));
+        }
+        exchange.alarm.poll(half_closed.map(|at| at + HALF_CLOSED), cx).map(|()| Err(Error::ClientGone))
+    })
+    .await
 }
 
 fn facts<'a>(exchange: &'a Exchange<'_>) -> Head<'a> {

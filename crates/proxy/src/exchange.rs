@@ -1,6 +1,8 @@
 //! One request from its first phase to its last byte: what it needs on its way, what is in flight because of it, and the record of how it went.
 
+use std::io;
 use std::rc::Rc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use cutover_core::traffic::InFlight;
@@ -160,6 +162,26 @@ impl<'a> Exchange<'a> {
         self.is_admitted = true;
         self.scratch.upload.begin(framing, limits);
         self.scratch.upload.check()
+    }
+
+    /// Reads what the client sends behind its request, and notes in `half_closed` when it says that it sends no more.
+    ///
+    /// # Errors
+    /// It has reset the connection.
+    pub(crate) fn watch_client(
+        &mut self,
+        half_closed: &mut Option<Instant>,
+        cx: &mut Context<'_>,
+    ) -> io::Result<()> {
+        let from_client = &mut self.scratch.from_client;
+        while half_closed.is_none() && !from_client.is_full() {
+            match from_client.poll_fill(self.stream, cx) {
+                Poll::Ready(Ok(0)) => *half_closed = Some(Instant::now()),
+                Poll::Ready(read) => drop(read?),
+                Poll::Pending => break,
+            }
+        }
+        Ok(())
     }
 
     /// Whether some of its body has not been read.

@@ -56,17 +56,18 @@ pub fn authority<'a>(
     if lines.next().is_some() {
         return Err(HostError::Several);
     }
-    if line.is_none() && version == Version::HTTP_11 {
+    // Only an HTTP/1.0 client may name none, and one of HTTP/2 only in its target.
+    let may_lack_it = version < Version::HTTP_11 || (version > Version::HTTP_11 && target.is_some());
+    if line.is_none() && !may_lack_it {
         return Err(HostError::Missing);
     }
-    let text = match (target, line) {
-        (Some(authority), _) => authority,
-        (None, Some(line)) => std::str::from_utf8(line).map_err(|_| HostError::Invalid)?,
-        (None, None) if version < Version::HTTP_11 => "",
-        (None, None) => return Err(HostError::Missing),
-    };
-    let host = host_of(text).ok_or(HostError::Invalid)?;
-    Ok(Authority { text, host })
+    // An invalid one is refused also where the target's wins.
+    let line = std::str::from_utf8(line.unwrap_or_default()).map_err(|_| HostError::Invalid)?;
+    let host = host_of(line).ok_or(HostError::Invalid)?;
+    match target {
+        None => Ok(Authority { text: line, host }),
+        Some(text) => Ok(Authority { text, host: host_of(text).ok_or(HostError::Invalid)? }),
+    }
 }
 
 /// The head of a request, as far as facts are made of it.

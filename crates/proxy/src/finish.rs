@@ -10,6 +10,7 @@ use crate::headers;
 use crate::name::Name;
 use crate::own;
 use crate::pin::{self, Answering};
+use crate::serve::set_length;
 
 /// How an answer's body goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +42,10 @@ pub(crate) fn finish(exchange: &mut Exchange<'_>, decided: &Decided, backend: &B
         // RFC 9110 section 6.6.1: whoever forwards an answer without a date writes down when it came.
         answer.fields.append(Name::Date, &[&worker.date(exchange.began)]);
     }
+    if matches!(status, StatusCode::NO_CONTENT | StatusCode::SWITCHING_PROTOCOLS) {
+        // RFC 9110 section 8.6: they end with their head, and a reader that believes the length waits for more.
+        answer.fields.remove(Name::ContentLength);
+    }
     let passing = passing(status, asked.version, backend.framing);
     // An upload that goes on when the answer is there is not waited for.
     exchange.closes |= passing == Passing::UntilClose || !upload.is_done() || worker.stop.has_begun();
@@ -48,6 +53,9 @@ pub(crate) fn finish(exchange: &mut Exchange<'_>, decided: &Decided, backend: &B
         passing == Passing::Body && matches!(backend.framing, Framing::Chunked | Framing::UntilClose);
     if is_chunking {
         answer.fields.append(Name::TransferEncoding, &[b"chunked"]);
+    }
+    if let Framing::Length(length) = backend.framing {
+        set_length(&mut answer.fields, length);
     }
     if passing != Passing::Tunnel {
         own::write_connection(&mut answer.fields, asked.version, exchange.closes);

@@ -196,12 +196,13 @@ impl Name {
         }
     }
 
-    /// Which one `name` is, in any case.
+    /// Which one `name` is, in any case. It must be a token (RFC 9110 section 5.6.2).
     #[must_use]
+    #[inline]
     pub fn of(name: &[u8]) -> Self {
         let Some(slot) = slot(name) else { return Self::Other };
         let known = SLOTS[slot];
-        if name.eq_ignore_ascii_case(TEXTS[known as usize].as_bytes()) { known } else { Self::Other }
+        if is_same(name, TEXTS[known as usize].as_bytes()) { known } else { Self::Other }
     }
 
     /// Its bit in a set of names.
@@ -260,6 +261,23 @@ static TEXTS: [&str; Name::COUNT] = {
     }
     texts
 };
+
+/// Whether a token is a known name in any case. Of the bytes that a token may have only the letters change by this bit.
+#[inline]
+fn is_same(name: &[u8], known: &[u8]) -> bool {
+    const CASE: u64 = u64::from_ne_bytes([0x20; 8]);
+    if name.len() != known.len() {
+        return false;
+    }
+    let (Some(last), Some(last_known)) = (name.last_chunk::<8>(), known.last_chunk::<8>()) else {
+        return name.eq_ignore_ascii_case(known);
+    };
+    let is_eight = |name: &[u8; 8], known: &[u8; 8]| {
+        u64::from_ne_bytes(*name) | CASE == u64::from_ne_bytes(*known) | CASE
+    };
+    let (eights, knowns) = (name.as_chunks::<8>().0, known.as_chunks::<8>().0);
+    is_eight(last, last_known) && eights.iter().zip(knowns).all(|(name, known)| is_eight(name, known))
+}
 
 /// Each known name in a slot of its own, so that a name is compared with one other at most.
 static SLOTS: [Name; SLOTS_LEN] = {

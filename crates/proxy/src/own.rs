@@ -25,7 +25,11 @@ pub(crate) async fn refuse(exchange: &mut Exchange<'_>, error: Error) -> Next {
     }
     let asked = &exchange.scratch.asked;
     let id = asked.fields.first(Name::XRequestId);
-    let own = respond::answer(error.status(), &error.to_string(), &asked.fields, id);
+    let mut own = respond::answer(error.status(), &error.to_string(), &asked.fields, id);
+    if own.status == StatusCode::METHOD_NOT_ALLOWED {
+        // RFC 9110 section 15.5.6. Every other method is the app's to allow.
+        own.fields.append_other("Allow", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+    }
     exchange.closes |= error.closes();
     match send(exchange, own).await {
         // What was not understood has an end that nobody knows.
@@ -38,6 +42,7 @@ pub(crate) async fn refuse(exchange: &mut Exchange<'_>, error: Error) -> Next {
 async fn send(exchange: &mut Exchange<'_>, own: Own) -> Next {
     let worker = &exchange.client.worker;
     worker.metrics.own_answer(own.status);
+    exchange.scratch.upload.abandon(&mut exchange.scratch.from_client);
     let leaves_body = exchange.leaves_body();
     exchange.closes |= leaves_body || worker.stop.has_begun();
     let Scratch { asked, interim, .. } = &mut *exchange.scratch;

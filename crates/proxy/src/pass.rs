@@ -37,7 +37,7 @@ pub(crate) async fn pass(
         upstream: &mut backend.connection.stream,
         is_uploading,
         since: backend.answered_at,
-        progress: (0, Waits::Nobody),
+        progress: (0, Waits::Nobody, 0),
         half_closed: None,
     };
     let passed = poll_fn(|cx| pass.poll(cx)).await;
@@ -94,8 +94,8 @@ struct Pass<'a, 'e> {
     is_uploading: bool,
     /// Since when nothing moved.
     since: Instant,
-    /// How far it was then.
-    progress: (u64, Waits),
+    /// How far it was then, and the upload.
+    progress: (u64, Waits, u64),
     /// When the client said that it sends no more.
     half_closed: Option<Instant>,
 }
@@ -119,7 +119,7 @@ impl Pass<'_, '_> {
             Poll::Ready(Err(Broken::Refused(never))) => match never {},
             Poll::Pending => {}
         }
-        let progress = (download.wrote(), download.waits());
+        let progress = (download.wrote(), download.waits(), upload.received());
         if self.progress != progress {
             (self.since, self.progress) = (Instant::now(), progress);
         }
@@ -127,29 +127,20 @@ impl Pass<'_, '_> {
     }
 
     fn poll_time(&mut self, cx: &mut Context<'_>) -> Poll<Passed> {
+        let upload = &self.exchange.scratch.upload;
         let time: Option<Duration> = if self.progress.1 == Waits::Sink {
             Some(self.exchange.client.worker.limits.body_idle_timeout)
+        } else if self.is_uploading && upload.waits() == Waits::Source {
+            // Both wait for the client: the backend may need the rest of the request for the rest of its answer.
+            Some(upload.idle())
         } else {
-            self.watch_client(cx);
+            if upload.is_received() && self.exchange.watch_client(&mut self.half_closed, cx).is_err() {
+                return Poll::Ready(Passed::ClientGone);
+            }
             // A backend may be silent for as long as it likes, while somebody listens.
             self.half_closed.map(|_| HALF_CLOSED)
         };
         let since = self.half_closed.map_or(self.since, |at| at.max(self.since));
         self.exchange.alarm.poll(time.map(|time| since + time), cx).map(|()| Passed::ClientGone)
-    }
-
-    /// Notes what the client sends behind its request, and whether it goes.
-    fn watch_client(&mut self, cx: &mut Context<'_>) {
-        let Exchange { stream, scratch, .. } = &mut *self.exchange;
-        if !scratch.upload.is_received() {
-            return;
-        }
-        while self.half_closed.is_none() && !scratch.from_client.is_full() {
-            match scratch.from_client.poll_fill(stream, cx) {
-                Poll::Ready(Ok(0) | Err(_)) => self.half_closed = Some(Instant::now()),
-                Poll::Ready(Ok(_)) => {}
-                Poll::Pending => return,
-            }
-        }
     }
 }

@@ -12,6 +12,7 @@ use crate::check::{check, expects_continue, keeps_alive};
 use crate::config::Limits;
 use crate::connection::Connection;
 use crate::decide::{self, Decided};
+use crate::decimal::Decimal;
 use crate::error::Error;
 use crate::exchange::{Exchange, Scratch};
 use crate::facts;
@@ -44,6 +45,7 @@ pub(crate) async fn serve(connection: &mut Connection, scratch: &mut Scratch) ->
     let received = receive(connection, scratch).await;
     let began = match received {
         Received::Nothing => return Next::Close,
+        Received::NotYet(now) => return Next::Again(now),
         Received::Head(began) | Received::Refused(began, _) => began,
     };
     connection.requests = connection.requests.saturating_add(1);
@@ -53,10 +55,11 @@ pub(crate) async fn serve(connection: &mut Connection, scratch: &mut Scratch) ->
         .limits
         .requests_per_connection
         .is_some_and(|most| connection.requests >= most);
+    request_id::ensure(&mut scratch.asked.fields, &mut connection.client.worker.entropy.borrow_mut());
     let mut exchange = Exchange::begin(connection, scratch, began);
     let answered = match received {
         Received::Refused(_, error) => Err(error),
-        Received::Head(_) | Received::Nothing => answer(&mut exchange, is_last).await,
+        Received::Head(_) | Received::NotYet(_) | Received::Nothing => answer(&mut exchange, is_last).await,
     };
     match answered {
         Ok(next) => next,
@@ -85,7 +88,9 @@ async fn answer(exchange: &mut Exchange<'_>, is_last: bool) -> Result<Next, Erro
 enum Received {
     /// It is in the scratch, and was whole at this moment.
     Head(Instant),
-    /// The client closed, or sent nothing for too long.
+    /// There is nothing to read, though it looked so.
+    NotYet(Instant),
+    /// The client closed.
     Nothing,
     /// What came is no request.
     Refused(Instant, Error),
@@ -100,14 +105,15 @@ async fn receive(connection: &mut Connection, scratch: &mut Scratch) -> Received
     let Scratch { asked, from_client, .. } = scratch;
     asked.clear();
     let began = Instant::now();
-    let is_begun = |buffer: &crate::buffer::Buffer| !buffer.is_empty();
+    let mut is_slow = false;
     poll_fn(|cx| {
         loop {
-            if is_begun(from_client) {
+            if !from_client.is_empty() {
                 match asked.parse(from_client.filled(), &of_head) {
                     Ok(Some(len)) => {
                         from_client.consume(len);
-                        return Poll::Ready(Received::Head(began));
+                        // What it took the client to send it is not part of serving it.
+                        return Poll::Ready(Received::Head(if is_slow { Instant::now() } else { began }));
                     }
                     Ok(None) => {}
                     Err(error) => return Poll::Ready(Received::Refused(began, error.into())),
@@ -120,13 +126,11 @@ async fn receive(connection: &mut Connection, scratch: &mut Scratch) -> Received
             match from_client.poll_fill(stream, cx) {
                 Poll::Ready(Ok(1..)) => {}
                 Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Received::Nothing),
+                // It waits for a request with nothing in hand.
+                Poll::Pending if from_client.is_empty() => return Poll::Ready(Received::NotYet(began)),
                 Poll::Pending => {
-                    let is_begun = is_begun(from_client);
-                    let time = if is_begun { limits.header_timeout } else { limits.keepalive_timeout };
-                    ready!(alarm.poll(Some(began + time), cx));
-                    if !is_begun {
-                        return Poll::Ready(Received::Nothing);
-                    }
+                    is_slow = true;
+                    ready!(alarm.poll(Some(began + limits.header_timeout), cx));
                     asked.give_up(from_client.filled());
                     return Poll::Ready(Received::Refused(began, Error::HeadTimeout));
                 }
@@ -141,7 +145,6 @@ fn identify(exchange: &mut Exchange<'_>, is_last: bool) -> Result<Framing, Error
     let client = exchange.client;
     let Scratch { asked, authority, host_len, .. } = exchange.scratch;
     exchange.origin = client.peer.origin(&asked.fields, &client.admission.front().trusted_proxies);
-    request_id::ensure(&mut asked.fields, &mut client.worker.entropy.borrow_mut());
     exchange.closes = is_last || !keeps_alive(asked.version, &asked.fields);
     let framing = check(asked)?;
     exchange.is_bodied = !matches!(framing, Framing::None | Framing::Length(0));
@@ -207,6 +210,9 @@ fn prepare(exchange: &mut Exchange<'_>, decided: &Decided, framing: Framing) -> 
     if framing == Framing::Chunked {
         asked.fields.append(Name::TransferEncoding, &[b"chunked"]);
     }
+    if let Framing::Length(length) = framing {
+        set_length(&mut asked.fields, length);
+    }
     let expectation = match expects {
         false => Expectation::None,
         // A client that has begun does not wait.
@@ -218,5 +224,12 @@ fn prepare(exchange: &mut Exchange<'_>, decided: &Decided, framing: Framing) -> 
         expectation,
         is_http11: asked.version >= Version::HTTP_11,
         wait_until: exchange.began + set.policy.queue_timeout.into(),
+    }
+}
+
+/// Writes a length as it was understood: zeros in front of it are read as octal by some.
+pub(crate) fn set_length(fields: &mut Fields, length: u64) {
+    if fields.first(Name::ContentLength).is_some_and(|text| text.len() > 1 && text[0] == b'0') {
+        fields.set(Name::ContentLength, &[Decimal::of(length).as_bytes()]);
     }
 }

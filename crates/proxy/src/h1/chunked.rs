@@ -243,11 +243,12 @@ impl Decoder {
         }
         trailers.fields.take_bytes(&input[..len]);
         if line_end.is_some() {
-            if !trailers.fields.bytes().ends_with(b"\r\n") {
-                return Err(ChunkError::LineEnd);
+            let whole = &trailers.fields.bytes()[trailers.line_at..];
+            let line = whole.strip_suffix(b"\r\n").ok_or(ChunkError::LineEnd)?;
+            let line = line::parse_field(line, trailers.line_at)?;
+            if !line::is_clean(whole) {
+                return Err(Malformed::Value.into());
             }
-            let line = line::parse_field(trailers.fields.bytes(), trailers.line_at)?;
-            let line = line.ok_or(ChunkError::LineEnd)?;
             trailers.fields.push(line);
             trailers.line_at = trailers.fields.bytes().len();
             self.place = Place::Trailer;

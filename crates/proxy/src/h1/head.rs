@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use http::{Method, StatusCode, Version};
 
-use super::line::{self, Lines, Malformed, Section};
+use super::line::{self, Lines, Malformed};
 use super::target::{Form, Target, TargetError};
 use crate::fields::Fields;
 
@@ -80,6 +80,7 @@ impl RequestHead {
     /// Makes room for the next one.
     pub(crate) fn clear(&mut self) {
         self.fields.clear();
+        (self.method, self.version) = (Method::default(), Version::default());
         (self.target, self.progress) = (Target::default(), Progress::default());
     }
 
@@ -235,19 +236,22 @@ impl Progress {
         input: &[u8],
         limits: &HeadLimits,
     ) -> Result<Option<usize>, HeadError> {
-        while let Some(found) = self.lines.next_field(input)? {
-            let end = self.lines.next_at();
+        while let Some((at, line)) = self.lines.next(input)? {
+            let end = at + line.len() + 2;
             if end - self.fields_at > limits.fields + 2 {
                 return Err(HeadError::TooLarge);
             }
-            match found {
-                Section::End => {
-                    fields.take_bytes(&input[..end]);
-                    return Ok(Some(end));
+            if line.is_empty() {
+                if !line::is_clean(&input[self.fields_at..end]) {
+                    return Err(Malformed::Value.into());
                 }
-                Section::Field(_) if fields.lines_seen() == limits.count => return Err(HeadError::TooLarge),
-                Section::Field(line) => fields.push(line),
+                fields.take_bytes(&input[..end]);
+                return Ok(Some(end));
             }
+            if fields.lines_seen() == limits.count {
+                return Err(HeadError::TooLarge);
+            }
+            fields.push(line::parse_field(line, at)?);
         }
         if input.len() - self.fields_at > limits.fields + 2 {
             return Err(HeadError::TooLarge);
