@@ -50,6 +50,17 @@ impl Admission {
         Some(Self { fronts: Arc::clone(fronts), listener })
     }
 
+    /// Waits for one. A connection that was accepted waits here, not a worker for one that may come: while it waited, it would keep
+    /// its place from the connections of the others.
+    async fn wait(fronts: &Arc<[Front]>, listener: usize) -> Self {
+        loop {
+            if let Some(admission) = Self::take(fronts, listener) {
+                return admission;
+            }
+            sleep(PAUSE).await;
+        }
+    }
+
     /// The listener.
     pub(crate) fn front(&self) -> &Front {
         &self.fronts[self.listener]
@@ -77,12 +88,6 @@ pub(crate) fn spawn(
 async fn accept(worker: Rc<Worker>, socket: TcpListener, listener: usize, fronts: Arc<[Front]>) {
     let mut is_failing = false;
     loop {
-        let Some(admission) = Admission::take(&fronts, listener) else {
-            tokio::select! {
-                () = sleep(PAUSE) => continue,
-                () = worker.stop.begun() => break,
-            }
-        };
         let accepted = tokio::select! {
             accepted = socket.accept() => accepted,
             () = worker.stop.begun() => break,
@@ -90,6 +95,10 @@ async fn accept(worker: Rc<Worker>, socket: TcpListener, listener: usize, fronts
         match accepted {
             Ok((stream, peer)) => {
                 is_failing = false;
+                let admission = tokio::select! {
+                    admission = Admission::wait(&fronts, listener) => admission,
+                    () = worker.stop.begun() => break,
+                };
                 connection::spawn(&worker, stream, peer, admission);
             }
             Err(error) if is_of_one_connection(&error) => {}

@@ -68,7 +68,7 @@ mod tests {
                 let rings_at = Instant::now() + Duration::from_millis(5);
                 poll_fn(|cx| {
                     while tokio::task::coop::has_budget_remaining() {
-                        drop(std::pin::pin!(tokio::task::coop::consume_budget()).poll(cx));
+                        let _ = pin!(tokio::task::coop::consume_budget()).poll(cx);
                     }
                     alarm.poll(Some(rings_at), cx)
                 })

@@ -58,7 +58,9 @@ pub(crate) async fn forward(
 ) -> Result<Backend, Error> {
     let mut course = Course { decided, tried: Vec::new(), busy: Vec::new(), retries: 0, wants_fresh: false };
     let mut member = decided.choice.member;
-    let mut began = exchange.began;
+    let mut began = decided.at;
+    // Whom it is told that it may send its body, it is told once, whatever becomes of the backend that said so.
+    exchange.scratch.upload.hold(outgoing.expectation == Expectation::Waits);
     let policy = &decided.service.set.policy.upstream;
     decided.service.budget.borrow_mut().earn(policy.retry_budget);
     loop {

@@ -113,6 +113,13 @@ impl Relay {
         self.is_watched = true;
     }
 
+    /// Nobody takes the body any more: what of it is still in `buffer`, received and not sent, goes.
+    pub(crate) fn abandon(&mut self, buffer: &mut Buffer) {
+        buffer.consume(self.raw);
+        self.out.clear();
+        (self.written, self.raw, self.pipe) = (0, 0, None);
+    }
+
     /// Forgets what is under way: nobody waits for it any more.
     pub(crate) fn rest(&mut self) {
         self.pipe = None;

@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
+use tokio::task::coop::has_budget_remaining;
 
 /// A connection, whatever it runs over.
 #[derive(Debug)]
@@ -71,7 +72,8 @@ impl Stream {
     /// confirmed with one only where it seems so.
     pub(crate) fn is_quiet(&self) -> bool {
         let mut nobody = Context::from_waker(std::task::Waker::noop());
-        if self.poll_readable(&mut nobody).is_pending() {
+        // At the end of a task's turn tokio lets everything look as if it were not ready.
+        if has_budget_remaining() && self.poll_readable(&mut nobody).is_pending() {
             return true;
         }
         let mut byte = [0];

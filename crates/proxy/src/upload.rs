@@ -123,6 +123,11 @@ impl Upload {
         self.relay.rest();
     }
 
+    /// It will not be sent again, and to nobody: what of it is still in `from_client` would be taken for the next request.
+    pub(crate) fn abandon(&mut self, from_client: &mut Buffer) {
+        self.relay.abandon(from_client);
+    }
+
     /// What the client sends from here on goes on as it is, through [`tunnel`](Self::tunnel).
     pub(crate) fn becomes_tunnel(&mut self) {
         self.relay.begin(Framing::UntilClose, false);

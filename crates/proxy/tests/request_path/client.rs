@@ -2,6 +2,9 @@
 
 use std::io::{BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::time::Duration;
+
+use socket2::{Domain, SockRef, Socket, Type};
 
 use crate::message::Message;
 use crate::world::SOON;
@@ -11,7 +14,20 @@ pub(crate) struct Client(BufReader<TcpStream>);
 
 impl Client {
     pub(crate) fn connect(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).unwrap();
+        Self::over(TcpStream::connect(address).unwrap())
+    }
+
+    /// A connection that takes next to nothing before it is read from: its window is small, and its segments, which keep the other
+    /// end's buffer small too.
+    pub(crate) fn narrow(address: SocketAddr) -> Self {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.set_recv_buffer_size(4096).unwrap();
+        socket.set_tcp_mss(536).unwrap();
+        socket.connect(&address.into()).unwrap();
+        Self::over(socket.into())
+    }
+
+    fn over(stream: TcpStream) -> Self {
         stream.set_read_timeout(Some(SOON)).unwrap();
         stream.set_nodelay(true).unwrap();
         Self(BufReader::new(stream))
@@ -58,6 +74,21 @@ impl Client {
         let mut text = String::new();
         self.0.read_to_string(&mut text).map_err(|error| error.kind())?;
         Ok(text)
+    }
+
+    /// Resets the connection.
+    pub(crate) fn reset(self) {
+        SockRef::from(self.0.get_ref()).set_linger(Some(Duration::ZERO)).unwrap();
+    }
+
+    /// The bare stream, for bodies that are checked as they come.
+    pub(crate) fn stream(&mut self) -> &mut BufReader<TcpStream> {
+        &mut self.0
+    }
+
+    /// Writes to the same connection, from another thread.
+    pub(crate) fn sender(&self) -> TcpStream {
+        self.0.get_ref().try_clone().unwrap()
     }
 
     /// Closes the sending half.

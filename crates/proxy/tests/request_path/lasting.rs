@@ -208,3 +208,14 @@ fn more_connections_than_a_listener_may_have_wait() {
     drop(first);
     assert_eq!(second.answer().status(), 200);
 }
+
+#[test]
+fn a_worker_that_waits_for_a_connection_does_not_keep_it_from_the_others() {
+    let app = App::saying("ok");
+    let world = Setup::new(&[("a", &app.address.to_string(), "v1")]).workers(2).max_connections(1).start();
+    for _ in 0..40 {
+        // The kernel gives it to one of the two.
+        let mut client = world.connect();
+        assert_eq!(client.send("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").answer().body, "ok");
+    }
+}

@@ -9,8 +9,10 @@
 
 mod app;
 mod client;
+mod deadlines;
 mod large;
 mod lasting;
+mod leftovers;
 mod message;
 mod passing;
 mod refusing;
