@@ -306,7 +306,7 @@ impl Relay {
     /// Where the body comes from and how much is left of it, if it can pass inside the kernel from here on.
     fn splices<'a>(&self, from: &'a Stream, buffer: &Buffer, to: &Stream) -> Option<(&'a TcpStream, u64)> {
         let Source::Length(left) = self.source else { return None };
-        let is_worth_it = self.is_spliced || left >= *splice::LEFT_MIN;
+        let is_worth_it = self.is_spliced || left >= splice::LEFT_MIN;
         if !is_worth_it || !buffer.is_empty() || self.is_watched || self.is_chunking || to.tcp().is_none() {
             return None;
         }

@@ -10,14 +10,9 @@ use tokio::io::Interest;
 use tokio::net::TcpStream;
 
 /// Bytes of a body that must be left: for less, a pipe has no advantage over a buffer.
-pub(crate) static LEFT_MIN: std::sync::LazyLock<u64> = std::sync::LazyLock::new(|| tune("LEFT_MIN", 64 << 10) as u64);
-static PIPE_SIZE_T: std::sync::LazyLock<usize> = std::sync::LazyLock::new(|| tune("PIPE_SIZE", 256 << 10));
-static MORE: std::sync::LazyLock<usize> = std::sync::LazyLock::new(|| tune("MORE", 0));
-fn tune(name: &str, default: usize) -> usize {
-    std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(default)
-}
-/// Bytes that a pipe holds: what a socket has at hand when the other side is fast.
-
+pub(crate) const LEFT_MIN: u64 = 64 << 10;
+/// Bytes that a pipe holds. More of them don't measure better, and a slow receiver keeps as many.
+const PIPE_SIZE: usize = 256 << 10;
 /// Pipes of a worker. Each takes two descriptors, and keeps what a slow receiver has not taken yet; bodies beyond them use buffers.
 const PIPES_MAX: usize = 128;
 
@@ -93,7 +88,7 @@ impl Pipes {
 
 impl Pipe {
     fn open(place: Place) -> io::Result<Self> {
-        let (output, input) = system::pipe(*PIPE_SIZE_T)?;
+        let (output, input) = system::pipe(PIPE_SIZE)?;
         Ok(Self { input, output, held: 0, place })
     }
 
@@ -110,7 +105,7 @@ impl Pipe {
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
         debug_assert!(self.is_empty(), "a full pipe looks like a socket with nothing in it");
-        let most = usize::try_from(most).map_or(*PIPE_SIZE_T, |most| most.min(*PIPE_SIZE_T));
+        let most = usize::try_from(most).map_or(PIPE_SIZE, |most| most.min(PIPE_SIZE));
         loop {
             ready!(from.poll_read_ready(cx))?;
             match from.try_io(Interest::READABLE, || system::splice(from, &self.input, most)) {
@@ -161,10 +156,7 @@ mod system {
 
     /// Moves up to `most` bytes, of which one side is a pipe.
     pub(super) fn splice(from: impl AsFd, to: impl AsFd, most: usize) -> io::Result<usize> {
-        let mut flags = SpliceFlags::MOVE | SpliceFlags::NONBLOCK;
-        if *super::MORE > 0 {
-            flags |= SpliceFlags::MORE;
-        }
+        let flags = SpliceFlags::MOVE | SpliceFlags::NONBLOCK;
         Ok(rustix::pipe::splice(from, None, to, None, most, flags)?)
     }
 }
@@ -182,3 +174,6 @@ mod system {
         Err(io::ErrorKind::Unsupported.into())
     }
 }
+
+#[cfg(test)]
+mod tests;
