@@ -2,6 +2,7 @@
 
 use std::io::{BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 
@@ -12,6 +13,7 @@ use crate::world::SOON;
 pub(crate) struct App {
     pub(crate) address: SocketAddr,
     heard: Receiver<Message>,
+    connections: Arc<AtomicUsize>,
 }
 
 /// One connection to the app.
@@ -29,16 +31,19 @@ impl App {
         let address = listener.local_addr().unwrap();
         let (heard, receiver) = channel();
         let script = Arc::new(script);
+        let connections = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&connections);
         std::thread::spawn(move || {
             for (at, stream) in listener.incoming().enumerate() {
                 let Ok(stream) = stream else { return };
+                count.store(at + 1, Relaxed);
                 stream.set_read_timeout(Some(SOON * 2)).unwrap();
                 let visit = Visit { stream: BufReader::new(stream), heard: heard.clone(), nth: at + 1 };
                 let script = Arc::clone(&script);
                 std::thread::spawn(move || script(visit));
             }
         });
-        Self { address, heard: receiver }
+        Self { address, heard: receiver, connections }
     }
 
     /// An app that answers every request with `text`.
@@ -67,6 +72,11 @@ impl App {
         self.heard.recv_timeout(SOON).expect("the app hears a request")
     }
 
+    /// How many connections it had so far.
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.load(Relaxed)
+    }
+
     /// Whether it has heard nothing more.
     pub(crate) fn is_idle(&self) -> bool {
         self.heard.try_recv().is_err()
@@ -89,9 +99,14 @@ impl Visit {
     /// Reads the body of a request.
     pub(crate) fn body_of(&mut self, request: &mut Message) -> Option<()> {
         request.read_body(&mut self.stream)?;
-        // The test may have stopped listening.
-        let _ = self.heard.send(request.clone());
+        self.tell(request.clone());
         Some(())
+    }
+
+    /// Lets the test hear this.
+    pub(crate) fn tell(&self, heard: Message) {
+        // The test may have stopped listening.
+        let _ = self.heard.send(heard);
     }
 
     /// Sends this, as it is; `false` when the connection is gone.
