@@ -9,9 +9,12 @@ use tokio::time::Instant;
 use crate::ask::HALF_CLOSED;
 use crate::blame;
 use crate::decide::Decided;
+use crate::error::Error;
 use crate::exchange::{Exchange, Scratch};
 use crate::finish::Passing;
 use crate::forward::Backend;
+use crate::h1::framing::Framing;
+use crate::own;
 use crate::relay::{Broken, Waits};
 use crate::serve::Next;
 use crate::stream::Stream;
@@ -49,6 +52,12 @@ pub(crate) async fn pass(
             // out of service.
             if exchange.scratch.upload.fault().is_none() {
                 blame::broke_off(exchange, &decided, backend.member);
+            }
+            if exchange.scratch.download.wrote() == 0 {
+                // The client has nothing of it, and need not guess.
+                exchange.scratch.download.begin(Framing::None, false);
+                let error = exchange.scratch.upload.fault().map_or(Error::BadAnswer, Error::from);
+                return own::refuse(exchange, error).await;
             }
             match passing {
                 // Without a length or chunks the end of the stream is the end of the body: only a reset says that it broke off.

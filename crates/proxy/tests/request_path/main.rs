@@ -10,6 +10,8 @@
 mod app;
 mod client;
 mod deadlines;
+mod hostile;
+mod idle;
 mod large;
 mod lasting;
 mod leftovers;
