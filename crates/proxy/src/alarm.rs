@@ -64,7 +64,11 @@ mod tests {
             // It has rung once, so that it must register its task again.
             let rung = async {
                 let mut alarm = Alarm::new(Instant::now());
-                poll_fn(|cx| Poll::Ready(alarm.start(cx))).await;
+                poll_fn(|cx| {
+                    alarm.start(cx);
+                    Poll::Ready(())
+                })
+                .await;
                 let rings_at = Instant::now() + Duration::from_millis(5);
                 poll_fn(|cx| {
                     while tokio::task::coop::has_budget_remaining() {

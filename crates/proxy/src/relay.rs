@@ -1,23 +1,28 @@
 //! A body on its way: read from one side, understood, framed anew for the other side, written.
 
-use std::io::{self, IoSlice};
+mod output;
+
+use std::io;
 use std::task::{Context, Poll, ready};
 
 use tokio::net::TcpStream;
 
+use self::output::Output;
 use crate::buffer::{Buffer, Buffers};
 use crate::h1::chunked::{self, ChunkError, Decoder, Step};
 use crate::h1::framing::Framing;
 use crate::headers;
-use crate::splice::{self, Pipe, Pipes};
+use crate::splice::{self, Pipes};
 use crate::stream::Stream;
 
 /// Bytes of a body that are copied behind the head, so that both go out in one piece. Copying more costs more than a second slice.
 const COPY_MAX: usize = 4 << 10;
 /// Bytes that are framed before they are written.
 const OUT_MAX: usize = 64 << 10;
-/// Capacity that an output keeps for the next message.
-const OUT_KEPT: usize = 16 << 10;
+/// Bytes of a chunk that stay where they are. Smaller ones are copied, so that many of them go out in one piece.
+const CHUNK_RAW_MIN: usize = 32 << 10;
+/// Bytes that one body may write at a time, while other connections wait for their turn.
+const TURN_MAX: u64 = 1 << 20;
 
 /// One body, or the next one: it is reused. A message's head goes out through it too, in front of the body.
 #[derive(Debug, Default)]
@@ -26,13 +31,7 @@ pub(crate) struct Relay {
     decoder: Decoder,
     /// Whether the receiver gets chunks.
     is_chunking: bool,
-    /// What is framed and goes out before anything else.
-    out: Vec<u8>,
-    written: usize,
-    /// Bytes at the front of the buffer that go out as they are, behind `out`.
-    raw: usize,
-    /// A part of the body that goes out inside the kernel, behind all that.
-    pipe: Option<Pipe>,
+    output: Output,
     /// Whether every piece of the body is looked at on its way.
     is_watched: bool,
     /// Whether some of the body went through a pipe.
@@ -94,18 +93,14 @@ impl Relay {
         };
         self.decoder = Decoder::default();
         self.is_chunking = is_chunking;
-        self.out.clear();
-        if self.out.capacity() > OUT_KEPT {
-            self.out = Vec::new();
-        }
-        (self.written, self.raw, self.is_held) = (0, 0, false);
-        (self.pipe, self.is_watched, self.is_spliced) = (None, false, false);
+        self.output.clear();
+        (self.is_held, self.is_watched, self.is_spliced) = (false, false, false);
         (self.waits, self.moved, self.wrote) = (Waits::Nobody, 0, 0);
     }
 
     /// Where the head of the message is written to.
     pub(crate) const fn head(&mut self) -> &mut Vec<u8> {
-        &mut self.out
+        &mut self.output.framed
     }
 
     /// Lets every piece of the body be watched, also of one whose length is known.
@@ -115,14 +110,12 @@ impl Relay {
 
     /// Nobody takes the body any more: what of it is still in `buffer`, received and not sent, goes.
     pub(crate) fn abandon(&mut self, buffer: &mut Buffer) {
-        buffer.consume(self.raw);
-        self.out.clear();
-        (self.written, self.raw, self.pipe) = (0, 0, None);
+        self.output.abandon(buffer);
     }
 
     /// Forgets what is under way: nobody waits for it any more.
     pub(crate) fn rest(&mut self) {
-        self.pipe = None;
+        self.output.clear();
     }
 
     /// Keeps the body back, or lets it go.
@@ -142,7 +135,7 @@ impl Relay {
 
     /// Whether all of it, with its head, was written.
     pub(crate) fn is_done(&self) -> bool {
-        self.is_received() && !self.has_output()
+        self.is_received() && self.output.is_empty()
     }
 
     /// Whom it waits for, since it was polled last.
@@ -163,11 +156,9 @@ impl Relay {
     /// Sends what `data` has once more, to another receiver: what is under way to the one before is forgotten, and
     /// everything of the body that was taken from `buffer` so far must be in `data`.
     pub(crate) fn restart(&mut self, head: impl FnOnce(&mut Vec<u8>), data: &[u8], buffer: &mut Buffer) {
-        buffer.consume(self.raw);
-        self.out.clear();
-        (self.written, self.raw, self.waits, self.wrote) = (0, 0, Waits::Nobody, 0);
-        self.pipe = None;
-        head(&mut self.out);
+        self.output.abandon(buffer);
+        (self.waits, self.wrote) = (Waits::Nobody, 0);
+        head(&mut self.output.framed);
         if !data.is_empty() {
             self.put(data);
         }
@@ -185,11 +176,17 @@ impl Relay {
         cx: &mut Context<'_>,
         mut watch: impl FnMut(&[u8]) -> Result<(), E>,
     ) -> Poll<Result<(), Broken<E>>> {
+        let end_of_turn = self.wrote + TURN_MAX;
         loop {
             while self.can_frame() && self.frame(buffer, &mut watch)? {}
-            if self.has_output() {
+            if !self.output.is_empty() {
                 self.waits = Waits::Sink;
-                ready!(self.poll_write((buffer, buffers), to, cx)).map_err(Broken::SinkGone)?;
+                if self.wrote >= end_of_turn {
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                let wrote = ready!(self.output.poll_write((buffer, buffers), to, cx));
+                self.wrote += wrote.map_err(Broken::SinkGone)? as u64;
                 continue;
             }
             if self.is_held {
@@ -215,12 +212,11 @@ impl Relay {
         }
     }
 
-    fn has_output(&self) -> bool {
-        self.written < self.out.len() || self.raw > 0 || self.pipe.is_some()
-    }
-
     fn can_frame(&self) -> bool {
-        !self.is_held && !self.is_received() && self.raw == 0 && self.out.len() < OUT_MAX
+        !self.is_held
+            && !self.is_received()
+            && !self.output.has_pieces()
+            && self.output.framed.len() < OUT_MAX
     }
 
     /// Frames what is at hand. Answers whether there may be more.
@@ -265,32 +261,39 @@ impl Relay {
         let data = &at_hand[..count];
         watch(data).map_err(Broken::Refused)?;
         self.moved += count as u64;
-        let is_raw = !self.is_chunking && (self.source != Source::Chunked) && count > COPY_MAX;
-        if is_raw {
-            self.raw = count;
-            return Ok(false);
+        if self.is_chunking && count >= CHUNK_RAW_MIN {
+            self.put_size(count);
+            self.output.put_raw(count, b"\r\n");
+        } else if !self.is_chunking && self.source != Source::Chunked && count > COPY_MAX {
+            self.output.put_raw(count, b"");
+        } else {
+            self.put(data);
+            buffer.consume(count);
         }
-        self.put(data);
-        buffer.consume(count);
         Ok(true)
     }
 
     /// Frames `data`.
     fn put(&mut self, data: &[u8]) {
-        if !self.is_chunking {
-            self.out.extend_from_slice(data);
-            return;
+        if self.is_chunking {
+            self.put_size(data.len());
         }
+        self.output.framed.extend_from_slice(data);
+        if self.is_chunking {
+            self.output.framed.extend_from_slice(b"\r\n");
+        }
+    }
+
+    /// Begins a chunk.
+    fn put_size(&mut self, size: usize) {
         let mut line = [0; chunked::SIZE_LINE_MAX];
-        self.out.extend_from_slice(chunked::size_line(data.len(), &mut line));
-        self.out.extend_from_slice(data);
-        self.out.extend_from_slice(b"\r\n");
+        self.output.framed.extend_from_slice(chunked::size_line(size, &mut line));
     }
 
     /// Frames the end of the body.
     fn put_end(&mut self) {
         if self.is_chunking {
-            chunked::write_end(&mut self.out, self.decoder.trailers().as_deref());
+            chunked::write_end(&mut self.output.framed, self.decoder.trailers().as_deref());
         }
     }
 
@@ -329,7 +332,7 @@ impl Relay {
                 left => Source::Length(left),
             };
             self.moved += count as u64;
-            (self.pipe, self.is_spliced) = (Some(pipe), true);
+            (self.output.pipe, self.is_spliced) = (Some(pipe), true);
             return Poll::Ready(Ok(true));
         }
         pipes.give_back(pipe);
@@ -339,54 +342,7 @@ impl Relay {
             Ok(_) => Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
         }
     }
-
-    /// Gives what is in the pipe to the receiver.
-    fn poll_drain(&mut self, to: &Stream, pipes: &Pipes, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let (Some(pipe), Some(to)) = (&mut self.pipe, to.tcp()) else {
-            return Poll::Ready(Err(io::ErrorKind::Unsupported.into()));
-        };
-        let wrote = ready!(pipe.poll_drain(to, cx))?;
-        if wrote == 0 {
-            return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-        }
-        self.wrote += wrote as u64;
-        if let Some(empty) = self.pipe.take_if(|pipe| pipe.is_empty()) {
-            pipes.give_back(empty);
-        }
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_write(
-        &mut self,
-        (buffer, buffers): (&mut Buffer, &Buffers),
-        to: &mut Stream,
-        cx: &mut Context<'_>,
-    ) -> Poll<io::Result<()>> {
-        if self.pipe.is_some() {
-            return self.poll_drain(to, &buffers.pipes, cx);
-        }
-        let framed = &self.out[self.written..];
-        let raw = &buffer.filled()[..self.raw];
-        let wrote = match (framed.is_empty(), raw.is_empty()) {
-            (_, true) => ready!(to.poll_write_some(framed, cx))?,
-            (true, false) => ready!(to.poll_write_some(raw, cx))?,
-            (false, false) => {
-                let slices = [IoSlice::new(framed), IoSlice::new(raw)];
-                ready!(to.poll_write_slices(&slices, cx))?
-            }
-        };
-        if wrote == 0 {
-            return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-        }
-        self.wrote += wrote as u64;
-        let of_framed = wrote.min(framed.len());
-        self.written += of_framed;
-        self.raw -= wrote - of_framed;
-        buffer.consume(wrote - of_framed);
-        if self.written == self.out.len() {
-            self.out.clear();
-            self.written = 0;
-        }
-        Poll::Ready(Ok(()))
-    }
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,7 +16,6 @@ use crate::serve::{self, Next};
 /// Serves one connection at a time, in the task of that connection.
 pub(crate) struct Server {
     desk: Rc<Desk>,
-    #[expect(clippy::type_complexity, reason = "the type of an async function has no name")]
     serving: Pin<Box<dyn Future<Output = Infallible>>>,
 }
 
