@@ -19,4 +19,5 @@ mod message;
 mod passing;
 mod refusing;
 mod retrying;
+mod splits;
 mod world;
