@@ -146,6 +146,10 @@ fn decayed(old: u64, latest: u64, elapsed: Millis) -> u64 {
     if latest >= old {
         return latest;
     }
+    if elapsed.0 == 0 {
+        // Nothing has decayed, which is so for most answers of a busy backend.
+        return old;
+    }
     let keep = (-(elapsed.0 as f64) / DECAY_MS).exp();
     (old as f64 * keep + latest as f64 * (1.0 - keep)) as u64
 }

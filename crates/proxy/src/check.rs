@@ -34,12 +34,12 @@ pub(crate) fn expects_continue(version: Version, fields: &Fields) -> bool {
 
 /// Whether the connection may serve another request behind this message (RFC 9112 section 9.3).
 pub(crate) fn keeps_alive(version: Version, fields: &Fields) -> bool {
-    let says = |what: &[u8]| fields.elements(Name::Connection).any(|said| said.eq_ignore_ascii_case(what));
+    let says = |what: &[u8]| fields.lists(Name::Connection, |said| said.eq_ignore_ascii_case(what));
     if version >= Version::HTTP_11 { !says(b"close") } else { says(b"keep-alive") && !says(b"close") }
 }
 
 fn expects_only_continue(fields: &Fields) -> bool {
-    fields.elements(Name::Expect).all(|what| what.eq_ignore_ascii_case(b"100-continue"))
+    !fields.lists(Name::Expect, |what| !what.eq_ignore_ascii_case(b"100-continue"))
 }
 
 #[cfg(test)]

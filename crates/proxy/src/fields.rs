@@ -77,6 +77,12 @@ impl Fields {
         lines.iter().filter(move |line| line.name == name && !line.is_removed).map(|line| self.value(line))
     }
 
+    /// Whether an element of a list field `is_it`.
+    pub(crate) fn lists(&self, name: Name, is_it: impl FnMut(&[u8]) -> bool) -> bool {
+        // Few messages have any given list.
+        self.present.contains(name) && self.elements(name).any(is_it)
+    }
+
     /// The elements of a list field, over all its lines (RFC 9110 section 5.6.1).
     pub fn elements(&self, name: Name) -> impl Iterator<Item = &[u8]> {
         self.values(name).flat_map(|line| list::split(line, b','))

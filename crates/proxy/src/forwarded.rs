@@ -27,8 +27,10 @@ pub struct Peer {
     address: IpAddr,
     is_tls: bool,
     is_trusted: bool,
-    /// The address, as `X-Forwarded-For` has it.
-    text: Box<str>,
+    /// What `Forwarded` says of it: `for=192.0.2.1;proto=http`.
+    hop: Box<str>,
+    /// Where the address is in it, as `X-Forwarded-For` has it.
+    text: (u8, u8),
 }
 
 /// Where a request comes from, as far as that can be believed.
@@ -45,8 +47,17 @@ impl Peer {
     #[must_use]
     pub fn new(address: IpAddr, is_tls: bool, trusted: &[Network]) -> Self {
         let address = address.to_canonical();
-        let text = address.to_string().into();
-        Self { address, is_tls, is_trusted: is_trusted(address, trusted), text }
+        let scheme = if is_tls { "https" } else { "http" };
+        let (hop, before, after) = match address {
+            IpAddr::V4(_) => (format!("for={address};proto={scheme}"), "for=", ";proto="),
+            // No token has a colon.
+            IpAddr::V6(_) => (format!("for=\"[{address}]\";proto={scheme}"), "for=\"[", "]\";proto="),
+        };
+        let end = hop.len() - after.len() - scheme.len();
+        // An address has 45 characters at most.
+        let place = |at: usize| u8::try_from(at).unwrap_or(u8::MAX);
+        let text = (place(before.len()), place(end));
+        Self { address, is_tls, is_trusted: is_trusted(address, trusted), hop: hop.into(), text }
     }
 
     /// The address of the peer itself, IPv4 where it is mapped into IPv6.
@@ -89,7 +100,7 @@ impl Peer {
             fields.remove_all(CLAIMS);
             fields.remove_where(|name, text| name == Name::Other && is_alias(text));
         }
-        fields.join(Name::XForwardedFor, &[self.text.as_bytes()]);
+        fields.join(Name::XForwardedFor, &[self.text()]);
         let proto: &[u8] = if self.is_tls { b"https" } else { b"http" };
         if !fields.contains(Name::XForwardedProto) {
             fields.append(Name::XForwardedProto, &[proto]);
@@ -97,24 +108,21 @@ impl Peer {
         if !authority.is_empty() && !fields.contains(Name::XForwardedHost) {
             fields.append(Name::XForwardedHost, &[authority.as_bytes()]);
         }
-        fields.join(Name::Forwarded, &self.hop(proto, authority));
+        // An authority has neither quotes nor backslashes, so that quoting it is all it takes.
+        let (hop, host) = (self.hop.as_bytes(), authority.as_bytes());
+        if host.is_empty() || memchr::memchr2(b'"', b'\\', host).is_some() {
+            fields.join(Name::Forwarded, &[hop]);
+        } else if host.contains(&b':') {
+            fields.join(Name::Forwarded, &[hop, b";host=\"", host, b"\""]);
+        } else {
+            fields.join(Name::Forwarded, &[hop, b";host=", host]);
+        }
     }
 
-    /// The pieces of one element of `Forwarded` (RFC 7239 section 4).
-    fn hop<'a>(&'a self, proto: &'a [u8], authority: &'a str) -> [&'a [u8]; 9] {
-        let (open, close): (&[u8], &[u8]) = match self.address {
-            IpAddr::V4(_) => (b"for=", b""),
-            // No token has a colon.
-            IpAddr::V6(_) => (b"for=\"[", b"]\""),
-        };
-        // An authority has neither quotes nor backslashes, so that quoting it is all it takes.
-        let (name, host): (&[u8], &[u8]) = match authority {
-            "" => (b"", b""),
-            text if memchr::memchr2(b'"', b'\\', text.as_bytes()).is_some() => (b"", b""),
-            text => (b";host=", text.as_bytes()),
-        };
-        let quote: &[u8] = if host.contains(&b':') { b"\"" } else { b"" };
-        [open, self.text.as_bytes(), close, b";proto=", proto, name, quote, host, quote]
+    /// The address, as `X-Forwarded-For` has it.
+    fn text(&self) -> &[u8] {
+        let (start, end) = self.text;
+        &self.hop.as_bytes()[start.into()..end.into()]
     }
 }
 

@@ -100,6 +100,9 @@ pub enum MaxForwards {
 /// Whether a request wants to change to a protocol, and may: one protocol, no body, HTTP/1.1, and nothing that means HTTP itself.
 #[must_use]
 pub fn wants_upgrade(version: Version, fields: &Fields, is_bodied: bool) -> bool {
+    if !fields.contains(Name::Upgrade) {
+        return false;
+    }
     let mut wanted = fields.elements(Name::Upgrade);
     let (Some(protocol), None) = (wanted.next(), wanted.next()) else { return false };
     // A tunnel of HTTP to the app would bypass every rule of the proxy (h2c smuggling).
@@ -118,7 +121,7 @@ pub fn wants_upgrade(version: Version, fields: &Fields, is_bodied: bool) -> bool
 /// `Connection` may name almost any field. `Content-Length` stays as it is.
 pub fn prepare_request(fields: &mut Fields, version: Version, keeps_upgrade: bool) {
     let takes_trailers =
-        !keeps_upgrade && fields.elements(Name::Te).any(|coding| coding.eq_ignore_ascii_case(b"trailers"));
+        !keeps_upgrade && fields.lists(Name::Te, |coding| coding.eq_ignore_ascii_case(b"trailers"));
     remove_hop_by_hop(fields, NOT_FOR_APPS, keeps_upgrade);
     if takes_trailers {
         fields.append(Name::Te, &[b"trailers"]);
@@ -173,7 +176,8 @@ pub fn count_down(method: &Method, fields: &mut Fields) -> MaxForwards {
 /// Whether a request has come through proxies of this name so often that it must be running in a circle.
 #[must_use]
 pub fn is_looping(fields: &Fields) -> bool {
-    fields.elements(Name::Via).filter(|hop| hop.ends_with(b" cutover")).count() >= PASSES_MAX
+    fields.contains(Name::Via)
+        && fields.elements(Name::Via).filter(|hop| hop.ends_with(b" cutover")).count() >= PASSES_MAX
 }
 
 /// Takes out what is between two hops, and `others`. An `Upgrade` that is kept is named by a `Connection` of ours.

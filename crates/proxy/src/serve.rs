@@ -69,7 +69,7 @@ pub(crate) async fn serve(connection: &mut Connection, scratch: &mut Scratch) ->
 
 async fn answer(exchange: &mut Exchange<'_>, is_last: bool) -> Result<Next, Error> {
     let framing = identify(exchange, is_last)?;
-    if exchange.scratch.asked.path() == version_endpoint::PATH {
+    if exchange.scratch.asked.has_path(version_endpoint::PATH) {
         let answer = report_version(exchange)?;
         return Ok(own::answer(exchange, answer).await);
     }

@@ -246,7 +246,7 @@ impl Decoder {
             let whole = &trailers.fields.bytes()[trailers.line_at..];
             let line = whole.strip_suffix(b"\r\n").ok_or(ChunkError::LineEnd)?;
             let line = line::parse_field(line, trailers.line_at)?;
-            if !line::is_clean(whole) {
+            if !line::is_clean(whole, 1) {
                 return Err(Malformed::Value.into());
             }
             trailers.fields.push(line);

@@ -108,6 +108,11 @@ impl RequestHead {
         self.target.path_and_query(self.method.as_str().as_bytes(), self.fields.bytes())
     }
 
+    /// Whether `path` is the target's path.
+    pub(crate) fn has_path(&self, path: &str) -> bool {
+        self.target.has_path(self.fields.bytes(), path)
+    }
+
     /// Which form the target has.
     pub(crate) const fn form(&self) -> Form {
         self.target.form()
@@ -242,7 +247,7 @@ impl Progress {
                 return Err(HeadError::TooLarge);
             }
             if line.is_empty() {
-                if !line::is_clean(&input[self.fields_at..end]) {
+                if !line::is_clean(&input[self.fields_at..end], fields.lines_seen() + 1) {
                     return Err(Malformed::Value.into());
                 }
                 fields.take_bytes(&input[..end]);
