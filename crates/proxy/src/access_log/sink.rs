@@ -13,8 +13,11 @@ const WAITING_MAX: usize = 1 << 20;
 /// Bytes at which the writer is woken before its time.
 const WAKE_AT: usize = WAITING_MAX / 4;
 
+/// Bytes of a line, at most.
+const LINE_MAX: usize = 16 << 10;
+
 /// Lines of one worker that wait to be written. Its lock is shared by that worker and the writer, which holds it to swap two pointers.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Waiting(Mutex<Vec<u8>>);
 
 /// One worker's end of the access log.
@@ -54,6 +57,17 @@ impl Sink {
         if before < WAKE_AT && after >= WAKE_AT {
             self.writer.unpark();
         }
+    }
+}
+
+/// Room for what waits while the writer keeps up, so that no request has to make more. Memory that is never used costs nothing.
+pub(super) fn room() -> Vec<u8> {
+    Vec::with_capacity(WAKE_AT + LINE_MAX)
+}
+
+impl Default for Waiting {
+    fn default() -> Self {
+        Self(Mutex::new(room()))
     }
 }
 

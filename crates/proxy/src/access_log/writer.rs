@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use prometheus::IntCounter;
 
 use super::record::Format;
-use super::sink::{Sink, Waiting};
+use super::sink::{self, Sink, Waiting};
 
 /// Time between two rounds. The writer looks by itself, because a worker that had to wake it would pay a system call per request.
 const ROUND: Duration = Duration::from_millis(50);
@@ -70,7 +70,7 @@ impl AccessLog {
             output,
             shared: Arc::clone(&shared),
             dropped: dropped.clone(),
-            batch: Vec::new(),
+            batch: sink::room(),
             is_torn: false,
             trouble: Trouble::default(),
         };

@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 use std::io::{Read, Write};
 use std::time::Duration;
 
+use cutover_proxy::access_log::Format;
+
 use crate::app::{App, Visit};
 use crate::client::Client;
 use crate::world::{SOON, Setup, World};
@@ -292,6 +294,15 @@ fn clients_that_go_in_any_phase_leave_nothing() {
         }
     }
     assert!(world.metrics().contains("cutover_tunnels 0"));
+}
+
+#[test]
+fn a_client_that_went_before_its_answer_is_logged_as_gone() {
+    let app = App::playing(part);
+    let world = setup(&app).logging(Format::Json).start();
+    come_to(Phase::Waiting, &world, &app).reset();
+    world.eventually("it is logged", || world.logged().contains("\"target\":\"/Waiting\""));
+    assert!(world.logged().contains("\"status\":499"), "{}", world.logged());
 }
 
 #[test]

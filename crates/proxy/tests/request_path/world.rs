@@ -2,9 +2,10 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use cutover_core::backend::Weight;
@@ -17,6 +18,7 @@ use cutover_core::publish::{Publisher, channel};
 use cutover_core::snapshot::{ServiceSet, Snapshot};
 use cutover_core::state::State;
 use cutover_core::time::{Millis, Timestamp};
+use cutover_proxy::access_log::{AccessLog, Format};
 use cutover_proxy::metrics::Metrics;
 use cutover_proxy::{Handle, Limits, ListenerConfig, Network, Proxy, ProxyConfig};
 
@@ -34,6 +36,7 @@ pub(crate) struct Setup {
     pub(crate) workers: usize,
     pub(crate) max_connections: u32,
     pub(crate) backends: Vec<(&'static str, String, &'static str)>,
+    pub(crate) log: Option<Format>,
 }
 
 /// A running proxy with one service, `web`.
@@ -43,7 +46,14 @@ pub(crate) struct World {
     registry: Registry,
     publisher: Publisher,
     state: RefCell<State>,
+    /// Lines of the access log.
+    logged: Arc<Mutex<Vec<u8>>>,
+    #[expect(dead_code, reason = "it is held, not read: it ends the log")]
+    access_log: Option<AccessLog>,
 }
+
+/// Where the access log is written.
+struct Shared(Arc<Mutex<Vec<u8>>>);
 
 impl Setup {
     /// A service `web` with these backends: name, address, version.
@@ -58,6 +68,7 @@ impl Setup {
             workers: 1,
             max_connections: 1000,
             backends: backends.collect(),
+            log: None,
         }
     }
 
@@ -81,6 +92,11 @@ impl Setup {
         self
     }
 
+    pub(crate) fn logging(mut self, format: Format) -> Self {
+        self.log = Some(format);
+        self
+    }
+
     /// Starts the proxy; every backend was probed and is up.
     pub(crate) fn start(self) -> World {
         let config = ProxyConfig {
@@ -99,8 +115,12 @@ impl Setup {
         let address = proxy.addresses()[0];
         let registry = Registry::new();
         let metrics = Arc::new(Metrics::new(&registry).unwrap());
-        let handle = Some(proxy.start(readers, &metrics, None).unwrap());
-        World { address, handle, registry, publisher, state: RefCell::new(state) }
+        let logged = Arc::<Mutex<Vec<u8>>>::default();
+        let access_log = self.log.map(|format| {
+            AccessLog::start(Shared(Arc::clone(&logged)), format, metrics.access_log_dropped.clone()).unwrap()
+        });
+        let handle = Some(proxy.start(readers, &metrics, access_log.as_ref()).unwrap());
+        World { address, handle, registry, publisher, state: RefCell::new(state), logged, access_log }
     }
 }
 
@@ -167,6 +187,11 @@ impl World {
         prometheus::TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap()
     }
 
+    /// What the access log says so far.
+    pub(crate) fn logged(&self) -> String {
+        String::from_utf8(self.logged.lock().unwrap().clone()).unwrap()
+    }
+
     /// Waits until `is_so`.
     pub(crate) fn eventually(&self, what: &str, is_so: impl Fn() -> bool) {
         let end = Instant::now() + SOON;
@@ -185,6 +210,16 @@ impl World {
     pub(crate) fn ended(mut self) -> u64 {
         let mut handle = self.handle.take().unwrap();
         tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(handle.ended())
+    }
+}
+
+impl Write for Shared {
+    fn write(&mut self, lines: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(lines)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
