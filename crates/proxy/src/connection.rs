@@ -161,3 +161,6 @@ impl Connection {
         self.alarm.poll(Some(close_at.map_or(deadline, |at| at.min(deadline))), cx).map(|()| false)
     }
 }
+
+#[cfg(test)]
+mod tests;
