@@ -58,7 +58,7 @@ fn pick(entropy: &mut Entropy, below: usize) -> usize {
 
 /// The body of a message, framed in one of the ways that there are.
 fn framed(entropy: &mut Entropy) -> String {
-    let body: String = (0..pick(entropy, 200)).map(|at| char::from(b'a' + (at % 26) as u8)).collect();
+    let body: String = ('a'..='z').cycle().take(pick(entropy, 200)).collect();
     if pick(entropy, 2) == 0 {
         return format!("Content-Length: {}\r\n\r\n{body}", body.len());
     }
