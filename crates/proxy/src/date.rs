@@ -1,8 +1,10 @@
 //! The `Date` field (RFC 9110 section 5.6.7), written once a second.
 
+use std::io::Write;
 use std::time::{Duration, UNIX_EPOCH};
 
 use cutover_core::time::Timestamp;
+use httpdate::HttpDate;
 
 /// Bytes of a date, such as `Sun, 06 Nov 1994 08:49:37 GMT`.
 pub(crate) const LEN: usize = 29;
@@ -19,9 +21,10 @@ impl Date {
     pub(crate) fn at(&mut self, now: Timestamp) -> [u8; LEN] {
         let secs = now.0 / 1000;
         if secs != self.secs || self.text[0] == 0 {
-            let text = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(secs));
+            let date = HttpDate::from(UNIX_EPOCH + Duration::from_secs(secs));
+            let mut text = [0; LEN];
             // A year of more than four digits does not fit, and is a mistake.
-            if let Ok(text) = text.as_bytes().try_into() {
+            if write!(&mut text[..], "{date}").is_ok() {
                 (self.secs, self.text) = (secs, text);
             }
         }
