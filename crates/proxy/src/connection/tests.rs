@@ -1,3 +1,5 @@
+//! What an idle connection takes.
+
 use super::*;
 
 /// Bytes that the future of an asynchronous function takes.

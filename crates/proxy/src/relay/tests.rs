@@ -1,3 +1,5 @@
+//! Bodies through a relay between two TCP connections.
+
 use std::convert::Infallible;
 use std::future::poll_fn;
 

@@ -1,3 +1,5 @@
+//! Pipes between two TCP connections.
+
 use std::future::poll_fn;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
