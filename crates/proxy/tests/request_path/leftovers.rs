@@ -17,8 +17,10 @@ fn deaf() -> (String, Sender<()>) {
     let _ = std::fs::remove_file(&path);
     let listener = UnixListener::bind(&path).unwrap();
     let (end, ended) = channel();
+    let at = path.clone();
     std::thread::spawn(move || {
         let (stream, _) = listener.accept().unwrap();
+        std::fs::remove_file(at).unwrap();
         for line in BufReader::new(&stream).lines() {
             if line.unwrap().is_empty() {
                 break;
