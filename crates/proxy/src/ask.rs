@@ -114,7 +114,7 @@ fn begin(exchange: &mut Exchange<'_>) {
     let head = |out: &mut Vec<u8>| {
         out.extend_from_slice(asked.method.as_str().as_bytes());
         out.push(b' ');
-        out.extend_from_slice(asked.target_text().as_bytes());
+        asked.write_target(out);
         out.extend_from_slice(b" HTTP/1.1\r\n");
         asked.fields.write(out);
         out.extend_from_slice(b"\r\n");

@@ -5,24 +5,28 @@ use crate::name::Name;
 
 /// The values of all cookies whose names `is_wanted` says, in their order; several `Cookie` lines count as one.
 pub fn values(fields: &Fields, is_wanted: impl Fn(&[u8]) -> bool) -> impl Iterator<Item = &[u8]> {
-    let pairs = fields.values(Name::Cookie).flat_map(pairs_of);
-    pairs.filter_map(split).filter_map(move |(name, value)| is_wanted(name).then_some(value))
+    let mut lines = fields.values(Name::Cookie);
+    let mut rest = None;
+    std::iter::from_fn(move || {
+        loop {
+            let line: &[u8] = match rest {
+                Some(rest) => rest,
+                None => lines.next()?,
+            };
+            let end = memchr::memchr(b';', line);
+            rest = end.map(|end| &line[end + 1..]);
+            let pair = split(&line[..end.unwrap_or(line.len())]);
+            if let Some((_, value)) = pair.filter(|(name, _)| is_wanted(name)) {
+                return Some(value);
+            }
+        }
+    })
 }
 
 /// Removes the cookies whose names `is_removed` says. All others stay as they are, byte for byte and in their order; a `Cookie`
 /// line that has none left is removed.
 pub fn remove(fields: &mut Fields, is_removed: impl Fn(&[u8]) -> bool) {
     fields.shorten(Name::Cookie, |line| shorten(line, &is_removed));
-}
-
-fn pairs_of(line: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let mut rest = Some(line);
-    std::iter::from_fn(move || {
-        let line = rest?;
-        let end = memchr::memchr(b';', line);
-        rest = end.map(|end| &line[end + 1..]);
-        Some(&line[..end.unwrap_or(line.len())])
-    })
 }
 
 /// Name and value of `pair`; `None` when it is no pair.
@@ -69,6 +73,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    fn pairs_of(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+        line.split(|&byte| byte == b';')
+    }
 
     fn fields(lines: &[&str]) -> Fields {
         lines.iter().map(|line| ("cookie", line)).collect()

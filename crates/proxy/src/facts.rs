@@ -158,22 +158,33 @@ impl Given<'_> {
 
 /// The host of `host[:port]`; `None` when that is none.
 fn host_of(authority: &str) -> Option<&str> {
-    let host_len = match authority.strip_prefix('[') {
-        Some(_) => authority.find(']')? + 1,
-        None => authority.find(':').unwrap_or(authority.len()),
+    let bytes = authority.as_bytes();
+    let host_len = match bytes {
+        [b'[', ..] => memchr::memchr(b']', bytes)? + 1,
+        // What ends a name is a colon, or no authority has it.
+        _ => bytes.iter().position(|&byte| !IS_HOST[usize::from(byte)]).unwrap_or(bytes.len()),
     };
-    let (host, port) = authority.split_at(host_len);
+    let (host, port) = authority.split_at_checked(host_len)?;
     let is_port = port.is_empty() || port.strip_prefix(':')?.bytes().all(|byte| byte.is_ascii_digit());
     let is_host = match host.strip_prefix('[').and_then(|inner| inner.strip_suffix(']')) {
         Some(inner) => inner.parse::<Ipv6Addr>().is_ok(),
-        // Narrower than RFC 3986: commas, quotes and the like are in no real name, and would change the meaning of forwarding headers.
-        None => {
-            host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~' | b'%'))
-        }
+        None => port.is_empty() || !host.is_empty(),
     };
-    let is_host = is_host && (port.is_empty() || !host.is_empty());
     (is_port && is_host).then_some(host)
 }
+
+/// Bytes of names. Narrower than RFC 3986: commas, quotes and the like are in no real name, and would change the meaning of forwarding
+/// headers.
+static IS_HOST: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte: u8 = 0;
+    while byte < 128 {
+        table[byte as usize] =
+            byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'%');
+        byte += 1;
+    }
+    table
+};
 
 /// The value of a query parameter, percent-decoded, where it is there and not empty. A `+` is a plus sign: versions are opaque.
 fn parameter<'a>(query: &'a str, name: &str) -> Option<Cow<'a, str>> {

@@ -33,7 +33,7 @@ pub(crate) struct Line {
     pub(crate) end: u32,
     pub(crate) value_start: u32,
     pub(crate) value_end: u32,
-    pub(crate) name_len: u16,
+    pub(crate) name_len: u32,
     pub(crate) name: Name,
     pub(crate) is_removed: bool,
 }
@@ -56,6 +56,11 @@ impl Fields {
         self.bytes.clear();
         self.lines.clear();
         (self.present, self.repeated) = (Names::default(), Names::default());
+    }
+
+    /// Whether there may be a line with one of `names`.
+    pub(crate) const fn may_have(&self, names: Names) -> bool {
+        !self.present.is_disjoint(names)
     }
 
     /// Whether there is a line called `name`.
@@ -151,7 +156,7 @@ impl Fields {
     /// Removes all lines whose names `is_removed` says, whatever their case: it gets them as they came.
     pub fn remove_where(&mut self, is_removed: impl Fn(Name, &[u8]) -> bool) {
         for line in &mut self.lines {
-            let name = &self.bytes[line.start as usize..][..line.name_len.into()];
+            let name = &self.bytes[line.start as usize..][..line.name_len as usize];
             line.is_removed |= is_removed(line.name, name);
         }
     }
@@ -161,14 +166,21 @@ impl Fields {
         self.remove_where(|_, found| found.eq_ignore_ascii_case(name.as_bytes()));
     }
 
-    /// Adds a line. The value is made of `pieces`; bytes that can't be in a value (RFC 9110 section 5.5) are left out.
+    /// Adds a line. The value is made of `pieces`, whose bytes must be such as a value may have (RFC 9110 section 5.5): they are our
+    /// own, or were checked where they came in.
     pub fn append(&mut self, name: Name, pieces: &[&[u8]]) {
         self.append_named(name.as_str(), name, pieces);
     }
 
-    /// Adds a line with any name.
+    /// Adds a line with any name. Bytes that can't be in a value are left out.
     pub fn append_other(&mut self, name: &str, value: &[u8]) {
-        self.append_named(name, Name::of(name.as_bytes()), &[value]);
+        let known = Name::of(name.as_bytes());
+        if is_value(value) {
+            self.append_named(name, known, &[value]);
+        } else {
+            let kept: Vec<u8> = value.iter().copied().filter(|&byte| is_value_byte(byte)).collect();
+            self.append_named(name, known, &[&kept]);
+        }
     }
 
     /// Replaces all lines called `name` by one.
@@ -304,10 +316,7 @@ impl Fields {
         for piece in pieces {
             self.bytes.extend_from_slice(piece);
         }
-        if !is_value(&self.bytes[value_start..]) {
-            let kept: Vec<u8> = self.bytes.drain(value_start..).filter(|&byte| is_value_byte(byte)).collect();
-            self.bytes.extend_from_slice(&kept);
-        }
+        debug_assert!(is_value(&self.bytes[value_start..]), "a value that could begin another line");
         let value_end = self.bytes.len();
         self.bytes.extend_from_slice(b"\r\n");
         self.push(Line {
@@ -315,7 +324,7 @@ impl Fields {
             end: offset(value_end + 2),
             value_start: offset(value_start),
             value_end: offset(value_end),
-            name_len: u16::try_from(value_start - start - 2).unwrap_or(u16::MAX),
+            name_len: offset(value_start - start - 2),
             name,
             is_removed: false,
         });
@@ -323,7 +332,7 @@ impl Fields {
 
     fn name(&self, line: &Line) -> &[u8] {
         let start = line.start as usize;
-        self.bytes.get(start..start + usize::from(line.name_len)).unwrap_or_default()
+        self.bytes.get(start..start + line.name_len as usize).unwrap_or_default()
     }
 
     /// Empty while the bytes were not taken up.
@@ -332,14 +341,14 @@ impl Fields {
     }
 
     fn is_named(&self, line: &Line, name: &[u8]) -> bool {
-        usize::from(line.name_len) == name.len() && self.name(line).eq_ignore_ascii_case(name)
+        line.name_len as usize == name.len() && self.name(line).eq_ignore_ascii_case(name)
     }
 }
 
 /// Marks the lines with a name that is not known.
 fn remove_others(bytes: &[u8], lines: &mut [Line], name: &[u8]) {
     for line in lines.iter_mut().filter(|line| line.name == Name::Other && !line.is_removed) {
-        let found = &bytes[line.start as usize..][..line.name_len.into()];
+        let found = &bytes[line.start as usize..][..line.name_len as usize];
         line.is_removed = found.eq_ignore_ascii_case(name);
     }
 }

@@ -26,10 +26,25 @@ fn is_sane(id: &[u8]) -> bool {
 }
 
 fn make(entropy: &mut Entropy) -> [u8; 32] {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let bits = u128::from(entropy.word()) << 64 | u128::from(entropy.word());
-    std::array::from_fn(|at| DIGITS[(bits >> (124 - 4 * at)) as usize & 0xf])
+    let words = [entropy.word(), entropy.word()].map(u64::to_be_bytes);
+    let mut id = [0; 32];
+    for (digits, byte) in id.as_chunks_mut::<2>().0.iter_mut().zip(words.as_flattened()) {
+        *digits = HEX[usize::from(*byte)];
+    }
+    id
 }
+
+/// Every byte in hex.
+static HEX: [[u8; 2]; 256] = {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut table = [[0; 2]; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = [DIGITS[byte >> 4], DIGITS[byte & 0xf]];
+        byte += 1;
+    }
+    table
+};
 
 #[cfg(test)]
 mod tests {

@@ -4,7 +4,7 @@ use http::{Method, StatusCode, Version};
 
 use crate::fields::Fields;
 use crate::h1::line::is_token_byte;
-use crate::name::Name;
+use crate::name::{Name, Names};
 
 /// How the end of a body is found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,8 +80,13 @@ pub(crate) fn response(
     Ok(declared(version, fields)?.unwrap_or(Framing::UntilClose))
 }
 
+const FRAMING: Names = Names::of(&[Name::ContentLength, Name::TransferEncoding]);
+
 /// What the fields say, if they say anything.
 fn declared(version: Version, fields: &Fields) -> Result<Option<Framing>, FramingError> {
+    if !fields.may_have(FRAMING) {
+        return Ok(None);
+    }
     let mut lengths = fields.values(Name::ContentLength);
     let mut codings = fields.values(Name::TransferEncoding);
     match (lengths.next(), codings.next()) {

@@ -108,6 +108,14 @@ impl RequestHead {
         self.target.path_and_query(self.method.as_str().as_bytes(), self.fields.bytes())
     }
 
+    /// Writes the target as it goes on to a backend.
+    pub(crate) fn write_target(&self, out: &mut Vec<u8>) {
+        match self.target.origin_bytes(self.fields.bytes()) {
+            Some(target) => out.extend_from_slice(target),
+            None => out.extend_from_slice(self.target_text().as_bytes()),
+        }
+    }
+
     /// Whether `path` is the target's path.
     pub(crate) fn has_path(&self, path: &str) -> bool {
         self.target.has_path(self.fields.bytes(), path)

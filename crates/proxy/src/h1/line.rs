@@ -57,12 +57,19 @@ impl Lines {
 /// done for a whole section at once, by [`is_clean`].
 #[inline]
 pub(crate) fn parse_field(line: &[u8], at: usize) -> Result<Line, Malformed> {
-    let Some(colon) = line.iter().position(|&byte| !is_token_byte(byte)) else {
-        return Err(Malformed::NoColon);
-    };
-    if line[colon] != b':' || colon == 0 {
-        return Err(if matches!(line[0], b' ' | b'\t') { Malformed::Folded } else { Malformed::Name });
+    let mut colon = 0;
+    while let Some(&byte) = line.get(colon)
+        && is_token_byte(byte)
+    {
+        colon += 1;
     }
+    let (Some(b':'), Some(name @ [_, ..])) = (line.get(colon), line.get(..colon)) else {
+        return Err(match line.first() {
+            Some(b' ' | b'\t') => Malformed::Folded,
+            _ if colon == line.len() => Malformed::NoColon,
+            _ => Malformed::Name,
+        });
+    };
     let (mut from, mut to) = (colon + 1, line.len());
     while from < to && matches!(line[from], b' ' | b'\t') {
         from += 1;
@@ -70,13 +77,15 @@ pub(crate) fn parse_field(line: &[u8], at: usize) -> Result<Line, Malformed> {
     while from < to && matches!(line[to - 1], b' ' | b'\t') {
         to -= 1;
     }
+    // Limits keep heads far below 4 GiB, and names with them.
+    let start = offset(at);
     Ok(Line {
-        start: offset(at),
-        end: offset(at + line.len() + 2),
-        value_start: offset(at + from),
-        value_end: offset(at + to),
-        name_len: u16::try_from(colon).map_err(|_| Malformed::Name)?,
-        name: Name::of(&line[..colon]),
+        start,
+        end: start + offset(line.len() + 2),
+        value_start: start + offset(from),
+        value_end: start + offset(to),
+        name_len: offset(colon),
+        name: Name::of(name),
         is_removed: false,
     })
 }
@@ -137,7 +146,7 @@ mod tests {
         let field = parse_field(line.as_bytes(), at)?;
         let head = format!("1234567{line}\r\n");
         assert_eq!((field.start as usize, field.end as usize), (at, head.len()));
-        let name = &head[at..at + usize::from(field.name_len)];
+        let name = &head[at..at + field.name_len as usize];
         let value = &head[field.value_start as usize..field.value_end as usize];
         Ok((name.to_owned(), value.to_owned()))
     }

@@ -107,6 +107,11 @@ impl Target {
         if path.is_empty() && self.form == Form::Absolute { "/" } else { path }
     }
 
+    /// Path and query of a target in origin form, which is what nearly all are.
+    pub(crate) fn origin_bytes<'a>(&self, head: &'a [u8]) -> Option<&'a [u8]> {
+        if self.form == Form::Origin { head.get(self.path_start as usize..self.end as usize) } else { None }
+    }
+
     /// Whether `path` is the path, which can be told without reading the bytes as text.
     pub(crate) fn has_path(&self, head: &[u8], path: &str) -> bool {
         head.get(self.path_start as usize..self.path_end as usize) == Some(path.as_bytes())

@@ -188,7 +188,7 @@ proptest! {
     #[test]
     fn whatever_connection_says_the_host_stays_and_it_goes(connection: Vec<u8>) {
         let mut fields = fields(&[("host", "a"), ("content-length", "1")]);
-        fields.append(Name::Connection, &[&connection]);
+        fields.append_other("connection", &connection);
         prepare_request(&mut fields, Version::HTTP_11, false);
         prop_assert_eq!(fields.len(), 3, "host, content-length, via");
     }
