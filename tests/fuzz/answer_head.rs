@@ -12,6 +12,7 @@ use cutover_proxy::fuzzing::{self, Pairs};
 use libfuzzer_sys::fuzz_target;
 
 mod head;
+mod line_end;
 mod split;
 
 fuzz_target!(|data: &[u8]| {
@@ -30,7 +31,7 @@ fuzz_target!(|data: &[u8]| {
     let mut expected = httparse::Response::new(&mut lines);
     match (expected.parse(input), whole) {
         (Ok(httparse::Status::Complete(len)), Ok(Some(found))) => {
-            assert!(!head::has_bare_lf(&input[..len]) && !head::is_too_large(&input[..len]));
+            assert!(!line_end::has_bare_lf(&input[..len]) && !head::is_too_large(&input[..len]));
             assert_eq!(found.len, len);
             assert_eq!(Some(found.status.as_u16()), expected.code);
             assert_eq!(found.version == http::Version::HTTP_11, expected.version == Some(1));
@@ -54,6 +55,6 @@ fuzz_target!(|data: &[u8]| {
 /// Whether one of the differences at the top explains it.
 fn is_refused_by_us_only(input: &[u8], expected: &httparse::Response<'_, '_>, len: usize) -> bool {
     let bytes = &input[..len];
-    let is_unreadable = head::has_bare_lf(bytes) || bytes.starts_with(b"\r\n");
+    let is_unreadable = line_end::has_bare_lf(bytes) || bytes.starts_with(b"\r\n");
     is_unreadable || expected.code.is_none_or(|code| code < 100) || head::is_too_large(bytes)
 }

@@ -12,8 +12,3 @@ pub fn is_too_large(head: &[u8]) -> bool {
     let count = fields.split(|byte| *byte == b'\n').count().saturating_sub(2);
     line.len() > LINE_MAX || fields.len() > FIELDS_MAX + 2 || count > COUNT_MAX
 }
-
-/// Whether there is an LF without a CR before it.
-pub fn has_bare_lf(head: &[u8]) -> bool {
-    head.split(|byte| *byte == b'\n').rev().skip(1).any(|line| !line.ends_with(b"\r"))
-}

@@ -13,6 +13,7 @@ use cutover_proxy::fuzzing::{self, Pairs, Request};
 use libfuzzer_sys::fuzz_target;
 
 mod head;
+mod line_end;
 mod split;
 
 fuzz_target!(|data: &[u8]| {
@@ -32,7 +33,7 @@ fuzz_target!(|data: &[u8]| {
     let mut expected = httparse::Request::new(&mut lines);
     match (expected.parse(&input), whole) {
         (Ok(httparse::Status::Complete(len)), Ok(Some(found))) => {
-            assert!(!head::has_bare_lf(&input[..len]) && !head::is_too_large(&input[..len]));
+            assert!(!line_end::has_bare_lf(&input[..len]) && !head::is_too_large(&input[..len]));
             assert_same(&found, &expected, len);
         }
         (Ok(httparse::Status::Complete(len)), Err(error)) => {
@@ -77,7 +78,7 @@ fn is_refused_by_us_only(input: &[u8], expected: &httparse::Request<'_, '_>, len
     // Other forms have rules of their own, for which there are tests; that of servers has none that could be missed.
     let is_plain =
         target.starts_with('/') && target.is_ascii() && !target.contains('#') && method != "CONNECT";
-    let is_unreadable = head::has_bare_lf(bytes) || bytes.starts_with(b"\r\n\r\n");
+    let is_unreadable = line_end::has_bare_lf(bytes) || bytes.starts_with(b"\r\n\r\n");
     is_unreadable || !is_plain || method.len() > 32 || head::is_too_large(bytes)
 }
 

@@ -41,7 +41,8 @@ impl Front {
 }
 
 impl Admission {
-    fn take(fronts: &Arc<[Front]>, listener: usize) -> Option<Self> {
+    /// One, if there is one.
+    pub(crate) fn take(fronts: &Arc<[Front]>, listener: usize) -> Option<Self> {
         let front = &fronts[listener];
         if front.open.fetch_add(1, Relaxed) >= front.max_connections {
             front.open.fetch_sub(1, Relaxed);

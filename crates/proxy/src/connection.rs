@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -110,12 +110,32 @@ pub(crate) fn spawn(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr, ad
         // It is gone already.
         return;
     }
+    tokio::task::spawn_local(serve(counted, Stream::Tcp(stream), peer.ip(), admission));
+}
+
+/// Serves a stream that was not accepted, in the task of the caller.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn serve_stream(
+    worker: &Rc<Worker>,
+    stream: Stream,
+    peer: IpAddr,
+    admission: Admission,
+) -> impl Future<Output = ()> + use<> {
+    serve(Counted::new(worker), stream, peer, admission)
+}
+
+fn serve(
+    counted: Counted,
+    stream: Stream,
+    peer: IpAddr,
+    admission: Admission,
+) -> impl Future<Output = ()> + use<> {
+    let worker = Rc::clone(&counted.worker);
     let now = Instant::now();
-    let peer = Peer::new(peer.ip(), false, &admission.front().trusted_proxies);
+    let peer = Peer::new(peer, false, &admission.front().trusted_proxies);
     let alarm = Alarm::new(now + worker.limits.keepalive_timeout);
-    let client = Client { worker: Rc::clone(worker), peer, admission, known_pin: Known::default() };
-    let connection = Connection { client, stream: Stream::Tcp(stream), alarm, requests: 0, counted };
-    tokio::task::spawn_local(run(Box::new(connection), now));
+    let client = Client { worker, peer, admission, known_pin: Known::default() };
+    run(Box::new(Connection { client, stream, alarm, requests: 0, counted }), now)
 }
 
 /// All of the connections that are open run this, and most of them are idle: what it keeps meanwhile has to be small.

@@ -1,5 +1,7 @@
 //! The parsers as fuzz targets and tests drive them: bytes in pieces in, plain values out. Not part of the crate's interface.
 
+pub mod engine;
+
 use http::{StatusCode, Version};
 
 use crate::fields::Fields;

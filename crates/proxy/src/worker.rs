@@ -69,7 +69,7 @@ pub(crate) struct Start {
 }
 
 impl Worker {
-    fn new(
+    pub(crate) fn new(
         limits: Limits,
         reader: SnapshotReader,
         metrics: Arc<Metrics>,
