@@ -4,14 +4,13 @@ use http::{Method, Version};
 
 use crate::error::Error;
 use crate::fields::Fields;
-use crate::h1::framing::{self, Framing};
+use crate::h1::framing::Framing;
 use crate::h1::head::RequestHead;
 use crate::headers;
 use crate::name::Name;
 
-/// Checks a head for what a proxy must not pass on. Answers how its body is framed.
-pub(crate) fn check(head: &RequestHead) -> Result<Framing, Error> {
-    let framing = framing::request(head.version, &head.fields)?;
+/// Checks a head, whose body is framed like that, for what a proxy must not pass on.
+pub(crate) fn check(head: &RequestHead, framing: Framing) -> Result<(), Error> {
     if head.method == Method::CONNECT {
         return Err(Error::Connect);
     }
@@ -24,7 +23,7 @@ pub(crate) fn check(head: &RequestHead) -> Result<Framing, Error> {
     if headers::is_looping(&head.fields) {
         return Err(Error::Loop);
     }
-    Ok(framing)
+    Ok(())
 }
 
 /// Whether the client waits for a `100` before it sends its body.
@@ -45,19 +44,20 @@ fn expects_only_continue(fields: &Fields) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::h1::framing;
 
-    fn checked(method: Method, version: Version, fields: &[(&str, &str)]) -> Result<Framing, Error> {
+    fn checked(method: Method, version: Version, fields: &[(&str, &str)]) -> Result<(), Error> {
         let mut head = RequestHead::default();
         (head.method, head.version, head.fields) = (method, version, fields.iter().copied().collect());
-        check(&head)
+        check(&head, framing::request(version, &head.fields)?)
     }
 
     #[test]
     fn rfc9110_10_1_1_only_one_expectation_is_known() {
         let checked = |version, what| checked(Method::PUT, version, &[("expect", what)]);
-        assert_eq!(checked(Version::HTTP_11, "100-Continue"), Ok(Framing::None));
+        assert_eq!(checked(Version::HTTP_11, "100-Continue"), Ok(()));
         assert_eq!(checked(Version::HTTP_11, "200-ok"), Err(Error::Expectation));
-        assert_eq!(checked(Version::HTTP_10, "200-ok"), Ok(Framing::None));
+        assert_eq!(checked(Version::HTTP_10, "200-ok"), Ok(()));
     }
 
     #[test]
@@ -65,8 +65,7 @@ mod tests {
         let refused = |method, fields| checked(method, Version::HTTP_11, fields);
         assert_eq!(refused(Method::CONNECT, &[]), Err(Error::Connect));
         assert_eq!(refused(Method::TRACE, &[("content-length", "1")]), Err(Error::TraceBody));
-        assert_eq!(refused(Method::TRACE, &[]), Ok(Framing::None));
-        assert!(matches!(refused(Method::PUT, &[("content-length", "x")]), Err(Error::Framing(_))));
+        assert_eq!(refused(Method::TRACE, &[]), Ok(()));
     }
 
     #[test]

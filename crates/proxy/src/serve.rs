@@ -18,7 +18,7 @@ use crate::exchange::{Exchange, Scratch};
 use crate::facts;
 use crate::fields::Fields;
 use crate::forward::{self, Outgoing};
-use crate::h1::framing::Framing;
+use crate::h1::framing::{self, Framing};
 use crate::h1::head::HeadLimits;
 use crate::h1::target::Form;
 use crate::headers::{self, MaxForwards};
@@ -146,8 +146,10 @@ fn identify(exchange: &mut Exchange<'_>, is_last: bool) -> Result<Framing, Error
     let Scratch { asked, authority, host_len, .. } = exchange.scratch;
     exchange.origin = client.peer.origin(&asked.fields, &client.admission.front().trusted_proxies);
     exchange.closes = is_last || !keeps_alive(asked.version, &asked.fields);
-    let framing = check(asked)?;
+    let framing = framing::request(asked.version, &asked.fields)?;
+    // Before anything is refused for another reason: the body is not the next request.
     exchange.is_bodied = !matches!(framing, Framing::None | Framing::Length(0));
+    check(asked, framing)?;
     let given = facts::authority(asked.version, asked.authority(), &asked.fields)?;
     authority.push_str(given.text);
     *host_len = given.host.len();

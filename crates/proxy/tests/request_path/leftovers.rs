@@ -49,6 +49,20 @@ fn a_body_that_no_backend_took_is_not_the_next_request() {
 }
 
 #[test]
+fn a_body_of_a_refused_request_is_not_the_next_request() {
+    let world = Setup::new(&[("a", &App::saying("ok").address.to_string(), "v1")]).start();
+    let looping = "Via: 1.1 cutover\r\n".repeat(8);
+    for (status, fields) in [(417, "Expect: 200-ok\r\n"), (508, &looping)] {
+        let smuggled = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+        let len = smuggled.len();
+        let mut client = world.connect();
+        client.send(&format!("PUT / HTTP/1.1\r\nHost: x\r\n{fields}Content-Length: {len}\r\n\r\n{smuggled}"));
+        assert_eq!(client.answer().status(), status);
+        assert_eq!(client.rest().unwrap(), "", "{status} is the only answer");
+    }
+}
+
+#[test]
 fn the_method_of_one_client_is_not_that_of_another() {
     let app = App::saying("ok");
     let world = Setup::new(&[("a", &app.address.to_string(), "v1")]).start();
