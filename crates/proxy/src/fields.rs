@@ -163,7 +163,18 @@ impl Fields {
 
     /// Removes all lines called `name`, which may be any name, in any case.
     pub fn remove_named(&mut self, name: &str) {
-        self.remove_where(|_, found| found.eq_ignore_ascii_case(name.as_bytes()));
+        let known = Name::of(name.as_bytes());
+        if known != Name::Other {
+            self.remove(known);
+            return;
+        }
+        for line in &mut self.lines {
+            // Lengths tell nearly all of them apart.
+            if line.name == known && line.name_len as usize == name.len() {
+                let found = self.bytes.get(line.start as usize..).and_then(|from| from.get(..name.len()));
+                line.is_removed |= found.is_some_and(|found| found.eq_ignore_ascii_case(name.as_bytes()));
+            }
+        }
     }
 
     /// Adds a line. The value is made of `pieces`, whose bytes must be such as a value may have (RFC 9110 section 5.5): they are our
