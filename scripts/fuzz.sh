@@ -8,6 +8,11 @@ what=${1:?usage: scripts/fuzz.sh SECONDS|keep}
 fuzz=(cargo +nightly fuzz)
 targets=$("${fuzz[@]}" list --fuzz-dir tests/fuzz)
 [[ -n "$targets" ]] || { echo "no fuzz target found" >&2; exit 1; }
+# What other toolchains and dependencies have left there is never used again, and never goes by itself.
+built=tests/fuzz/target
+[[ -d $built && $(du -sm "$built" | cut -f1) -gt 4096 ]] && rm -rf "$built"
+# All at once, so that nothing is built in the time of a target, and what does not build is known before anything runs.
+"${fuzz[@]}" build --fuzz-dir tests/fuzz
 for target in $targets; do
     corpus=tests/fuzz/corpus/$target
     seeds=tests/fuzz/seeds/$target

@@ -209,9 +209,9 @@ fn is_plain(expected: &Message) -> bool {
 
 fn has_one_host(expected: &Message) -> bool {
     let hosts: Vec<_> = expected.values("host").collect();
-    let is_host = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~%:[]".contains(byte);
+    let is_name_byte = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~%".contains(byte);
     // Ports and addresses in brackets have rules of their own.
-    matches!(hosts[..], [host] if host.iter().all(is_host) && !host.contains(&b':') && !host.contains(&b'['))
+    matches!(hosts[..], [host] if host.iter().all(is_name_byte))
 }
 
 fn has_one_framing(expected: &Message) -> bool {

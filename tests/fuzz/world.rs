@@ -26,6 +26,8 @@ use crate::message::{self, Message};
 
 /// Bytes of a body.
 pub const BODY_MAX: u64 = 500;
+/// Pieces in which a stream is sent. What is left then comes at once: each of them costs a look at all sockets.
+const PIECES_MAX: usize = 80;
 /// So many looks at all sockets without a byte on any of them: everybody waits for the client.
 const QUIET_LOOKS: usize = 5;
 /// So many looks, and somebody waits for what never comes.
@@ -71,7 +73,7 @@ impl World {
         Some(Self { runtime, engine, app })
     }
 
-    /// Sends `input`, so many bytes at once as `cuts` says over and over, waits for all that comes of it, and then ends the stream.
+    /// Sends `input` in pieces of so many bytes as `cuts` says over and over, waits for all that comes of it, and then ends the stream.
     pub fn serve(&self, input: &[u8], cuts: &[usize]) -> Outcome {
         self.runtime.block_on(async {
             let Ok((client, served)) = UnixStream::pair() else { panic!("no sockets") };
@@ -81,7 +83,7 @@ impl World {
             let mut client = Client { stream: client, answers: Vec::new(), is_closed: false };
 
             let mut rest = input;
-            let mut cuts = cuts.iter().cycle();
+            let mut cuts = cuts.iter().cycle().take(PIECES_MAX);
             while !rest.is_empty() {
                 let (piece, behind) =
                     rest.split_at(cuts.next().map_or(rest.len(), |cut| rest.len().min(*cut)));
