@@ -87,9 +87,9 @@ pub(crate) async fn ask(
     let (at, told) = (Instant::now(), asking.told);
     // What the client has of an answer before the answer, it has; the rest goes out before anything else.
     exchange.scratch.interim.drain(..told);
-    exchange.scratch.upload.stop_keeping();
     match heard {
-        Heard::Answer => {}
+        // It will not be sent again.
+        Heard::Answer => exchange.scratch.upload.stop_keeping(),
         Heard::Client(error) => return Err(error.into()),
         Heard::Nothing => return Err(blame::no_answer(exchange, decided, (member, &connection))),
         Heard::Timeout => {

@@ -163,18 +163,7 @@ impl Fields {
 
     /// Removes all lines called `name`, which may be any name, in any case.
     pub fn remove_named(&mut self, name: &str) {
-        let known = Name::of(name.as_bytes());
-        if known != Name::Other {
-            self.remove(known);
-            return;
-        }
-        for line in &mut self.lines {
-            // Lengths tell nearly all of them apart.
-            if line.name == known && line.name_len as usize == name.len() {
-                let found = self.bytes.get(line.start as usize..).and_then(|from| from.get(..name.len()));
-                line.is_removed |= found.is_some_and(|found| found.eq_ignore_ascii_case(name.as_bytes()));
-            }
-        }
+        self.remove_where(|_, found| found.eq_ignore_ascii_case(name.as_bytes()));
     }
 
     /// Adds a line. The value is made of `pieces`, whose bytes must be such as a value may have (RFC 9110 section 5.5): they are our
@@ -365,8 +354,10 @@ fn remove_others(bytes: &[u8], lines: &mut [Line], name: &[u8]) {
 }
 
 /// A place in a head. Limits keep heads far below 4 GiB.
-pub(crate) fn offset(at: usize) -> u32 {
-    u32::try_from(at).unwrap_or(u32::MAX)
+#[expect(clippy::cast_possible_truncation, reason = "checked where it costs nothing: in every test")]
+pub(crate) const fn offset(at: usize) -> u32 {
+    debug_assert!(at <= u32::MAX as usize, "a head is smaller");
+    at as u32
 }
 
 /// Whether `byte` may be in a field value (RFC 9110 section 5.5): visible, space, tab, or of another alphabet.

@@ -85,6 +85,8 @@ const OTHERS_NOT_IN_TRAILERS: [&[u8]; 9] = [
     b"www-authenticate",
 ];
 
+const OTHER: Names = Names::of(&[Name::Other]);
+
 /// More passes through proxies of this name than any sane chain has: the request runs in a circle.
 const PASSES_MAX: usize = 8;
 
@@ -138,9 +140,12 @@ pub fn prepare_answer(status: StatusCode, version: Version, fields: &mut Fields,
         && fields.contains(Name::Upgrade);
     remove_hop_by_hop(fields, Names::default(), keeps_upgrade);
     if !identity.expose_version {
-        for name in [&identity.version_header, &identity.boot_id_header] {
-            fields.remove_named(name);
-        }
+        let [version, process] = [&identity.version_header, &identity.boot_id_header].map(String::as_bytes);
+        fields.remove_all(Names::of(&[Name::of(version), Name::of(process)]).without(OTHER));
+        // Most lines of an answer have names that are known, and need no look.
+        fields.remove_where(|name, text| {
+            name == Name::Other && (text.eq_ignore_ascii_case(version) || text.eq_ignore_ascii_case(process))
+        });
     }
     fields.append(Name::Via, &[via(version)]);
 }

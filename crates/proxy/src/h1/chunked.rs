@@ -1,6 +1,6 @@
 //! Bodies in chunks (RFC 9112 section 7.1): told apart into data and framing as they come, and written.
 
-use super::line::{self, Malformed, Section};
+use super::line::{self, Malformed};
 use crate::fields::{Fields, is_value_byte};
 
 /// Bytes of one line with a chunk's size and extensions, with its line end.
@@ -244,12 +244,8 @@ impl Decoder {
         trailers.fields.take_bytes(&input[..len]);
         if line_end.is_some() {
             let whole = &trailers.fields.bytes()[trailers.line_at..];
-            if !whole.ends_with(b"\r\n") {
-                return Err(ChunkError::LineEnd);
-            }
-            let Section::Field(line) = line::parse_line(trailers.fields.bytes(), trailers.line_at)? else {
-                return Err(ChunkError::LineEnd);
-            };
+            let line = whole.strip_suffix(b"\r\n").ok_or(ChunkError::LineEnd)?;
+            let line = line::parse_field(line, trailers.line_at)?;
             if !line::is_clean(whole, 1) {
                 return Err(Malformed::Value.into());
             }

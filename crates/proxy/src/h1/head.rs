@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use http::{Method, StatusCode, Version};
 
-use super::line::{self, Lines, Malformed, Section};
+use super::line::{self, Lines, Malformed};
 use super::target::{Form, Target, TargetError};
 use crate::fields::Fields;
 
@@ -249,24 +249,22 @@ impl Progress {
         input: &[u8],
         limits: &HeadLimits,
     ) -> Result<Option<usize>, HeadError> {
-        loop {
-            let section = self.lines.next_field(input)?;
-            let end = self.lines.next_at();
+        while let Some((at, line)) = self.lines.next(input)? {
+            let end = at + line.len() + 2;
             if end - self.fields_at > limits.fields + 2 {
                 return Err(HeadError::TooLarge);
             }
-            match section {
-                Section::Field(_) if fields.lines_seen() == limits.count => return Err(HeadError::TooLarge),
-                Section::Field(line) => fields.push(line),
-                Section::End => {
-                    if !line::is_clean(&input[self.fields_at..end], fields.lines_seen() + 1) {
-                        return Err(Malformed::Value.into());
-                    }
-                    fields.take_bytes(&input[..end]);
-                    return Ok(Some(end));
+            if line.is_empty() {
+                if !line::is_clean(&input[self.fields_at..end], fields.lines_seen() + 1) {
+                    return Err(Malformed::Value.into());
                 }
-                Section::Partial => break,
+                fields.take_bytes(&input[..end]);
+                return Ok(Some(end));
             }
+            if fields.lines_seen() == limits.count {
+                return Err(HeadError::TooLarge);
+            }
+            fields.push(line::parse_field(line, at)?);
         }
         if input.len() - self.fields_at > limits.fields + 2 {
             return Err(HeadError::TooLarge);
