@@ -11,21 +11,22 @@ targets=$("${fuzz[@]}" list --fuzz-dir tests/fuzz)
 # What other toolchains and dependencies have left there is never used again, and never goes by itself.
 built=tests/fuzz/target
 [[ -d $built && $(du -sm "$built" | cut -f1) -gt 4096 ]] && rm -rf "$built"
-# All at once, so that nothing is built in the time of a target, and what does not build is known before anything runs.
+# All at once: what does not build is known before anything runs, and everything that runs is of one state.
 "${fuzz[@]}" build --fuzz-dir tests/fuzz
+host=$(rustc +nightly --version --verbose | sed -n 's/^host: //p')
 for target in $targets; do
     corpus=tests/fuzz/corpus/$target
     seeds=tests/fuzz/seeds/$target
-    mkdir -p "$corpus" "$seeds"
-    run=("${fuzz[@]}" run --fuzz-dir tests/fuzz "$target")
+    artifacts=tests/fuzz/artifacts/$target
+    mkdir -p "$corpus" "$seeds" "$artifacts"
+    run=("$built/$host/release/$target" -artifact_prefix="$artifacts/")
     if [[ $what == keep ]]; then
-        "${run[@]}" "$seeds" "$corpus" -- -set_cover_merge=1 -use_counters=0
+        "${run[@]}" "$seeds" "$corpus" -set_cover_merge=1 -use_counters=0
         continue
     fi
     echo "fuzzing $target for $what s"
     inputs=("$corpus" "$seeds")
     # The example files are where real input begins.
     [[ $target == config ]] && inputs+=(config)
-    "${run[@]}" "${inputs[@]}" -- \
-        -max_total_time="$what" -timeout=10 -rss_limit_mb=2048 -max_len=4096 -print_final_stats=1
+    "${run[@]}" "${inputs[@]}" -max_total_time="$what" -timeout=10 -rss_limit_mb=2048 -max_len=4096 -print_final_stats=1
 done

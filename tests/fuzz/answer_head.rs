@@ -8,12 +8,9 @@
 //! A reason with bytes of other alphabets goes on as it came; httparse leaves it out.
 #![no_main]
 
+use cutover_fuzz::{head, line_end, split};
 use cutover_proxy::fuzzing::{self, Pairs};
 use libfuzzer_sys::fuzz_target;
-
-mod head;
-mod line_end;
-mod split;
 
 fuzz_target!(|data: &[u8]| {
     let (cuts, input) = split::cuts(data);

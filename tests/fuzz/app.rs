@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
+use tokio::task::yield_now;
 
 use crate::message::{self, Front, Message};
 
@@ -15,7 +16,9 @@ pub const STATUS: u16 = 299;
 pub struct App {
     /// Whole requests, since they were taken last.
     pub got: RefCell<Vec<Message>>,
-    /// Bytes that came.
+    /// What it says instead of its answer, in pieces, before it closes the connection.
+    pub says: RefCell<Option<Vec<Vec<u8>>>>,
+    /// Bytes that came and went.
     pub seen: Cell<usize>,
     /// Connections on which a request has begun.
     pub begun: Cell<usize>,
@@ -53,11 +56,25 @@ async fn serve(app: Rc<App>, mut stream: UnixStream) {
                 is_told = false;
                 app.begun.set(app.begun.get() - 1);
                 app.got.borrow_mut().push(message);
+                let says = app.says.borrow().clone();
+                if let Some(pieces) = says {
+                    return say(&app, stream, &pieces).await;
+                }
                 b"HTTP/1.1 299 Taken\r\nContent-Length: 0\r\n\r\n"
             }
         };
         if stream.write_all(answer).await.is_err() {
             return;
         }
+    }
+}
+
+async fn say(app: &App, mut stream: UnixStream, pieces: &[Vec<u8>]) {
+    for piece in pieces {
+        if stream.write_all(piece).await.is_err() {
+            return;
+        }
+        app.seen.set(app.seen.get() + piece.len());
+        yield_now().await;
     }
 }

@@ -1,10 +1,9 @@
 //! Chunked bodies: how the bytes are split changes nothing, and a reader that knows the whole body reads the same.
 #![no_main]
 
+use cutover_fuzz::split;
 use cutover_proxy::fuzzing::{self, Body, Pairs};
 use libfuzzer_sys::fuzz_target;
-
-mod split;
 
 fuzz_target!(|data: &[u8]| {
     let (cuts, input) = split::cuts(data);

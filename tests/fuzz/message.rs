@@ -6,7 +6,7 @@ use crate::line_end;
 /// Names in lower case and values, in their order.
 pub type Fields = Vec<(String, Vec<u8>)>;
 
-/// A request, or an answer without its start line.
+/// A request, or an answer without its status.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Message {
     pub method: String,
@@ -17,6 +17,15 @@ pub struct Message {
     pub fields: Fields,
     pub body: Vec<u8>,
     pub trailers: Fields,
+}
+
+/// An answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    pub status: u16,
+    pub message: Message,
+    /// Whether all of its body is there.
+    pub is_whole: bool,
 }
 
 /// What is at the front of some bytes.
@@ -60,9 +69,9 @@ pub fn request(input: &[u8]) -> Front {
     }
 }
 
-/// Reads answers: their statuses, but those of answers before the answer.
-pub fn statuses(mut input: &[u8]) -> Vec<u16> {
-    let mut statuses = Vec::new();
+/// Reads answers, but those before the answer. Each has a body where it says so, but for those to HEAD.
+pub fn answers(mut input: &[u8], is_to_head: impl Fn(&[u8]) -> bool) -> Vec<Answer> {
+    let mut answers = Vec::new();
     while !input.is_empty() {
         let mut lines = [httparse::EMPTY_HEADER; 300];
         let mut head = httparse::Response::new(&mut lines);
@@ -73,18 +82,14 @@ pub fn statuses(mut input: &[u8]) -> Vec<u16> {
         let status = head.code.unwrap_or_default();
         let mut message = Message { fields: fields(head.headers), ..Message::default() };
         input = &input[head_len..];
-        // An answer to HEAD has the length of a body and no body.
-        let is_bodiless =
-            status < 200 || status == 204 || input.is_empty() || input.starts_with(b"HTTP/1.1 ");
-        if !is_bodiless {
-            let Some(body_len) = read_body(&mut message, input) else { panic!("{status} breaks off") };
-            input = &input[body_len..];
-        }
+        let is_bodiless = status < 200 || status == 204 || status == 304 || is_to_head(input);
+        let body_len = if is_bodiless { Some(0) } else { read_body(&mut message, input) };
+        input = &input[body_len.unwrap_or(input.len())..];
         if status >= 200 {
-            statuses.push(status);
+            answers.push(Answer { status, message, is_whole: body_len.is_some() });
         }
     }
-    statuses
+    answers
 }
 
 pub fn fields(lines: &[httparse::Header<'_>]) -> Fields {

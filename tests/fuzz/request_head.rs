@@ -9,12 +9,9 @@
 //! We take one thing that httparse refuses: HTTP/1.2 to 1.9, which are handled as 1.1 (RFC 9110 section 2.5).
 #![no_main]
 
+use cutover_fuzz::{head, line_end, split};
 use cutover_proxy::fuzzing::{self, Pairs, Request};
 use libfuzzer_sys::fuzz_target;
-
-mod head;
-mod line_end;
-mod split;
 
 fuzz_target!(|data: &[u8]| {
     let (cuts, input) = split::cuts(data);

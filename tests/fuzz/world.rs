@@ -11,7 +11,7 @@ use cutover_core::backend::Weight;
 use cutover_core::command::{Command, Configured, Finding, Found, Registration};
 use cutover_core::compile::compile;
 use cutover_core::id::{BackendId, ServiceName, VersionLabel};
-use cutover_core::policy::Policy;
+use cutover_core::policy::{IdentityPolicy, IdentitySource, Policy};
 use cutover_core::snapshot::Snapshot;
 use cutover_core::state::State;
 use cutover_core::time::Timestamp;
@@ -22,11 +22,11 @@ use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
 use tokio::task::{self, yield_now};
 
 use crate::app::{self, App};
-use crate::message::{self, Message};
+use crate::message::Message;
 
 /// Bytes of a body.
 pub const BODY_MAX: u64 = 500;
-/// Pieces in which a stream is sent. What is left then comes at once: each of them costs a look at all sockets.
+/// Pieces in which something is sent. What is left then comes at once: each of them costs a look at all sockets.
 const PIECES_MAX: usize = 80;
 /// So many looks at all sockets without a byte on any of them: everybody waits for the client.
 const QUIET_LOOKS: usize = 5;
@@ -42,8 +42,8 @@ pub struct World {
 /// What came of a stream of requests.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Outcome {
-    /// Statuses of the answers.
-    pub statuses: Vec<u16>,
+    /// All that came back.
+    pub answers: Vec<u8>,
     /// Whether the connection was closed before the client did it.
     pub is_closed: bool,
     /// The requests that reached the backend.
@@ -82,17 +82,10 @@ impl World {
             let serving = task::spawn_local(self.engine.serve(served));
             let mut client = Client { stream: client, answers: Vec::new(), is_closed: false };
 
-            let mut rest = input;
-            let mut cuts = cuts.iter().cycle().take(PIECES_MAX);
-            while !rest.is_empty() {
-                let (piece, behind) =
-                    rest.split_at(cuts.next().map_or(rest.len(), |cut| rest.len().min(*cut)));
+            for piece in pieces(input, cuts) {
                 // It may have closed already.
                 _ = client.stream.write(piece);
-                rest = behind;
-                if !rest.is_empty() {
-                    yield_now().await;
-                }
+                yield_now().await;
             }
             self.settle(&mut client).await;
             let is_closed = client.is_closed;
@@ -106,9 +99,15 @@ impl World {
             }
             assert!(serving.await.is_ok(), "it panics");
             client.look();
-            let statuses = message::statuses(&client.answers);
-            Outcome { statuses, is_closed, forwarded: self.app.got.take() }
+            Outcome { answers: client.answers, is_closed, forwarded: self.app.got.take() }
         })
+    }
+
+    /// Sends `request`, to which the backend says `answer` in pieces and then closes its connection. What came of it.
+    pub fn answer(&self, request: &[u8], answer: &[u8], cuts: &[usize]) -> Outcome {
+        let says = pieces(answer, cuts).map(<[u8]>::to_vec).collect();
+        self.app.says.replace(Some(says));
+        self.serve(request, &[])
     }
 
     /// Waits until nobody does anything any more.
@@ -123,6 +122,18 @@ impl World {
             seen = now;
         }
     }
+}
+
+/// Pieces of so many bytes as `cuts` says over and over; all at once if it says nothing.
+fn pieces<'a>(input: &'a [u8], cuts: &[usize]) -> impl Iterator<Item = &'a [u8]> {
+    let mut cuts = cuts.iter().cycle().take(PIECES_MAX);
+    let mut rest = input;
+    std::iter::from_fn(move || {
+        let len = cuts.next().map_or(rest.len(), |cut| rest.len().min(*cut));
+        let (piece, behind) = rest.split_at(len);
+        rest = behind;
+        (len > 0).then_some(piece)
+    })
 }
 
 struct Client {
@@ -159,9 +170,11 @@ fn snapshot(path: &str) -> Option<Snapshot> {
         zone: None,
         metadata: BTreeMap::new(),
     };
+    // Nobody is there to probe it again when it breaks off.
+    let identity = IdentityPolicy { source: IdentitySource::Label, ..IdentityPolicy::default() };
     let configured = Configured {
         name: service.clone(),
-        policy: Arc::new(Policy::default()),
+        policy: Arc::new(Policy { identity, ..Policy::default() }),
         backends: vec![registration],
     };
     let finding = Finding::Up { version: Some(version), boot_id: None };
