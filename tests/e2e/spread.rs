@@ -158,11 +158,11 @@ async fn requests_are_counted_by_service_version_and_class() {
         [("v1", "2xx", 3.0), ("v1", "4xx", 2.0), ("v1", "5xx", 1.0), ("v2", "2xx", 1.0)]
     {
         let labels = [&*format!("version=\"{version}\""), &*format!("class=\"{class}\""), "service=\"web\""];
-        assert_eq!(admin.metric("cutover_requests_total", &labels).await, count, "{version} {class}");
+        admin.until_metric("cutover_requests_total", &labels, count).await;
     }
     assert_eq!(admin.metric("cutover_version_epoch", &["service=\"web\""]).await, 2.0);
     assert_eq!(admin.metric("cutover_backend_up", &["backend=\"b\""]).await, 1.0);
-    assert_eq!(admin.metric("cutover_request_duration_seconds_count", &["version=\"v1\""]).await, 6.0);
+    admin.until_metric("cutover_request_duration_seconds_count", &["version=\"v1\""], 6.0).await;
 }
 
 #[tokio::test]

@@ -97,6 +97,12 @@ impl Admin {
         .await;
     }
 
+    /// Waits until a sample of `/metrics` has this value: a request is counted after its last byte went out.
+    pub(crate) async fn until_metric(&self, name: &str, parts: &[&str], value: f64) {
+        let what = format!("{name} of {parts:?} is {value}");
+        until(&what, async || (self.metric(name, parts).await == value).then_some(())).await;
+    }
+
     /// The value of a sample of `/metrics`, the sum over all whose name and labels contain every one of `parts`.
     pub(crate) async fn metric(&self, name: &str, parts: &[&str]) -> f64 {
         let text = self.call("GET", "/metrics", &Value::Null).await.text();
