@@ -46,21 +46,21 @@ pub(crate) fn finish(exchange: &mut Exchange<'_>, decided: &Decided, backend: &B
         // RFC 9110 section 8.6: they end with their head, and a reader that believes the length waits for more.
         answer.fields.remove(Name::ContentLength);
     }
-    let passing = passing(status, asked.version, backend.framing);
+    let passing = passing(status, asked.version, backend.answer.framing);
     // An upload that goes on when the answer is there is not waited for.
     exchange.closes |= passing == Passing::UntilClose || !upload.is_done() || worker.stop.has_begun();
     let is_chunking =
-        passing == Passing::Body && matches!(backend.framing, Framing::Chunked | Framing::UntilClose);
+        passing == Passing::Body && matches!(backend.answer.framing, Framing::Chunked | Framing::UntilClose);
     if is_chunking {
         answer.fields.append(Name::TransferEncoding, &[b"chunked"]);
     }
-    if let Framing::Length(length) = backend.framing {
+    if let Framing::Length(length) = backend.answer.framing {
         set_length(&mut answer.fields, length);
     }
     if passing != Passing::Tunnel {
         own::write_connection(&mut answer.fields, asked.version, exchange.closes);
     }
-    download.begin(backend.framing, is_chunking);
+    download.begin(backend.answer.framing, is_chunking);
     own::write_head(download.head(), status, answer.reason(), &answer.fields);
     exchange.pinned(outcome);
     exchange.answered(status);

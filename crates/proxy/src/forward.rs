@@ -16,7 +16,6 @@ use crate::blame::{self, Failed};
 use crate::decide::Decided;
 use crate::error::Error;
 use crate::exchange::{Exchange, Tries};
-use crate::h1::framing::Framing;
 use crate::pool::{NoConnection, Pool};
 use crate::upstream::Connection;
 
@@ -42,12 +41,8 @@ pub(crate) struct Backend {
     /// The place of the backend among the version's members.
     pub(crate) member: usize,
     pub(crate) in_flight: BackendInFlight,
-    /// How its body is framed.
-    pub(crate) framing: Framing,
-    /// Whether the connection can serve another request after this one.
-    pub(crate) keeps_alive: bool,
-    /// When the head was there.
-    pub(crate) answered_at: Instant,
+    /// What is known of the answer by its head.
+    pub(crate) answer: ask::Answer,
 }
 
 /// Sends the request: first to the member that was chosen, then to others of its version for as long as that is safe.
@@ -84,15 +79,7 @@ pub(crate) async fn forward(
                 match ask::ask(exchange, decided, outgoing, (member, connection), began).await {
                     Ok((connection, answer)) => {
                         exchange.tries.first_byte = Some(answer.at.saturating_duration_since(began));
-                        let ask::Answer { framing, keeps_alive, at: answered_at } = answer;
-                        return Ok(Backend {
-                            connection,
-                            member,
-                            in_flight,
-                            framing,
-                            keeps_alive,
-                            answered_at,
-                        });
+                        return Ok(Backend { connection, member, in_flight, answer });
                     }
                     Err(failed) => course.after_failure(exchange, member, &failed)?,
                 }

@@ -13,11 +13,6 @@ use crate::name::Name;
 use crate::respond::{self, Own};
 use crate::serve::Next;
 
-/// Sends an answer of ours that is no refusal.
-pub(crate) async fn answer(exchange: &mut Exchange<'_>, own: Own) -> Next {
-    send(exchange, own).await
-}
-
 /// Sends an answer that says what is wrong.
 pub(crate) async fn refuse(exchange: &mut Exchange<'_>, error: Error) -> Next {
     if matches!(error, Error::ClientGone) {
@@ -31,15 +26,15 @@ pub(crate) async fn refuse(exchange: &mut Exchange<'_>, error: Error) -> Next {
         own.fields.append_other("Allow", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
     }
     exchange.closes |= error.closes();
-    match send(exchange, own).await {
+    match answer(exchange, own).await {
         // What was not understood has an end that nobody knows.
         Next::Close if error.closes() => Next::Linger,
         next => next,
     }
 }
 
-/// Sends it. A body that was not read ends the connection.
-async fn send(exchange: &mut Exchange<'_>, own: Own) -> Next {
+/// Sends an answer of ours. A body that was not read ends the connection.
+pub(crate) async fn answer(exchange: &mut Exchange<'_>, own: Own) -> Next {
     let worker = &exchange.client.worker;
     worker.metrics.own_answer(own.status);
     exchange.scratch.upload.abandon(&mut exchange.scratch.from_client);

@@ -30,7 +30,7 @@ pub(crate) async fn pass(
     if passing == Passing::Tunnel {
         exchange.becomes_tunnel();
         let idle = decided.service.set.policy.upstream.tunnel_idle_timeout.into();
-        // Its state is large, and would be part of every connection.
+        // Its state is large, and would be part of everything that serves a connection.
         Box::pin(tunnel::carry(exchange, &mut backend.connection.stream, idle)).await;
         return Next::Close;
     }
@@ -39,7 +39,7 @@ pub(crate) async fn pass(
         exchange,
         upstream: &mut backend.connection.stream,
         is_uploading,
-        since: backend.answered_at,
+        since: backend.answer.at,
         progress: (0, Waits::Nobody, 0),
         half_closed: None,
     };
@@ -71,11 +71,11 @@ pub(crate) async fn pass(
 
 /// The answer was sent to its end: the backend's connection may serve another request.
 fn whole(exchange: &mut Exchange<'_>, decided: &Decided, backend: Backend, ended: Instant) -> Next {
-    let Backend { connection, member, in_flight, keeps_alive, .. } = backend;
+    let Backend { connection, member, in_flight, answer } = backend;
     drop(in_flight);
     let Scratch { upload, from_client, from_upstream, .. } = &mut *exchange.scratch;
     // What comes behind an answer without being asked for would be taken for the answer to the next request.
-    if keeps_alive && upload.is_done() && from_upstream.is_empty() {
+    if answer.keeps_alive && upload.is_done() && from_upstream.is_empty() {
         decided.pool(member).give_back(connection, &decided.service.set.policy.upstream, ended);
     }
     let is_all_read = upload.is_received() && from_client.is_empty();
