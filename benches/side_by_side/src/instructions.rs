@@ -22,8 +22,11 @@ use crate::stage::{Ask, Stage};
 const FILE: &str = "benches/instructions.toml";
 /// Where the profiles stay, for callgrind_annotate.
 const PROFILES: &str = "target/bench/callgrind";
-const FEW: u32 = 200;
-const MANY: u32 = 1_200;
+/// As many connections as under load, so that a proxy finds several of them ready when it looks.
+const CONNECTIONS: u32 = 64;
+/// How often all of them make a request at the same time.
+const FEW: u32 = 5;
+const MANY: u32 = 35;
 
 /// User instructions of one thread, or for one request.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -74,7 +77,7 @@ pub(crate) fn run(programs: &Programs, with_peers: bool) -> Result<(), Error> {
 fn count(peer: Peer, programs: &Programs, cores: Cores) -> Result<Count, Error> {
     let few = threads(peer, programs, cores, FEW)?;
     let many = threads(peer, programs, cores, MANY)?;
-    let each = f64::from(MANY - FEW);
+    let each = f64::from((MANY - FEW) * CONNECTIONS);
     let grown = many.iter().map(|(thread, many)| {
         let few = few.get(thread).copied().unwrap_or_default();
         Count { all: (many.all - few.all) / each, hashing: (many.hashing - few.hashing) / each }
@@ -82,15 +85,15 @@ fn count(peer: Peer, programs: &Programs, cores: Cores) -> Result<Count, Error> 
     Ok(grown.max_by(|a, b| a.all.total_cmp(&b.all)).unwrap_or_default())
 }
 
-/// Serves that many requests over one connection, and gives the instructions of every thread by its number.
+/// Serves that many rounds of requests, and gives the instructions of every thread by its number.
 fn threads(
     peer: Peer,
     programs: &Programs,
     cores: Cores,
-    requests: u32,
+    rounds: u32,
 ) -> Result<BTreeMap<String, Count>, Error> {
     let root =
-        std::path::absolute(PROFILES).doing("resolving a path")?.join(format!("{}-{requests}", peer.name()));
+        std::path::absolute(PROFILES).doing("resolving a path")?.join(format!("{}-{rounds}", peer.name()));
     // What an earlier run left would be counted with this one.
     if root.exists() {
         fs::remove_dir_all(&root).doing(format!("removing {}", root.display()))?;
@@ -110,11 +113,11 @@ fn threads(
     let mut process = Process::start(command, cores, &place.directory.join("output.log"))?;
     let ask = Ask { address: place.listen, path: "/small", body: SMALL };
     wait_until_ready(&mut stage, &mut process, &ask)?;
-    stage.connect_pinned(&ask, 1)?;
-    for _ in 0..requests {
-        stage.exchange(0)?;
+    stage.connect_pinned(&ask, CONNECTIONS as usize)?;
+    for _ in 0..rounds {
+        stage.exchange_all()?;
     }
-    // The last request's end, and then the connection's, fall into both runs alike.
+    // The last requests' ends, and then the connections', fall into both runs alike.
     stage.serve(Duration::from_millis(200))?;
     stage.hang_up();
     process.end()?;

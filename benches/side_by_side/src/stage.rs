@@ -96,6 +96,22 @@ impl Stage {
         Ok(())
     }
 
+    /// Makes one request on every connection at the same time, and waits for all the answers.
+    pub(crate) fn exchange_all(&mut self) -> Result<(), Error> {
+        let mut finished = Vec::new();
+        let start = Instant::now();
+        for number in 0..self.clients.len() {
+            self.send(number)?;
+        }
+        while finished.len() < self.clients.len() {
+            self.turn(&mut finished)?;
+            if start.elapsed() > ANSWER_WITHIN {
+                return Err(Error::TooLong("an answer".to_owned()));
+            }
+        }
+        Ok(())
+    }
+
     pub(crate) fn send(&mut self, number: usize) -> Result<(), Error> {
         self.clients[number].send()
     }

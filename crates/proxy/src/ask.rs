@@ -5,7 +5,6 @@ use std::future::poll_fn;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use cutover_core::policy::IdentityPolicy;
 use cutover_core::retry::Failure;
 use http::StatusCode;
 use tokio::time::Instant;
@@ -18,7 +17,7 @@ use crate::exchange::{Exchange, Scratch};
 use crate::forward::Outgoing;
 use crate::h1::framing::{self, Framing};
 use crate::h1::head::HeadLimits;
-use crate::headers;
+use crate::headers::{self, IdentityFields};
 use crate::name::Name;
 use crate::own;
 use crate::relay::Waits;
@@ -72,7 +71,7 @@ pub(crate) async fn ask(
     let mut asking = Asking {
         exchange,
         upstream: &mut connection.stream,
-        identity: &policy.identity,
+        identity: &decided.service.identity,
         is_http11: outgoing.is_http11,
         answer_within: policy.upstream.response_timeout.into(),
         since: began,
@@ -165,7 +164,7 @@ enum Heard {
 struct Asking<'a, 'e> {
     exchange: &'a mut Exchange<'e>,
     upstream: &'a mut Stream,
-    identity: &'a IdentityPolicy,
+    identity: &'a IdentityFields,
     is_http11: bool,
     answer_within: Duration,
     /// Since when whoever is waited for is waited for.

@@ -11,7 +11,7 @@ use cutover_core::snapshot::ServiceSet;
 use cutover_core::time::Timestamp;
 use http::Version;
 
-use crate::fields::Fields;
+use crate::fields::{Fields, Several};
 use crate::keyring::Opener;
 use crate::name::Name;
 use crate::{cookie, pin};
@@ -51,11 +51,7 @@ pub fn authority<'a>(
     target: Option<&'a str>,
     fields: &'a Fields,
 ) -> Result<Authority<'a>, HostError> {
-    let mut lines = fields.values(Name::Host);
-    let line = lines.next();
-    if lines.next().is_some() {
-        return Err(HostError::Several);
-    }
+    let line = fields.single(Name::Host).map_err(|Several| HostError::Several)?;
     // Only an HTTP/1.0 client may name none, and one of HTTP/2 only in its target.
     let may_lack_it = version < Version::HTTP_11 || (version > Version::HTTP_11 && target.is_some());
     if line.is_none() && !may_lack_it {

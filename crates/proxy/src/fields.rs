@@ -5,7 +5,7 @@
 
 use crate::h1::line::is_value;
 use crate::list;
-use crate::name::{Name, Names};
+use crate::name::{FieldName, Name, Names};
 
 /// Names in a list of names that are looked at. Each costs a look at every line, no honest sender has nearly so many, and who
 /// names more only keeps fields of its own.
@@ -23,6 +23,10 @@ pub struct Fields {
     /// The first line of each name that is present, by the name's number.
     first: [u16; Name::COUNT],
 }
+
+/// There are several lines of a name of which one was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Several;
 
 /// One line of a section, with its line end.
 #[derive(Debug, Clone, Copy)]
@@ -71,8 +75,29 @@ impl Fields {
 
     /// The value of the first line called `name`.
     #[must_use]
+    #[inline]
     pub fn first(&self, name: Name) -> Option<&[u8]> {
-        self.values(name).next()
+        // Most names that are asked for are not there, and most that are there are at the place that is known.
+        if !self.present.contains(name) {
+            return None;
+        }
+        match self.lines.get(usize::from(self.first[name as usize])) {
+            Some(line) if line.name == name && !line.is_removed => Some(self.value(line)),
+            _ => self.values(name).next(),
+        }
+    }
+
+    /// The value of the line called `name`, if there is one; `Err` when there are several.
+    #[inline]
+    pub(crate) fn single(&self, name: Name) -> Result<Option<&[u8]>, Several> {
+        if !self.repeated.contains(name) {
+            return Ok(self.first(name));
+        }
+        let mut values = self.values(name);
+        match (values.next(), values.next()) {
+            (value, None) => Ok(value),
+            (_, Some(_)) => Err(Several),
+        }
     }
 
     /// The values of all lines called `name`, in their order.
@@ -93,11 +118,31 @@ impl Fields {
         self.values(name).flat_map(|line| list::split(line, b','))
     }
 
+    /// The value of the first line with a configured name.
+    #[must_use]
+    pub fn configured(&self, name: &FieldName) -> Option<&[u8]> {
+        match name.name {
+            Name::Other => self.other(name.text.as_bytes()),
+            known => self.first(known),
+        }
+    }
+
     /// The value of the first line called `name`, which may be any name, in any case.
     #[must_use]
     pub fn named(&self, name: &str) -> Option<&[u8]> {
-        let mut lines = self.lines.iter().filter(|line| self.is_named(line, name.as_bytes()));
-        lines.find(|line| !line.is_removed).map(|line| self.value(line))
+        match Name::of(name.as_bytes()) {
+            Name::Other => self.other(name.as_bytes()),
+            known => self.first(known),
+        }
+    }
+
+    /// The same for a name that is not known.
+    fn other(&self, name: &[u8]) -> Option<&[u8]> {
+        if !self.present.contains(Name::Other) {
+            return None;
+        }
+        let mut lines = self.lines.iter().filter(|line| line.name == Name::Other && !line.is_removed);
+        lines.find(|line| self.name(line).eq_ignore_ascii_case(name)).map(|line| self.value(line))
     }
 
     /// Names and values of all lines, in their order.
@@ -161,9 +206,18 @@ impl Fields {
         }
     }
 
-    /// Removes all lines called `name`, which may be any name, in any case.
-    pub fn remove_named(&mut self, name: &str) {
-        self.remove_where(|_, found| found.eq_ignore_ascii_case(name.as_bytes()));
+    /// Removes all lines with a configured name.
+    pub fn remove_configured(&mut self, name: &FieldName) {
+        match name.name {
+            Name::Other => {
+                if self.present.contains(Name::Other) {
+                    remove_others(&self.bytes, &mut self.lines, name.text.as_bytes());
+                }
+            }
+            known => {
+                self.remove_all(Names::of(&[known]));
+            }
+        }
     }
 
     /// Adds a line. The value is made of `pieces`, whose bytes must be such as a value may have (RFC 9110 section 5.5): they are our
@@ -338,10 +392,6 @@ impl Fields {
     /// Empty while the bytes were not taken up.
     fn value(&self, line: &Line) -> &[u8] {
         self.bytes.get(line.value_start as usize..line.value_end as usize).unwrap_or_default()
-    }
-
-    fn is_named(&self, line: &Line, name: &[u8]) -> bool {
-        line.name_len as usize == name.len() && self.name(line).eq_ignore_ascii_case(name)
     }
 }
 

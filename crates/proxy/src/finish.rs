@@ -31,7 +31,7 @@ pub(crate) fn finish(exchange: &mut Exchange<'_>, decided: &Decided, backend: &B
     pin::follow(&mut choice, set, backend.member, worker.clock.at(exchange.began));
     let Scratch { asked, answer, upload, download, .. } = &mut *exchange.scratch;
     let status = answer.status;
-    headers::prepare_answer(status, answer.version, &mut answer.fields, &set.policy.identity);
+    headers::prepare_answer(status, answer.version, &mut answer.fields, &decided.service.identity);
     let is_secure = exchange.origin.is_secure;
     let answering = Answering { service: set, choice: &choice, keyring: &decided.view.keyring, is_secure };
     let outcome = answering.write(status, &mut answer.fields);

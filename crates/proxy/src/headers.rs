@@ -7,7 +7,7 @@ use crate::decimal::Decimal;
 use crate::fields::Fields;
 use crate::forwarded::{self, CLAIMS};
 use crate::list;
-use crate::name::{Name, Names};
+use crate::name::{FieldName, Name, Names};
 
 /// Never forwarded, whether `Connection` names them or not. `Upgrade` and `TE` have rules of their own; `Trailer` is end to end.
 const HOP_BY_HOP: Names = Names::of(&[
@@ -85,10 +85,29 @@ const OTHERS_NOT_IN_TRAILERS: [&[u8]; 9] = [
     b"www-authenticate",
 ];
 
-const OTHER: Names = Names::of(&[Name::Other]);
-
 /// More passes through proxies of this name than any sane chain has: the request runs in a circle.
 const PASSES_MAX: usize = 8;
+
+/// Where an app's answers say which version and which process gave them.
+#[derive(Debug, Clone)]
+pub struct IdentityFields {
+    /// The version.
+    pub version: FieldName,
+    /// The process.
+    pub process: FieldName,
+    /// Whether clients get to know.
+    pub is_exposed: bool,
+}
+
+impl From<&IdentityPolicy> for IdentityFields {
+    fn from(policy: &IdentityPolicy) -> Self {
+        Self {
+            version: FieldName::new(&policy.version_header),
+            process: FieldName::new(&policy.boot_id_header),
+            is_exposed: policy.expose_version,
+        }
+    }
+}
 
 /// What a request's `Max-Forwards` asks for (RFC 9110 section 7.6.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -135,17 +154,13 @@ pub fn prepare_request(fields: &mut Fields, version: Version, keeps_upgrade: boo
 /// Makes the fields of an app's answer those for the client: takes out what ends here, and what only the proxy is to know; adds `Via`.
 ///
 /// A 101 keeps its `Upgrade`; so does a 426, which is meaningless without. `Content-Length` stays as it is.
-pub fn prepare_answer(status: StatusCode, version: Version, fields: &mut Fields, identity: &IdentityPolicy) {
+pub fn prepare_answer(status: StatusCode, version: Version, fields: &mut Fields, identity: &IdentityFields) {
     let keeps_upgrade = matches!(status, StatusCode::SWITCHING_PROTOCOLS | StatusCode::UPGRADE_REQUIRED)
         && fields.contains(Name::Upgrade);
     remove_hop_by_hop(fields, Names::default(), keeps_upgrade);
-    if !identity.expose_version {
-        let [version, process] = [&identity.version_header, &identity.boot_id_header].map(String::as_bytes);
-        fields.remove_all(Names::of(&[Name::of(version), Name::of(process)]).without(OTHER));
-        // Most lines of an answer have names that are known, and need no look.
-        fields.remove_where(|name, text| {
-            name == Name::Other && (text.eq_ignore_ascii_case(version) || text.eq_ignore_ascii_case(process))
-        });
+    if !identity.is_exposed {
+        fields.remove_configured(&identity.version);
+        fields.remove_configured(&identity.process);
     }
     fields.append(Name::Via, &[via(version)]);
 }
@@ -189,7 +204,9 @@ pub fn is_looping(fields: &Fields) -> bool {
 fn remove_hop_by_hop(fields: &mut Fields, others: Names, keeps_upgrade: bool) {
     let upgrade = if keeps_upgrade { Names::of(&[Name::Upgrade]) } else { Names::default() };
     // What clients and apps mostly say names nothing that would stay.
-    if !fields.values(Name::Connection).all(|options| options.eq_ignore_ascii_case(b"keep-alive")) {
+    let names_others = fields.may_have(Names::of(&[Name::Connection]))
+        && !fields.values(Name::Connection).all(|options| options.eq_ignore_ascii_case(b"keep-alive"));
+    if names_others {
         fields.remove_listed(Name::Connection, PROTECTED.and(upgrade));
     }
     fields.remove_all(HOP_BY_HOP.and(others).without(upgrade));

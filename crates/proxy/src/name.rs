@@ -1,6 +1,7 @@
-//! Names of header fields that the proxy knows: found once, when a head is parsed, and compared as numbers from then on.
+//! Names of header fields that the proxy knows: found once, when a head is parsed, and compared as numbers from then on. Some are
+//! there only because most messages have them: a known name needs no look at each of its bytes.
 
-/// A field name that something in the proxy asks for, or [`Name::Other`].
+/// A field name that something in the proxy asks for or that is frequent, or [`Name::Other`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Name {
@@ -8,6 +9,10 @@ pub enum Name {
     Other,
     /// What forms of an answer the client takes.
     Accept,
+    /// What codings of an answer the client takes.
+    AcceptEncoding,
+    /// What languages of an answer the client takes.
+    AcceptLanguage,
     /// Credentials for the app.
     Authorization,
     /// Who may store an answer (RFC 9111 section 5.2).
@@ -28,6 +33,8 @@ pub enum Name {
     CutoverUpdate,
     /// When an answer was made (RFC 9110 section 6.6.1).
     Date,
+    /// Names one state of what was asked for (RFC 9110 section 8.8.3).
+    ETag,
     /// What the client expects before it sends its body (RFC 9110 section 10.1.1).
     Expect,
     /// The way of a request (RFC 7239).
@@ -38,8 +45,12 @@ pub enum Name {
     Http2Settings,
     /// Parameters of a persistent connection.
     KeepAlive,
+    /// When what was asked for changed.
+    LastModified,
     /// How far an OPTIONS or TRACE may travel (RFC 9110 section 7.6.2).
     MaxForwards,
+    /// Which site a request comes from.
+    Origin,
     /// Becomes the environment variable `HTTP_PROXY` in CGI apps ("httpoxy").
     Proxy,
     /// A proxy's question for credentials.
@@ -52,6 +63,12 @@ pub enum Name {
     Referer,
     /// When to come again (RFC 9110 section 10.2.3).
     RetryAfter,
+    /// What a browser makes of the answer.
+    SecFetchDest,
+    /// How a browser came to ask.
+    SecFetchMode,
+    /// What an app server calls itself.
+    Server,
     /// A cookie in an answer (RFC 6265 section 4.1).
     SetCookie,
     /// `Cache-Control` for surrogates.
@@ -70,6 +87,10 @@ pub enum Name {
     Vary,
     /// The hops of a message (RFC 9110 section 7.6.3).
     Via,
+    /// Tells processes of an app server apart.
+    XAppBootId,
+    /// The version of the code that answered.
+    XAppVersion,
     /// Names a version explicitly.
     XCutoverVersion,
     /// The clients of the hops before.
@@ -99,8 +120,10 @@ impl Name {
     pub(crate) const COUNT: usize = Self::KNOWN.len() + 1;
 
     /// All that are known, in the order of their numbers.
-    const KNOWN: [Self; 43] = [
+    const KNOWN: [Self; 53] = [
         Self::Accept,
+        Self::AcceptEncoding,
+        Self::AcceptLanguage,
         Self::Authorization,
         Self::CacheControl,
         Self::CdnCacheControl,
@@ -111,18 +134,24 @@ impl Name {
         Self::CutoverPin,
         Self::CutoverUpdate,
         Self::Date,
+        Self::ETag,
         Self::Expect,
         Self::Forwarded,
         Self::Host,
         Self::Http2Settings,
         Self::KeepAlive,
+        Self::LastModified,
         Self::MaxForwards,
+        Self::Origin,
         Self::Proxy,
         Self::ProxyAuthenticate,
         Self::ProxyAuthorization,
         Self::ProxyConnection,
         Self::Referer,
         Self::RetryAfter,
+        Self::SecFetchDest,
+        Self::SecFetchMode,
+        Self::Server,
         Self::SetCookie,
         Self::SurrogateControl,
         Self::Te,
@@ -132,6 +161,8 @@ impl Name {
         Self::UserAgent,
         Self::Vary,
         Self::Via,
+        Self::XAppBootId,
+        Self::XAppVersion,
         Self::XCutoverVersion,
         Self::XForwardedFor,
         Self::XForwardedHost,
@@ -151,6 +182,8 @@ impl Name {
         match self {
             Self::Other => "",
             Self::Accept => "Accept",
+            Self::AcceptEncoding => "Accept-Encoding",
+            Self::AcceptLanguage => "Accept-Language",
             Self::Authorization => "Authorization",
             Self::CacheControl => "Cache-Control",
             Self::CdnCacheControl => "CDN-Cache-Control",
@@ -161,18 +194,24 @@ impl Name {
             Self::CutoverPin => "Cutover-Pin",
             Self::CutoverUpdate => "Cutover-Update",
             Self::Date => "Date",
+            Self::ETag => "ETag",
             Self::Expect => "Expect",
             Self::Forwarded => "Forwarded",
             Self::Host => "Host",
             Self::Http2Settings => "HTTP2-Settings",
             Self::KeepAlive => "Keep-Alive",
+            Self::LastModified => "Last-Modified",
             Self::MaxForwards => "Max-Forwards",
+            Self::Origin => "Origin",
             Self::Proxy => "Proxy",
             Self::ProxyAuthenticate => "Proxy-Authenticate",
             Self::ProxyAuthorization => "Proxy-Authorization",
             Self::ProxyConnection => "Proxy-Connection",
             Self::Referer => "Referer",
             Self::RetryAfter => "Retry-After",
+            Self::SecFetchDest => "Sec-Fetch-Dest",
+            Self::SecFetchMode => "Sec-Fetch-Mode",
+            Self::Server => "Server",
             Self::SetCookie => "Set-Cookie",
             Self::SurrogateControl => "Surrogate-Control",
             Self::Te => "TE",
@@ -182,6 +221,8 @@ impl Name {
             Self::UserAgent => "User-Agent",
             Self::Vary => "Vary",
             Self::Via => "Via",
+            Self::XAppBootId => "X-App-Boot-Id",
+            Self::XAppVersion => "X-App-Version",
             Self::XCutoverVersion => "X-Cutover-Version",
             Self::XForwardedFor => "X-Forwarded-For",
             Self::XForwardedHost => "X-Forwarded-Host",
@@ -208,6 +249,22 @@ impl Name {
     /// Its bit in a set of names.
     const fn bit(self) -> u64 {
         1 << self as u8
+    }
+}
+
+/// A field name from a configuration, looked up once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FieldName {
+    /// Which one it is, if it is known.
+    pub(crate) name: Name,
+    pub(crate) text: Box<str>,
+}
+
+impl FieldName {
+    /// The name `text`, in any case. An empty one is no field's.
+    #[must_use]
+    pub fn new(text: &str) -> Self {
+        Self { name: Name::of(text.as_bytes()), text: text.into() }
     }
 }
 
@@ -249,7 +306,7 @@ impl Names {
 
 /// Bytes of the longest known name.
 pub(crate) const LEN_MAX: usize = 19;
-const SLOTS_LEN: usize = 128;
+const SLOTS_LEN: usize = 256;
 
 /// The names as text, by their numbers.
 static TEXTS: [&str; Name::COUNT] = {
@@ -300,7 +357,7 @@ const fn slot(name: &[u8]) -> Option<usize> {
         return None;
     }
     let third = if len > 2 { name[2] } else { name[0] };
-    Some((len + (name[len - 2] | 0x20) as usize * 58 + (third | 0x20) as usize * 39) % SLOTS_LEN)
+    Some((len + (name[len - 2] | 0x20) as usize * 3 + (third | 0x20) as usize * 69) % SLOTS_LEN)
 }
 
 #[cfg(test)]

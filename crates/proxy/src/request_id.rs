@@ -12,11 +12,7 @@ const LEN_MAX: usize = 128;
 ///
 /// An id is taken over when there is exactly one and it is 1–128 bytes of visible ASCII; else 128 bits from `entropy` are, in hex.
 pub fn ensure(fields: &mut Fields, entropy: &mut Entropy) {
-    let is_kept = {
-        let mut given = fields.values(Name::XRequestId);
-        given.next().is_some_and(is_sane) && given.next().is_none()
-    };
-    if !is_kept {
+    if !matches!(fields.single(Name::XRequestId), Ok(Some(given)) if is_sane(given)) {
         fields.set(Name::XRequestId, &[&make(entropy)]);
     }
 }

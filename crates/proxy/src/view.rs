@@ -11,6 +11,7 @@ use cutover_core::snapshot::{ServiceSet, Snapshot};
 use cutover_core::time::Timestamp;
 use tokio::time::Instant;
 
+use crate::headers::IdentityFields;
 use crate::keyring::Keyring;
 use crate::metrics::{Metrics, ServiceHandles};
 use crate::pool::Pool;
@@ -31,6 +32,7 @@ pub(crate) struct ServiceView {
     pub(crate) versions: Vec<VersionView>,
     /// One per backend, in the order of [`ServiceSet::backends`].
     pools: Vec<Rc<Pool>>,
+    pub(crate) identity: IdentityFields,
     /// Kept through all snapshots.
     pub(crate) budget: Rc<RefCell<Budget>>,
     pub(crate) metrics: ServiceHandles,
@@ -121,6 +123,7 @@ impl ServiceView {
         let versions = versions.collect();
         let budget =
             old.map_or_else(|| Rc::new(RefCell::new(Budget::new(now))), |old| Rc::clone(&old.budget));
-        Self { set: Arc::clone(set), versions, pools, budget, metrics }
+        let identity = (&set.policy.identity).into();
+        Self { set: Arc::clone(set), versions, pools, identity, budget, metrics }
     }
 }

@@ -25,7 +25,7 @@ fn lines_are_found_by_known_and_by_any_name() {
 fn what_is_removed_is_not_written_and_the_rest_is_as_it_came() {
     let mut fields = fields(&[("A", "1"), ("via", "x"), ("b", "2"), ("C", "3"), ("x-y", "4")]);
     assert!(fields.remove(Name::Via) && !fields.remove(Name::Via));
-    fields.remove_named("X-Y");
+    fields.remove_configured(&FieldName::new("X-Y"));
     fields.set(Name::Via, &[b"1.1 ", b"me"]);
     assert_eq!(written(&fields), "A: 1\r\nb: 2\r\nC: 3\r\nVia: 1.1 me\r\n");
     assert_eq!(fields.len(), 4);

@@ -1,6 +1,6 @@
 //! Bodies in chunks (RFC 9112 section 7.1): told apart into data and framing as they come, and written.
 
-use super::line::{self, Malformed};
+use super::line::{Found, Lines, Malformed};
 use crate::fields::{Fields, is_value_byte};
 
 /// Bytes of one line with a chunk's size and extensions, with its line end.
@@ -114,8 +114,7 @@ enum Place {
 #[derive(Debug, Default)]
 struct Trailers {
     fields: Fields,
-    /// Where the line begins that is not yet whole.
-    line_at: usize,
+    lines: Lines,
 }
 
 impl Decoder {
@@ -243,14 +242,12 @@ impl Decoder {
         }
         trailers.fields.take_bytes(&input[..len]);
         if line_end.is_some() {
-            let whole = &trailers.fields.bytes()[trailers.line_at..];
-            let line = whole.strip_suffix(b"\r\n").ok_or(ChunkError::LineEnd)?;
-            let line = line::parse_field(line, trailers.line_at)?;
-            if !line::is_clean(whole, 1) {
-                return Err(Malformed::Value.into());
+            match trailers.lines.next_field(trailers.fields.bytes()) {
+                Ok(Some(Found::Field(line))) => trailers.fields.push(line),
+                // An empty one is told before it begins.
+                Ok(Some(Found::End) | None) | Err(Malformed::LineEnd) => return Err(ChunkError::LineEnd),
+                Err(malformed) => return Err(malformed.into()),
             }
-            trailers.fields.push(line);
-            trailers.line_at = trailers.fields.bytes().len();
             self.place = Place::Trailer;
         }
         Ok(len)

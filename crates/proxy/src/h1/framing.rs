@@ -2,7 +2,7 @@
 
 use http::{Method, StatusCode, Version};
 
-use crate::fields::Fields;
+use crate::fields::{Fields, Several};
 use crate::h1::line::is_token_byte;
 use crate::name::{Name, Names};
 
@@ -87,29 +87,27 @@ fn declared(version: Version, fields: &Fields) -> Result<Option<Framing>, Framin
     if !fields.may_have(FRAMING) {
         return Ok(None);
     }
-    let mut lengths = fields.values(Name::ContentLength);
-    let mut codings = fields.values(Name::TransferEncoding);
-    match (lengths.next(), codings.next()) {
-        (None, None) => Ok(None),
-        (Some(length), None) if lengths.next().is_none() => parse_length(length).map(Some),
+    match (fields.single(Name::ContentLength), fields.single(Name::TransferEncoding)) {
+        (Ok(None), Ok(None)) => Ok(None),
+        (Ok(Some(length)), Ok(None)) => parse_length(length).map(Some),
         // Section 6.3, rule 5, would let equal ones pass.
-        (Some(_), None) => Err(FramingError::RepeatedLength),
+        (Err(Several), Ok(None)) => Err(FramingError::RepeatedLength),
         // Section 6.1: a server may refuse it; rule 3 of section 6.3 calls it an attempt to smuggle.
-        (Some(_), Some(_)) => Err(FramingError::LengthAndCoding),
+        (Ok(Some(_)) | Err(Several), Ok(Some(_)) | Err(Several)) => Err(FramingError::LengthAndCoding),
         // Section 6.1: the framing is faulty, also where the coding is one that we know.
-        (None, Some(_)) if version < Version::HTTP_11 => Err(FramingError::CodingInHttp10),
-        (None, Some(_)) if codings.next().is_some() => Err(FramingError::RepeatedCoding),
-        (None, Some(coding)) => check_coding(coding).map(|()| Some(Framing::Chunked)),
+        (Ok(None), Ok(Some(_)) | Err(Several)) if version < Version::HTTP_11 => {
+            Err(FramingError::CodingInHttp10)
+        }
+        (Ok(None), Err(Several)) => Err(FramingError::RepeatedCoding),
+        (Ok(None), Ok(Some(coding))) => check_coding(coding).map(|()| Some(Framing::Chunked)),
     }
 }
 
 /// `Content-Length = 1*DIGIT` (RFC 9110 section 8.6).
 fn parse_length(value: &[u8]) -> Result<Framing, FramingError> {
-    if value.contains(&b',') {
-        return Err(FramingError::RepeatedLength);
-    }
     if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
-        return Err(FramingError::BadLength);
+        let is_list = value.contains(&b',');
+        return Err(if is_list { FramingError::RepeatedLength } else { FramingError::BadLength });
     }
     if value.len() > LENGTH_DIGITS_MAX {
         return Err(FramingError::HugeLength);

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use http::{Method, StatusCode, Version};
 
-use super::line::{self, Lines, Malformed};
+use super::line::{self, Found, Lines, Malformed};
 use super::target::{Form, Target, TargetError};
 use crate::fields::Fields;
 
@@ -249,27 +249,21 @@ impl Progress {
         input: &[u8],
         limits: &HeadLimits,
     ) -> Result<Option<usize>, HeadError> {
-        while let Some((at, line)) = self.lines.next(input)? {
-            let end = at + line.len() + 2;
-            if end - self.fields_at > limits.fields + 2 {
-                return Err(HeadError::TooLarge);
-            }
-            if line.is_empty() {
-                if !line::is_clean(&input[self.fields_at..end], fields.lines_seen() + 1) {
-                    return Err(Malformed::Value.into());
+        // Behind it nothing is looked at: a line that does not end there is too large, whatever else it is.
+        let most = self.fields_at + limits.fields + 2;
+        let within = &input[..input.len().min(most)];
+        while let Some(found) = self.lines.next_field(within)? {
+            match found {
+                Found::Field(_) if fields.lines_seen() == limits.count => return Err(HeadError::TooLarge),
+                Found::Field(line) => fields.push(line),
+                Found::End => {
+                    let end = self.lines.next_at();
+                    fields.take_bytes(&input[..end]);
+                    return Ok(Some(end));
                 }
-                fields.take_bytes(&input[..end]);
-                return Ok(Some(end));
             }
-            if fields.lines_seen() == limits.count {
-                return Err(HeadError::TooLarge);
-            }
-            fields.push(line::parse_field(line, at)?);
         }
-        if input.len() - self.fields_at > limits.fields + 2 {
-            return Err(HeadError::TooLarge);
-        }
-        Ok(None)
+        if input.len() > most { Err(HeadError::TooLarge) } else { Ok(None) }
     }
 }
 

@@ -1,5 +1,7 @@
 //! One line of a head or trailer section: found by its line end, checked byte by byte, taken apart (RFC 9112 sections 2.2 and 5).
 
+use wide::u8x16;
+
 use crate::fields::{Line, is_value_byte, offset};
 use crate::name::Name;
 
@@ -23,13 +25,22 @@ pub(crate) enum Malformed {
     Value,
 }
 
-/// Finds lines in bytes that come in pieces, looking at no byte twice.
+/// Finds lines in bytes that come in pieces. Whether a line is right is said once it is whole, so that the pieces make no difference.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Lines {
     /// Where the next line begins.
     next: usize,
-    /// How far there is no line end.
+    /// How far its end is not.
     scanned: usize,
+}
+
+/// What a section goes on with.
+#[derive(Debug)]
+pub(crate) enum Found {
+    /// A field line.
+    Field(Line),
+    /// The empty line that ends it.
+    End,
 }
 
 impl Lines {
@@ -51,49 +62,98 @@ impl Lines {
         (self.next, self.scanned) = (end + 1, end + 1);
         Ok(Some((start, line)))
     }
+
+    /// The next line as a field line; `None` until it is whole. Two looks find all that there is to see in a good one: where its name
+    /// ends, and where the first control byte behind it is, which is its line end.
+    #[inline]
+    pub(crate) fn next_field(&mut self, input: &[u8]) -> Result<Option<Found>, Malformed> {
+        let start = self.next;
+        if input[start..].starts_with(b"\r\n") {
+            self.next = start + 2;
+            return Ok(Some(Found::End));
+        }
+        let colon = find::<true>(input, start);
+        let name = &input[start..colon];
+        let known = Name::of(name);
+        // A known name is a token.
+        let is_token = known != Name::Other || (!name.is_empty() && name.iter().copied().all(is_token_byte));
+        if input.get(colon) != Some(&b':') || !is_token {
+            return self.refuse(input);
+        }
+        let mut end = find::<false>(input, self.scanned.max(colon + 1));
+        while input.get(end) == Some(&b'\t') {
+            end = find::<false>(input, end + 1);
+        }
+        if !input[end..].starts_with(b"\r\n") {
+            self.scanned = end;
+            return self.refuse(input);
+        }
+        (self.next, self.scanned) = (end + 2, end + 2);
+        let (value_start, value_end) = trim(input, colon + 1, end);
+        Ok(Some(Found::Field(Line {
+            // Limits keep heads far below 4 GiB, and names with them.
+            start: offset(start),
+            end: offset(end + 2),
+            value_start: offset(value_start),
+            value_end: offset(value_end),
+            name_len: offset(colon - start),
+            name: known,
+            is_removed: false,
+        })))
+    }
+
+    /// What is wrong with the next line, if it is whole.
+    #[cold]
+    fn refuse(&self, input: &[u8]) -> Result<Option<Found>, Malformed> {
+        let Some((line, _)) = split_line(&input[self.next..]) else { return Ok(None) };
+        let line = line.strip_suffix(b"\r").ok_or(Malformed::LineEnd)?;
+        let name_len = line.iter().position(|&byte| !is_token_byte(byte));
+        Err(match (line.first(), name_len) {
+            (Some(b' ' | b'\t'), _) => Malformed::Folded,
+            (_, None) => Malformed::NoColon,
+            (_, Some(len)) if len == 0 || line[len] != b':' => Malformed::Name,
+            _ => Malformed::Value,
+        })
+    }
 }
 
-/// Takes a field line apart, which begins `at` so many bytes into its section. The bytes of its value are not looked at: that is
-/// done for a whole section at once, by [`is_clean`].
+/// The first line, without its LF, and what is behind it.
+fn split_line(input: &[u8]) -> Option<(&[u8], &[u8])> {
+    let end = memchr::memchr(b'\n', input)?;
+    Some((&input[..end], &input[end + 1..]))
+}
+
+/// Where optional whitespace (RFC 9110 section 5.6.3) ends and begins in a part of `input`.
 #[inline]
-pub(crate) fn parse_field(line: &[u8], at: usize) -> Result<Line, Malformed> {
-    let colon = line.iter().position(|&byte| !is_token_byte(byte)).unwrap_or(line.len());
-    let (Some(b':'), Some(name @ [_, ..])) = (line.get(colon), line.get(..colon)) else {
-        return Err(match line.first() {
-            Some(b' ' | b'\t') => Malformed::Folded,
-            _ if colon == line.len() => Malformed::NoColon,
-            _ => Malformed::Name,
-        });
-    };
-    let (mut from, mut to) = (colon + 1, line.len());
-    while from < to && matches!(line[from], b' ' | b'\t') {
+fn trim(input: &[u8], mut from: usize, mut to: usize) -> (usize, usize) {
+    while from < to && matches!(input[from], b' ' | b'\t') {
         from += 1;
     }
-    while from < to && matches!(line[to - 1], b' ' | b'\t') {
+    while from < to && matches!(input[to - 1], b' ' | b'\t') {
         to -= 1;
     }
-    // Limits keep heads far below 4 GiB, and names with them.
-    let start = offset(at);
-    Ok(Line {
-        start,
-        end: start + offset(line.len() + 2),
-        value_start: start + offset(from),
-        value_end: start + offset(to),
-        name_len: offset(colon),
-        name: Name::of(name),
-        is_removed: false,
-    })
+    (from, to)
 }
 
-/// Whether `count` whole lines, all of which end in CRLF, have no other control bytes, nor a CR or LF elsewhere. Without branches, so
-/// that it is done for many bytes at a time.
-pub(crate) fn is_clean(lines: &[u8], count: usize) -> bool {
-    let controls = lines.chunks(240).map(|chunk| {
-        // A chunk has no more of them than a byte can count.
-        let is_control = |&byte: &u8| u8::from((byte < b' ') & (byte != b'\t') | (byte == 0x7f));
-        usize::from(chunk.iter().map(is_control).sum::<u8>())
-    });
-    controls.sum::<usize>() == 2 * count
+/// Where the first control byte (or colon) is at `from` or behind it, or the end. Sixteen at a time: most of a head is values.
+#[inline]
+fn find<const COLON: bool>(input: &[u8], from: usize) -> usize {
+    let mut at = from;
+    while let Some(bytes) = input.get(at..).and_then(|rest| rest.first_chunk::<16>()) {
+        let bytes = u8x16::from(*bytes);
+        let below_space = bytes.min(u8x16::splat(b' ' - 1)).simd_eq(bytes);
+        let mut found = below_space | bytes.simd_eq(u8x16::splat(0x7f));
+        if COLON {
+            found |= bytes.simd_eq(u8x16::splat(b':'));
+        }
+        match found.to_bitmask() {
+            0 => at += 16,
+            found => return at + found.trailing_zeros() as usize,
+        }
+    }
+    let rest = input.get(at..).unwrap_or_default();
+    let is_it = |&byte: &u8| byte < b' ' || byte == 0x7f || (COLON && byte == b':');
+    at + rest.iter().position(is_it).unwrap_or(rest.len())
 }
 
 /// Whether every byte may be in a field value. Eight at a time: most of a head is values.
@@ -137,12 +197,17 @@ mod tests {
     use super::*;
 
     fn parsed(line: &str) -> Result<(String, String), Malformed> {
-        let at = 7;
-        let field = parse_field(line.as_bytes(), at)?;
-        let head = format!("1234567{line}\r\n");
-        assert_eq!((field.start as usize, field.end as usize), (at, head.len()));
-        let name = &head[at..at + field.name_len as usize];
-        let value = &head[field.value_start as usize..field.value_end as usize];
+        let text = format!("a: b\r\n{line}\r\n\r\n");
+        let mut lines = Lines::default();
+        assert!(matches!(lines.next_field(text.as_bytes()), Ok(Some(Found::Field(_)))));
+        let Found::Field(field) = lines.next_field(text.as_bytes())?.expect("a whole line") else {
+            panic!("no field: {line:?}");
+        };
+        assert_eq!((field.start as usize, field.end as usize), (6, text.len() - 2));
+        assert!(matches!(lines.next_field(text.as_bytes()), Ok(Some(Found::End))));
+        assert_eq!(lines.next_at(), text.len());
+        let name = &text[6..6 + field.name_len as usize];
+        let value = &text[field.value_start as usize..field.value_end as usize];
         Ok((name.to_owned(), value.to_owned()))
     }
 
@@ -172,6 +237,7 @@ mod tests {
     fn rfc9112_5_2_folded_lines_are_refused() {
         assert_eq!(parsed(" folded: x"), Err(Malformed::Folded));
         assert_eq!(parsed("\tfolded"), Err(Malformed::Folded));
+        assert_eq!(parsed(" : x"), Err(Malformed::Folded));
     }
 
     #[test]
@@ -182,7 +248,8 @@ mod tests {
                 value[at] = bad;
                 assert!(!is_value(&value), "{bad:#x} at {at}");
                 let line = [b"a: ", &value[..], b"\r\n"].concat();
-                assert!(!is_clean(&line, 1), "{bad:#x} at {at}");
+                let expected = if bad == b'\n' { Malformed::LineEnd } else { Malformed::Value };
+                assert_eq!(Lines::default().next_field(&line).unwrap_err(), expected, "{bad:#x} at {at}");
             }
         }
     }
@@ -209,14 +276,35 @@ mod tests {
         }
 
         #[test]
-        fn lines_are_clean_when_all_their_values_are(values: Vec<Vec<u8>>, filler in 0_usize..300) {
-            let values: Vec<_> = values.into_iter().chain([vec![b'x'; filler]]).collect();
-            let is_bad = |value: &Vec<u8>| !is_value(value);
-            let without_feeds = values.iter().filter(|value| !value.contains(&b'\n'));
-            let lines: Vec<u8> =
-                without_feeds.clone().flat_map(|value| [value, &b"\r\n"[..]].concat()).collect();
-            let count = without_feeds.clone().count();
-            prop_assert_eq!(is_clean(&lines, count), !without_feeds.clone().any(is_bad));
+        fn a_field_line_is_what_each_of_its_bytes_allows(line in "[a:\t \u{7f}\r\u{0}\u{e9}]{0,40}[a-z ]{0,20}") {
+            let whole = format!("{line}\r\n");
+            let is_field = line.split_once(':').is_some_and(|(name, value)| {
+                !name.is_empty() && name.bytes().all(is_token_byte) && is_value(value.as_bytes())
+            });
+            match Lines::default().next_field(whole.as_bytes()) {
+                Ok(Some(Found::Field(field))) => {
+                    prop_assert!(is_field);
+                    let value = &whole[field.value_start as usize..field.value_end as usize];
+                    prop_assert_eq!(value, line.split_once(':').unwrap().1.trim_matches([' ', '\t']));
+                }
+                Ok(Some(Found::End)) => prop_assert!(line.is_empty()),
+                Ok(None) => prop_assert!(false, "it is whole"),
+                Err(_) => prop_assert!(!is_field),
+            }
+        }
+
+        #[test]
+        fn fields_that_come_in_pieces_are_the_same_fields(text in "([a-c]{1,9}: ?[\ta-z]{0,20}|[a:\r ]{0,4})(\r\n|\n)", cut in 0_usize..40) {
+            let text = text.as_bytes();
+            let mut pieces = Lines::default();
+            let first = pieces.next_field(&text[..cut.min(text.len())]).map(|found| found.is_some());
+            let in_pieces = match first {
+                Ok(false) => pieces.next_field(text),
+                Ok(true) => Lines::default().next_field(text),
+                Err(error) => Err(error),
+            };
+            let whole = Lines::default().next_field(text);
+            prop_assert_eq!(format!("{in_pieces:?}"), format!("{whole:?}"));
         }
 
         #[test]

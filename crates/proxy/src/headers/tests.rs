@@ -95,7 +95,7 @@ fn upgrades_that_would_hide_requests_or_make_no_sense_are_ignored() {
 fn answered(status: u16, expose_version: bool, pairs: &[(&str, &str)]) -> Fields {
     let mut fields = fields(pairs);
     let identity = IdentityPolicy { expose_version, ..IdentityPolicy::default() };
-    prepare_answer(StatusCode::from_u16(status).unwrap(), Version::HTTP_11, &mut fields, &identity);
+    prepare_answer(StatusCode::from_u16(status).unwrap(), Version::HTTP_11, &mut fields, &(&identity).into());
     assert_eq!(fields.values(Name::Via).last(), Some(&b"1.1 cutover"[..]));
     fields.remove(Name::Via);
     fields
