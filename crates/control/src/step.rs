@@ -192,6 +192,9 @@ fn is_durable(event: &Event) -> bool {
         | Event::HoldTaken(..)
         | Event::HoldEnded(..)
         | Event::Frozen
-        | Event::Unfrozen => true,
+        | Event::Unfrozen
+        | Event::PermitGranted(_)
+        | Event::PermitEnded(_)
+        | Event::RollChanged(..) => true,
     }
 }

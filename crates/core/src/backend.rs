@@ -76,6 +76,16 @@ pub struct Admin {
     pub state: AdminState,
     /// Who set it; empty while nobody did.
     pub by: String,
+    /// Since when; zero while nobody set it.
+    pub since: Timestamp,
+}
+
+impl Admin {
+    /// What nobody set: it takes traffic.
+    #[must_use]
+    pub const fn ready() -> Self {
+        Self { state: AdminState::Ready, by: String::new(), since: Timestamp(0) }
+    }
 }
 
 /// The admin axis.

@@ -140,6 +140,20 @@ pub enum Change {
     },
     /// Allows flips again.
     Unfreeze,
+    /// A backend wants to be restarted.
+    AskPermit {
+        /// The backend.
+        backend: BackendId,
+    },
+    /// A permit is given back: the backend was restarted, or will not be.
+    ReturnPermit(BackendId),
+    /// A frozen roll goes on.
+    ResumeRoll,
+    /// The roll ends where it is. A version that is not active yet is rejected.
+    AbortRoll {
+        /// Why.
+        reason: String,
+    },
 }
 
 /// What a backend says when it registers.

@@ -59,7 +59,7 @@ fn compile_service(service: &Service, old: Option<&Arc<ServiceSet>>) -> Arc<Serv
     let mut backends: Vec<Arc<BackendEntry>> = Vec::with_capacity(service.backends.len());
     for backend in service.backends.values() {
         while known.next_if(|entry| entry.id < backend.id).is_some() {}
-        backends.push(compile_backend(backend, known.next_if(|entry| entry.id == backend.id)));
+        backends.push(compile_backend(service, backend, known.next_if(|entry| entry.id == backend.id)));
     }
 
     let mut by_version: BTreeMap<&VersionLabel, Vec<(&Backend, &Arc<BackendEntry>)>> = BTreeMap::new();
@@ -95,7 +95,11 @@ fn compile_service(service: &Service, old: Option<&Arc<ServiceSet>>) -> Arc<Serv
     }
 }
 
-fn compile_backend(backend: &Backend, old: Option<&Arc<BackendEntry>>) -> Arc<BackendEntry> {
+fn compile_backend(
+    service: &Service,
+    backend: &Backend,
+    old: Option<&Arc<BackendEntry>>,
+) -> Arc<BackendEntry> {
     let up_since = match backend.operational {
         Operational::Up(since) => Some(since),
         Operational::Starting | Operational::Down(_) => None,
@@ -107,6 +111,7 @@ fn compile_backend(backend: &Backend, old: Option<&Arc<BackendEntry>>) -> Arc<Ba
         weight: backend.weight().value(),
         generation: backend.generation,
         up_since,
+        eviction: drain::backend_deadline(backend, service.policy.drain),
         traffic: old.map(|old| Arc::clone(&old.traffic)).unwrap_or_default(),
     };
     match old {
@@ -179,5 +184,6 @@ impl BackendEntry {
     fn is_same(&self, other: &Self) -> bool {
         (&self.address, self.weight) == (&other.address, other.weight)
             && (self.generation, self.up_since) == (other.generation, other.up_since)
+            && self.eviction == other.eviction
     }
 }

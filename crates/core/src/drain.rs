@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::backend::{AdminState, Backend};
 use crate::gate::known;
 use crate::id::VersionLabel;
 use crate::mix::{mix, unit};
@@ -24,6 +25,18 @@ pub fn pins_until(version: &Version, load: Load) -> Timestamp {
 pub fn deadline(version: &Version, policy: DrainPolicy) -> Option<(Timestamp, Timestamp)> {
     let begins = version.demoted_at.filter(|_| version.role == Role::Draining)? + policy.deadline;
     Some((begins, begins + policy.spread))
+}
+
+/// When the eviction of what is tied to a draining backend begins and when it is complete. One that leaves for good goes at its own
+/// time.
+#[must_use]
+pub fn backend_deadline(backend: &Backend, policy: DrainPolicy) -> Option<(Timestamp, Timestamp)> {
+    if let Some(leaves_at) = backend.leaving {
+        return Some((leaves_at, leaves_at));
+    }
+    let drains = backend.admin.state == AdminState::Drain;
+    let begins = backend.admin.since + policy.deadline;
+    drains.then_some((begins, begins + policy.spread))
 }
 
 /// Whether a pin is evicted by now: one after the other, by its id, evenly from the deadline to its end.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::backend::{AdminState, Backend, Identity, Operational};
 use crate::id::{BackendId, Epoch, GateName, HoldName, ServiceName, VersionLabel};
+use crate::roll::{self, Permit, Roll};
 use crate::service::Service;
 use crate::state::State;
 use crate::version::{DrainedBy, Role, Version};
@@ -64,6 +65,12 @@ pub enum Event {
     Frozen,
     /// Flips are allowed again.
     Unfrozen,
+    /// A backend may be restarted.
+    PermitGranted(BackendId),
+    /// A restart is over, or was given up.
+    PermitEnded(BackendId),
+    /// A roll began, was frozen, went on, or ended.
+    RollChanged(roll::State, String),
 }
 
 /// Everything that happened between two states, service by service.
@@ -118,6 +125,20 @@ fn compare_service(old: &Service, new: &Service, tell: &mut dyn FnMut(Event)) {
         (old, Some(new)) if old.as_ref() != Some(new) => tell(Event::Frozen),
         (Some(_), None) => tell(Event::Unfrozen),
         _ => {}
+    }
+    compare_roll(&old.roll, &new.roll, tell);
+}
+
+fn compare_roll(old: &Roll, new: &Roll, tell: &mut dyn FnMut(Event)) {
+    let is_granted = |roll: &Roll, id: &BackendId| roll.permits.get(id).is_some_and(Permit::is_granted);
+    for id in new.permits.keys().filter(|&id| is_granted(new, id) && !is_granted(old, id)) {
+        tell(Event::PermitGranted(id.clone()));
+    }
+    for id in old.permits.keys().filter(|&id| is_granted(old, id) && !new.permits.contains_key(id)) {
+        tell(Event::PermitEnded(id.clone()));
+    }
+    if (old.state, &old.reason) != (new.state, &new.reason) {
+        tell(Event::RollChanged(new.state, new.reason.clone()));
     }
 }
 
@@ -187,6 +208,9 @@ impl Event {
             Self::HoldEnded(..) => "hold_ended",
             Self::Frozen => "frozen",
             Self::Unfrozen => "unfrozen",
+            Self::PermitGranted(_) => "permit_granted",
+            Self::PermitEnded(_) => "permit_ended",
+            Self::RollChanged(..) => "roll_changed",
         }
     }
 
@@ -200,6 +224,8 @@ impl Event {
             | Self::AdminChanged(id, _)
             | Self::OperationalChanged(id, _)
             | Self::IdentityChanged(id, ..)
+            | Self::PermitGranted(id)
+            | Self::PermitEnded(id)
             | Self::Ejected(id, _) => Some(id),
             _ => None,
         }
@@ -258,6 +284,10 @@ impl fmt::Display for Event {
             Self::HoldEnded(label, hold) => write!(f, "hold {hold} on version {label} ended"),
             Self::Frozen => f.write_str("flips frozen"),
             Self::Unfrozen => f.write_str("flips no longer frozen"),
+            Self::PermitGranted(id) => write!(f, "backend {id} may be restarted"),
+            Self::PermitEnded(id) => write!(f, "the permit of backend {id} ended"),
+            Self::RollChanged(state, reason) if reason.is_empty() => write!(f, "the roll is {state}"),
+            Self::RollChanged(state, reason) => write!(f, "the roll is {state}: {reason}"),
         }
     }
 }

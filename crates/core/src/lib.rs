@@ -30,6 +30,7 @@ pub mod registry;
 pub mod rejected;
 pub mod report;
 pub mod retry;
+pub mod roll;
 pub mod rollback;
 pub mod route;
 pub mod service;

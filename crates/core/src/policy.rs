@@ -25,6 +25,18 @@ impl Share {
         self.0
     }
 
+    /// The greatest whole weight that is at most this share of `total`.
+    #[must_use]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "weights are far below 2^52 and the product is not negative"
+    )]
+    pub fn at_most_of(self, total: u64) -> u64 {
+        (self.0 * total as f64 + 1e-9).floor() as u64
+    }
+
     /// The least whole weight that is at least this share of `total`.
     #[must_use]
     #[expect(
@@ -76,6 +88,8 @@ pub struct Policy {
     pub flip: FlipPolicy,
     /// How the old version leaves.
     pub drain: DrainPolicy,
+    /// In what order backends are taken out for a restart.
+    pub roll: RollPolicy,
 }
 
 impl Default for Policy {
@@ -98,6 +112,7 @@ impl Default for Policy {
             limits: ServiceLimits::default(),
             flip: FlipPolicy::default(),
             drain: DrainPolicy::default(),
+            roll: RollPolicy::default(),
         }
     }
 }
@@ -109,6 +124,16 @@ pub enum IdentitySource {
     Label,
     /// The health answer; the label where it names no version.
     Health,
+    /// Every answer, and the health answer where nothing was answered yet; the label where they name no version.
+    Response,
+}
+
+impl IdentitySource {
+    /// Whether any sign that a process may have been replaced makes its identity unknown: what answers can be asked.
+    #[must_use]
+    pub const fn is_strict(self) -> bool {
+        matches!(self, Self::Health | Self::Response)
+    }
 }
 
 /// How a backend's version is known.
@@ -409,6 +434,30 @@ pub struct DrainPolicy {
 impl Default for DrainPolicy {
     fn default() -> Self {
         Self { deadline: Millis::from_secs(3600), spread: Millis::from_secs(30) }
+    }
+}
+
+/// In what order the backends of a fixed fleet are taken out for a restart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RollStrategy {
+    /// In so many batches, at least 2: `halves` are two.
+    Batches(u32),
+    /// One at a time.
+    OneByOne,
+}
+
+/// How a fixed fleet is rolled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RollPolicy {
+    /// In what order.
+    pub strategy: RollStrategy,
+    /// Time that a granted restart may take. After it the roll is frozen.
+    pub permit_deadline: Millis,
+}
+
+impl Default for RollPolicy {
+    fn default() -> Self {
+        Self { strategy: RollStrategy::Batches(2), permit_deadline: Millis::from_secs(600) }
     }
 }
 

@@ -72,7 +72,7 @@ fn fresh(said: &Registration, origin: Origin, now: Timestamp) -> Backend {
         patched_weight: None,
         label: said.version.clone(),
         version: said.version.clone(),
-        admin: Admin { state: AdminState::Ready, by: String::new() },
+        admin: Admin::ready(),
         operational: Operational::Starting,
         identity: Identity::Unknown,
         generation: 1,
@@ -103,14 +103,19 @@ pub(crate) fn heartbeat(
 }
 
 /// An operator changes a backend.
-pub(crate) fn patch(service: &mut Service, id: &BackendId, patch: &Patch<'_>) -> Result<(), Rejected> {
+pub(crate) fn patch(
+    service: &mut Service,
+    id: &BackendId,
+    patch: &Patch<'_>,
+    now: Timestamp,
+) -> Result<(), Rejected> {
     known(service, id)?;
     if patch.admin.is_some_and(|state| state != AdminState::Ready) && !patch.force {
         keep_capacity(service, id)?;
     }
     let backend = known(service, id)?;
     if let Some(state) = patch.admin.filter(|&state| state != backend.admin.state) {
-        backend.admin = Admin { state, by: patch.by.to_owned() };
+        backend.admin = Admin { state, by: patch.by.to_owned(), since: now };
     }
     if let Some(weight) = patch.weight {
         backend.patched_weight = Some(weight).filter(|&weight| weight != backend.registered_weight);
@@ -175,7 +180,9 @@ pub(crate) fn probed(service: &mut Service, found: &Found, now: Timestamp) {
             }
             let told = match source {
                 IdentitySource::Label => backend.label.clone(),
-                IdentitySource::Health => version.clone().or_else(|| backend.label.clone()),
+                IdentitySource::Health | IdentitySource::Response => {
+                    version.clone().or_else(|| backend.label.clone())
+                }
             };
             identify(backend, told, boot_id.as_deref());
         }
@@ -184,7 +191,7 @@ pub(crate) fn probed(service: &mut Service, found: &Found, now: Timestamp) {
 
 /// What the data plane noticed, and what time ends: lost processes, lapsed leases, backends that have left.
 pub(crate) fn observe(service: &mut Service, traffic: &Traffic, now: Timestamp) {
-    let is_strict = service.policy.identity.source == IdentitySource::Health;
+    let is_strict = service.policy.identity.source.is_strict();
     let ids: Vec<BackendId> = service.backends.keys().cloned().collect();
     for id in ids {
         let facts = traffic.backends.get(&(service.name.clone(), id.clone()));
@@ -264,7 +271,7 @@ fn replaced(backend: &mut Backend) {
 /// A drain is about a process, so it ends with it; maintenance is about the place, so it stays.
 fn end_drain(backend: &mut Backend) {
     if backend.admin.state == AdminState::Drain {
-        backend.admin = Admin { state: AdminState::Ready, by: String::new() };
+        backend.admin = Admin::ready();
     }
     backend.ejection = Ejection::default();
 }

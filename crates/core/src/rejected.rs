@@ -63,6 +63,16 @@ pub enum Code {
     DefinedInConfig,
     /// A limit is reached.
     LimitReached,
+    /// The roll is frozen.
+    RollFrozen,
+    /// As many backends as may be restarted at a time are.
+    BatchFull,
+    /// Sessions may still be pinned to the backend's version.
+    NotDrained,
+    /// The backend has no permit.
+    UnknownPermit,
+    /// There is no roll to resume or abort.
+    NoRoll,
     /// The routes belong to another service already.
     RouteTaken,
 }
@@ -134,6 +144,11 @@ impl Code {
             Self::BelowMinCapacity => "below_min_capacity",
             Self::DefinedInConfig => "defined_in_config",
             Self::LimitReached => "limit_reached",
+            Self::RollFrozen => "roll_frozen",
+            Self::BatchFull => "batch_full",
+            Self::NotDrained => "not_drained",
+            Self::UnknownPermit => "unknown_permit",
+            Self::NoRoll => "no_roll",
             Self::RouteTaken => "route_taken",
         }
     }
@@ -144,6 +159,8 @@ impl Code {
             | Self::UnknownBackend
             | Self::UnknownVersion
             | Self::UnknownHold
+            | Self::UnknownPermit
+            | Self::NoRoll
             | Self::NotFrozen => Class::Missing,
             Self::EpochMismatch => Class::Precondition,
             _ => Class::Refused,

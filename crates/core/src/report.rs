@@ -1,9 +1,11 @@
 //! What the data plane tells the control plane: read off its cells, as plain values.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::id::{BackendId, ServiceName, VersionLabel};
 use crate::time::Timestamp;
+use crate::traffic::Sighting;
 
 /// What the data plane reported since the last tick.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -15,7 +17,7 @@ pub struct Traffic {
 }
 
 /// What the data plane noticed about a backend.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct BackendFacts {
     /// Requests in flight.
     pub in_flight: u32,
@@ -23,6 +25,8 @@ pub struct BackendFacts {
     pub consecutive_errors: u32,
     /// The latest identity generation that was lost.
     pub lost_generation: u32,
+    /// What an answer said about a process that is not the known one.
+    pub sighting: Option<Arc<Sighting>>,
 }
 
 /// What the data plane still does for a version.

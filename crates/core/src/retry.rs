@@ -17,6 +17,8 @@ pub enum Failure {
     Timeout,
     /// The answer broke off, or made no sense.
     BrokenAnswer,
+    /// Another version answered than the one that was decided for: the request was carried out, by the wrong code.
+    WrongVersion,
 }
 
 /// What a request allows.
@@ -39,6 +41,7 @@ pub fn may_retry(failure: Failure, replay: Replay) -> bool {
         Failure::StaleConnection | Failure::NoAnswer => {
             replay.is_body_at_hand && (replay.is_idempotent || !replay.is_sent)
         }
+        Failure::WrongVersion => replay.is_body_at_hand && replay.is_idempotent,
         // A slow answer is not cured by asking once more, and a begun one can't be taken back.
         Failure::Timeout | Failure::BrokenAnswer => false,
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::backend::Backend;
 use crate::id::{BackendId, Epoch, ServiceName, VersionLabel};
 use crate::policy::Policy;
+use crate::roll::Roll;
 use crate::time::Timestamp;
 use crate::version::Version;
 
@@ -31,6 +32,8 @@ pub struct Service {
     pub learned_weight: u64,
     /// Whether flips are refused, and why.
     pub freeze: Option<Freeze>,
+    /// How far a roll of its backends is.
+    pub roll: Roll,
     /// Its backends.
     pub backends: BTreeMap<BackendId, Arc<Backend>>,
     /// The versions that it knows.
@@ -86,6 +89,7 @@ impl Service {
             epoch: Epoch(0),
             learned_weight: 0,
             freeze: None,
+            roll: Roll::default(),
             backends: BTreeMap::new(),
             versions: BTreeMap::new(),
             next_seen: 1,

@@ -9,12 +9,14 @@ use crate::flip;
 use crate::id::VersionLabel;
 use crate::policy::FlipMode;
 use crate::quorum::Quorum;
+use crate::roll;
 use crate::service::{Capacity, Service, VERSIONS_MAX};
 use crate::time::Timestamp;
 use crate::version::{Role, Version};
 
 /// Brings a service into the state that follows from its backends and the time. Doing it twice changes nothing more.
 pub(crate) fn settle(service: &mut Service, now: Timestamp) {
+    roll::follow(service);
     appear(service, now);
     follow(service, now);
     if service.active.is_none() {
@@ -30,6 +32,7 @@ pub(crate) fn settle(service: &mut Service, now: Timestamp) {
         flip::activate(service, &label, now);
         follow(service, now);
     }
+    roll::conclude(service);
     forget(service);
 }
 
@@ -48,6 +51,7 @@ pub(crate) fn is_due(service: &Service, now: Timestamp) -> bool {
     service.freeze.as_ref().and_then(|freeze| freeze.until).is_some_and(|until| until <= now)
         || service.backends.values().any(|backend| is_backend_due(backend))
         || service.versions.values().any(|version| is_version_due(version))
+        || service.roll.is_due(now)
         || next_by_itself(service, now).is_some()
 }
 
@@ -158,6 +162,10 @@ fn first_to_activate(service: &Service) -> Option<VersionLabel> {
 /// server that rejoins can't pull traffic back.
 fn next_by_itself(service: &Service, now: Timestamp) -> Option<VersionLabel> {
     if service.policy.flip.mode == FlipMode::Manual || service.active.is_none() {
+        return None;
+    }
+    // A restart failed: that is for people to look at first.
+    if service.roll.state == roll::State::Frozen {
         return None;
     }
     let newest = service

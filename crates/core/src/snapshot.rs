@@ -86,6 +86,8 @@ pub struct BackendEntry {
     pub generation: u32,
     /// Since when it answers, while it does.
     pub up_since: Option<Timestamp>,
+    /// From when to when the sessions and tunnels that are tied to it are evicted, while it drains.
+    pub eviction: Option<(Timestamp, Timestamp)>,
     /// Its cells.
     pub traffic: Arc<BackendTraffic>,
 }
@@ -127,7 +129,8 @@ impl Snapshot {
             }
             for (entry, backend) in service.backends.iter().zip(source.backends.values()) {
                 let facts = entry.facts();
-                if facts.is_notable(entry.generation) || backend.leaving.is_some() {
+                let is_awaited = backend.leaving.is_some() || source.roll.is_emptying(&backend.id);
+                if facts.is_notable(entry.generation) || is_awaited {
                     traffic.backends.insert((service.name.clone(), entry.id.clone()), facts);
                 }
             }
@@ -176,6 +179,7 @@ impl BackendEntry {
             in_flight: self.traffic.in_flight(),
             consecutive_errors: self.traffic.consecutive_errors(),
             lost_generation: self.traffic.lost_generation(),
+            sighting: self.traffic.sighting(),
         }
     }
 

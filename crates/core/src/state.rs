@@ -11,7 +11,7 @@ use crate::rejected::{Code, Reason, Rejected};
 use crate::report::Traffic;
 use crate::service::{Service, Source};
 use crate::time::Timestamp;
-use crate::{drain, flip, gate, outlier, registry, rollback, settle};
+use crate::{drain, flip, gate, outlier, registry, roll, rollback, settle};
 
 /// Most services of one proxy.
 pub const SERVICES_MAX: usize = 10_000;
@@ -92,6 +92,7 @@ fn apply_change(service: &mut Service, change: &Change, now: Timestamp) -> Resul
             service,
             backend,
             &registry::Patch { admin: *admin, weight: *weight, force: *force, by },
+            now,
         ),
         Change::Deregister { backend, drain } => registry::deregister(service, backend, *drain, now),
         Change::Flip(flip) => flip::flip(service, flip, now),
@@ -109,6 +110,10 @@ fn apply_change(service: &mut Service, change: &Change, now: Timestamp) -> Resul
             Ok(())
         }
         Change::Unfreeze => gate::unfreeze(service),
+        Change::AskPermit { backend } => roll::ask(service, backend, now),
+        Change::ReturnPermit(backend) => roll::give_back(service, backend),
+        Change::ResumeRoll => roll::resume(service),
+        Change::AbortRoll { reason } => roll::abort(service, reason),
     }
 }
 
@@ -242,6 +247,7 @@ fn tick(state: &mut State, traffic: &Traffic, now: Timestamp) {
         registry::observe(&mut changed, traffic, now);
         drain::observe(&mut changed, traffic, now);
         gate::lapse(&mut changed, now);
+        roll::observe(&mut changed, traffic, now);
         settle::settle(&mut changed, now);
         if changed != **service {
             *service = Arc::new(changed);

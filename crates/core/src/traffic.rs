@@ -6,7 +6,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
+use arc_swap::ArcSwapOption;
+
 use crate::answers::Answers;
+use crate::id::VersionLabel;
 use crate::time::{Millis, Timestamp};
 
 /// Cells of one version.
@@ -30,6 +33,18 @@ pub struct BackendTraffic {
     latency: AtomicU64,
     latency_at: AtomicU64,
     lost_generation: AtomicU32,
+    sighting: ArcSwapOption<Sighting>,
+}
+
+/// What a backend's answer said about the process that gave it, where that was news.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sighting {
+    /// The generation of the connection that the answer came over.
+    pub generation: u32,
+    /// The version that it named, if it named one.
+    pub version: Option<VersionLabel>,
+    /// The process that it named, if it named one.
+    pub boot_id: Option<String>,
 }
 
 impl VersionTraffic {
@@ -118,6 +133,25 @@ impl BackendTraffic {
     #[must_use]
     pub fn lost_generation(&self) -> u32 {
         self.lost_generation.load(Relaxed)
+    }
+
+    /// Notes that another version or process answered than the one that was known under the sighting's generation. Nothing more is
+    /// sent to it under that generation. The latest generation wins.
+    /// Answers whether this is news.
+    pub fn note_sighting(&self, sighting: Sighting) -> bool {
+        let generation = sighting.generation;
+        let seen = Arc::new(sighting);
+        self.sighting.rcu(|known| match known {
+            Some(known) if known.generation >= generation => Some(Arc::clone(known)),
+            _ => Some(Arc::clone(&seen)),
+        });
+        self.note_identity_lost(generation)
+    }
+
+    /// What was noted by [`note_sighting`](Self::note_sighting) last.
+    #[must_use]
+    pub fn sighting(&self) -> Option<Arc<Sighting>> {
+        self.sighting.load_full()
     }
 
     /// Adds a latency to the moving average: peaks count at once, the rest decays over ten seconds (as in Finagle's peak EWMA).
@@ -248,6 +282,20 @@ mod tests {
         assert!((85_000..95_000).contains(&backend.latency_us()), "{}", backend.latency_us());
         backend.note_latency(1000, Timestamp(62_000));
         assert!(backend.latency_us() < 1500);
+    }
+
+    #[test]
+    fn the_sighting_of_the_latest_process_counts() {
+        let backend = BackendTraffic::default();
+        let seen = |generation, label: &str| Sighting {
+            generation,
+            version: Some(VersionLabel::parse(label).unwrap()),
+            boot_id: None,
+        };
+        assert!(backend.note_sighting(seen(3, "v2")));
+        assert!(!backend.note_sighting(seen(3, "v9")) && !backend.note_sighting(seen(2, "v1")));
+        assert_eq!(*backend.sighting().unwrap(), seen(3, "v2"));
+        assert_eq!(backend.lost_generation(), 3, "nothing more is sent to it");
     }
 
     #[test]

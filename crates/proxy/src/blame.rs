@@ -86,7 +86,7 @@ pub(crate) fn failed(
         Failure::NotConnected => UpstreamFailure::Connect,
         Failure::StaleConnection | Failure::NoAnswer => UpstreamFailure::NoAnswer,
         Failure::Timeout => UpstreamFailure::AnswerTimeout,
-        Failure::BrokenAnswer => UpstreamFailure::BadAnswer,
+        Failure::BrokenAnswer | Failure::WrongVersion => UpstreamFailure::BadAnswer,
     });
     Failed { error, failure: Some(failure), is_sent: true }
 }

@@ -150,6 +150,7 @@ mod tests {
             weight: 1,
             generation: 1,
             up_since: None,
+            eviction: None,
             traffic: Arc::default(),
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

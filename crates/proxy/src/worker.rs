@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cutover_core::entropy::Entropy;
-use cutover_core::policy::{IdentitySource, Policy};
+use cutover_core::policy::Policy;
 use cutover_core::publish::SnapshotReader;
 use cutover_core::snapshot::BackendEntry;
 use tokio::runtime::LocalOptions;
@@ -150,7 +150,7 @@ impl Worker {
 
     /// Says that the process behind the backend may be another one now, if the service cares.
     pub(crate) fn note_lost(&self, policy: &Policy, entry: &BackendEntry) {
-        let is_strict = policy.identity.source == IdentitySource::Health;
+        let is_strict = policy.identity.source.is_strict();
         if is_strict && entry.traffic.note_identity_lost(entry.generation) {
             self.reader.alarm();
         }

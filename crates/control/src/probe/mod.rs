@@ -15,7 +15,6 @@ mod tests;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use cutover_core::policy::IdentitySource;
 use cutover_core::state::State;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::{Id, JoinError, JoinSet};
@@ -108,10 +107,8 @@ impl Prober {
     /// Tells the workers and the controller, by the cell that workers use among themselves, that the process may have been replaced.
     fn suspect(&self, state: &State, asked: &Asked) {
         let (name, backend) = &asked.key;
-        let is_strict = state
-            .services
-            .get(name)
-            .is_some_and(|service| service.policy.identity.source == IdentitySource::Health);
+        let is_strict =
+            state.services.get(name).is_some_and(|service| service.policy.identity.source.is_strict());
         let snapshot = Arc::clone(&self.current.borrow().snapshot);
         if let Some(entry) = reconcile::entry(&snapshot, name, backend).filter(|_| is_strict)
             && entry.traffic.note_identity_lost(asked.generation)

@@ -113,7 +113,9 @@ fn is_known(finding: &Finding, backend: &Backend, source: IdentitySource) -> boo
         Finding::Up { version, boot_id } => {
             let told = match source {
                 IdentitySource::Label => backend.label.as_ref(),
-                IdentitySource::Health => version.as_ref().or(backend.label.as_ref()),
+                IdentitySource::Health | IdentitySource::Response => {
+                    version.as_ref().or(backend.label.as_ref())
+                }
             };
             // Without any label its identity can't become known; all there is to tell is that it is up.
             let is_identified =

@@ -7,6 +7,7 @@ mod backend;
 mod entry;
 mod pin_key;
 mod reply;
+mod roll;
 mod service;
 #[cfg(test)]
 mod tests;

@@ -9,7 +9,7 @@ use crate::world::{World, id, web};
 fn failing(backends: &[&str]) -> Traffic {
     let facts = BackendFacts { consecutive_errors: 5, ..BackendFacts::default() };
     Traffic {
-        backends: backends.iter().map(|backend| ((web(), id(backend)), facts)).collect(),
+        backends: backends.iter().map(|backend| ((web(), id(backend)), facts.clone())).collect(),
         ..Traffic::default()
     }
 }

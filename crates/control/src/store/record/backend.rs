@@ -31,6 +31,8 @@ pub(super) struct BackendRecord {
 struct AdminRecord {
     state: String,
     by: String,
+    #[serde(default)]
+    since_ms: u64,
 }
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -51,6 +53,7 @@ impl BackendRecord {
             admin: AdminRecord {
                 state: backend.admin.state.as_str().to_owned(),
                 by: backend.admin.by.clone(),
+                since_ms: backend.admin.since.0,
             },
             origin: match backend.origin {
                 Origin::Config => OriginRecord::Config,
@@ -87,7 +90,7 @@ impl BackendRecord {
             patched_weight: self.patched_weight.map(weight).transpose()?,
             label: version("label", self.label)?,
             version: version("version", self.version)?,
-            admin: Admin { state, by: self.admin.by },
+            admin: Admin { state, by: self.admin.by, since: Timestamp(self.admin.since_ms) },
             operational: Operational::Starting,
             identity: Identity::Unknown,
             generation: 1,

@@ -9,6 +9,7 @@ use cutover_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::ReadPolicy;
+use super::roll::RollRecord;
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -19,6 +20,8 @@ pub(super) struct ServiceRecord {
     learned_weight: u64,
     next_seen: u64,
     freeze: Option<FreezeRecord>,
+    #[serde(default)]
+    roll: RollRecord,
 }
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -54,6 +57,7 @@ impl ServiceRecord {
                 by: freeze.by.clone(),
                 at_ms: freeze.at.0,
             }),
+            roll: RollRecord::of(&service.roll),
         }
     }
 
@@ -79,6 +83,7 @@ impl ServiceRecord {
                 by: freeze.by,
                 at: Timestamp(freeze.at_ms),
             }),
+            roll: self.roll.roll()?,
             ..Service::new(name, policy, source)
         })
     }

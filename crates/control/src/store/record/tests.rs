@@ -42,7 +42,7 @@ async fn full() -> State {
     service.freeze = Some(freeze);
     let backend = Arc::make_mut(service.backends.get_mut(&id("a")).expect("a"));
     backend.patched_weight = Weight::new(5);
-    backend.admin = Admin { state: AdminState::Maint, by: "ops".to_owned() };
+    backend.admin = Admin { state: AdminState::Maint, by: "ops".to_owned(), since: Timestamp(7) };
     backend.leaving = Some(NOW);
     let version = Arc::make_mut(service.versions.get_mut(&label("v1")).expect("v1"));
     version.role = Role::Rejected;

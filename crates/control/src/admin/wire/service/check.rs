@@ -75,6 +75,7 @@ impl ServiceSpec {
             limits: sections::limits(&self.limits, &mut check.table("limits")),
             flip: sections::flip(&self.flip, &mut check.table("flip")),
             drain: sections::drain(&self.drain, &mut check.table("drain")),
+            roll: sections::roll(&self.roll, &mut check.table("roll")),
         };
         let backends = backends::registrations(self, check);
         Configured { name, policy: Arc::new(policy), backends }
@@ -94,6 +95,7 @@ fn identity(spec: &ServiceSpec, check: &mut Check<'_>) -> IdentityPolicy {
         source: match spec.identity {
             Identity::Label => IdentitySource::Label,
             Identity::Health => IdentitySource::Health,
+            Identity::Response => IdentitySource::Response,
         },
         version_header: header(check, "version_header", &spec.version_header),
         version_pointer: pointer.clone(),

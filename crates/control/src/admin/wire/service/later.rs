@@ -6,7 +6,6 @@ use crate::document::{Later, Off};
 pub const LATER: &[Later] = &[
     table(&["strip_prefix"]),
     table(&["bake"]),
-    table(&["roll"]),
     table(&["canary"]),
     table(&["assets"]),
     table(&["hook"]),
@@ -15,7 +14,6 @@ pub const LATER: &[Later] = &[
     table(&["rate_limit"]),
     table(&["error_pages"]),
     table(&["compression"]),
-    values(&["identity"], &["response"], "write \"health\" or \"label\""),
     values(&["pin", "policy"], &["page"], "write \"session\" or \"none\""),
     values(&["health", "protocol"], &["grpc"], "write \"http\" or \"tcp\""),
     values(&["upstream", "protocol"], &["h2c", "https", "https-h2"], "write \"http1\""),

@@ -2,14 +2,15 @@
 
 use cutover_core::id::GateName;
 use cutover_core::policy::{
-    self, DrainPolicy, FlipPolicy, HealthPolicy, OutlierPolicy, PinPolicy, ServiceLimits, UpstreamPolicy,
+    self, DrainPolicy, FlipPolicy, HealthPolicy, OutlierPolicy, PinPolicy, RollPolicy, ServiceLimits,
+    UpstreamPolicy,
 };
 use cutover_core::time::Millis;
 
 use super::check::{header_name, is_token};
 use super::spec::{
-    DrainSpec, FlipMode, FlipSpec, HealthSpec, OutlierSpec, PinMode, PinSpec, ProbeProtocol, SameSite,
-    ServiceLimitsSpec, UpstreamProtocol, UpstreamSpec,
+    DrainSpec, FlipMode, FlipSpec, HealthSpec, OutlierSpec, PinMode, PinSpec, ProbeProtocol, RollSpec,
+    RollStrategy, SameSite, ServiceLimitsSpec, UpstreamProtocol, UpstreamSpec,
 };
 use crate::document::Check;
 
@@ -19,6 +20,8 @@ const PROBE_INTERVAL_MIN: Millis = Millis(10);
 const PIN_LIFE_MIN: Millis = Millis::from_secs(1);
 /// For waits that would fail everything at zero.
 const WAIT_MIN: Millis = Millis(1);
+/// More batches than any fleet has are a mistake.
+const BATCHES_MAX: u32 = 1000;
 /// Bytes that one request may keep in memory to be sent again.
 const REPLAY_BODY_MAX: u64 = 16 << 20;
 
@@ -160,6 +163,19 @@ pub(super) fn drain(drain: &DrainSpec, check: &mut Check<'_>) -> DrainPolicy {
     DrainPolicy {
         deadline: check.duration("deadline", &drain.deadline),
         spread: check.duration("spread", &drain.spread),
+    }
+}
+
+pub(super) fn roll(roll: &RollSpec, check: &mut Check<'_>) -> RollPolicy {
+    if !(2..=BATCHES_MAX).contains(&roll.batches) {
+        check.wrong("batches", format_args!("{} is not from 2 to {BATCHES_MAX}", roll.batches));
+    }
+    RollPolicy {
+        strategy: match roll.strategy {
+            RollStrategy::Halves => policy::RollStrategy::Batches(roll.batches),
+            RollStrategy::OneByOne => policy::RollStrategy::OneByOne,
+        },
+        permit_deadline: check.duration_from("permit_deadline", &roll.permit_deadline, WAIT_MIN),
     }
 }
 

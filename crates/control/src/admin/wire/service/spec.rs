@@ -65,6 +65,8 @@ pub struct ServiceSpec {
     pub flip: FlipSpec,
     /// How the old version leaves.
     pub drain: DrainSpec,
+    /// In what order backends are taken out for a restart.
+    pub roll: RollSpec,
 }
 
 /// How a backend's version is known.
@@ -75,6 +77,8 @@ pub enum Identity {
     Label,
     /// The health answer; the label where it names no version.
     Health,
+    /// Every answer, before that the health answer; the label where they name no version.
+    Response,
 }
 
 /// How a backend is chosen inside a version.
@@ -341,4 +345,27 @@ pub struct DrainSpec {
     pub deadline: String,
     /// Time over which the rest is evicted after the deadline.
     pub spread: String,
+}
+
+/// In what order the backends of a fixed fleet are taken out for a restart.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct RollSpec {
+    /// In what order.
+    pub strategy: RollStrategy,
+    /// Batches of the strategy `halves`, at least 2.
+    #[schemars(range(min = 2, max = 1_000))]
+    pub batches: u32,
+    /// Time that a granted restart may take; after it the roll is frozen.
+    pub permit_deadline: String,
+}
+
+/// In what order backends are restarted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum RollStrategy {
+    /// In batches, two unless `batches` says otherwise.
+    Halves,
+    /// One at a time.
+    OneByOne,
 }

@@ -5,8 +5,8 @@ use cutover_core::route::HostPattern;
 
 use super::spec::{
     Affinity, Balance, DrainSpec, FlipMode, FlipSpec, HealthSpec, Identity, OnMissingVersion, OutlierSpec,
-    PinMode, PinSpec, ProbeProtocol, QuorumSpec, SameSite, ServiceLimitsSpec, ServiceSpec, UpstreamProtocol,
-    UpstreamSpec,
+    PinMode, PinSpec, ProbeProtocol, QuorumSpec, RollSpec, RollStrategy, SameSite, ServiceLimitsSpec,
+    ServiceSpec, UpstreamProtocol, UpstreamSpec,
 };
 use crate::document::scalar::write_size;
 
@@ -20,6 +20,7 @@ impl From<&Policy> for ServiceSpec {
             identity: match policy.identity.source {
                 IdentitySource::Label => Identity::Label,
                 IdentitySource::Health => Identity::Health,
+                IdentitySource::Response => Identity::Response,
             },
             version_header: policy.identity.version_header.clone(),
             version_pointer: policy.identity.version_pointer.clone(),
@@ -48,6 +49,7 @@ impl From<&Policy> for ServiceSpec {
             limits: (&policy.limits).into(),
             flip: (&policy.flip).into(),
             drain: (&policy.drain).into(),
+            roll: (&policy.roll).into(),
         }
     }
 }
@@ -174,6 +176,16 @@ impl From<&policy::FlipPolicy> for FlipSpec {
     }
 }
 
+impl From<&policy::RollPolicy> for RollSpec {
+    fn from(roll: &policy::RollPolicy) -> Self {
+        let (strategy, batches) = match roll.strategy {
+            policy::RollStrategy::Batches(batches) => (RollStrategy::Halves, batches),
+            policy::RollStrategy::OneByOne => (RollStrategy::OneByOne, 2),
+        };
+        Self { strategy, batches, permit_deadline: roll.permit_deadline.to_string() }
+    }
+}
+
 impl From<&policy::DrainPolicy> for DrainSpec {
     fn from(drain: &policy::DrainPolicy) -> Self {
         Self { deadline: drain.deadline.to_string(), spread: drain.spread.to_string() }
@@ -198,6 +210,7 @@ default_is_the_written_policy! {
     ServiceLimitsSpec => policy::ServiceLimits,
     FlipSpec => policy::FlipPolicy,
     DrainSpec => policy::DrainPolicy,
+    RollSpec => policy::RollPolicy,
 }
 
 impl Default for QuorumSpec {
