@@ -84,7 +84,16 @@ fn service_change() -> impl Strategy<Value = Change> {
         let until = until.map(|ms| Timestamp(1_700_000_000_000 + ms));
         Change::Freeze { reason: "holiday".to_owned(), until, by: "somebody".to_owned() }
     });
-    prop_oneof![rollback, freeze, Just(Change::Unfreeze)]
+    prop_oneof![1 => rollback, 1 => freeze, 1 => Just(Change::Unfreeze), 6 => roll_change()]
+}
+
+fn roll_change() -> impl Strategy<Value = Change> {
+    prop_oneof![
+        4 => backend().prop_map(|backend| Change::AskPermit { backend }),
+        1 => backend().prop_map(Change::ReturnPermit),
+        1 => Just(Change::ResumeRoll),
+        1 => Just(Change::AbortRoll { reason: "late".to_owned() }),
+    ]
 }
 
 fn act() -> impl Strategy<Value = Act> {

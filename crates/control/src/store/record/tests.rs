@@ -6,6 +6,7 @@ use cutover_core::backend::{Admin, AdminState, Lease, Origin, Weight};
 use cutover_core::command::Registration;
 use cutover_core::id::{Epoch, Revision};
 use cutover_core::pin::PinKey;
+use cutover_core::roll::{self, Permit, Process, Roll};
 use cutover_core::service::{Freeze, Source};
 use cutover_core::time::Millis;
 use cutover_core::version::{Drained, DrainedBy, Gate, Hold, Role};
@@ -40,6 +41,7 @@ async fn full() -> State {
     service.epoch = Epoch(7);
     let freeze = Freeze { reason: "holiday".to_owned(), until: Some(NOW), by: "ops".to_owned(), at: NOW };
     service.freeze = Some(freeze);
+    service.roll = roll();
     let backend = Arc::make_mut(service.backends.get_mut(&id("a")).expect("a"));
     backend.patched_weight = Weight::new(5);
     backend.admin = Admin { state: AdminState::Maint, by: "ops".to_owned(), since: Timestamp(7) };
@@ -59,6 +61,28 @@ async fn full() -> State {
         vec![PinKey { id: 1, secret: std::array::from_fn(|at| u8::try_from(at).unwrap_or(0)), made_at: NOW }]
             .into();
     state
+}
+
+fn roll() -> Roll {
+    let process =
+        Process { version: Some(label("v1")), boot_id: Some("boot-1".to_owned()), registered_at: NOW };
+    let permit = Permit {
+        asked_at: NOW,
+        granted_at: Some(NOW + Millis(1)),
+        deadline: Some(NOW + Millis(2)),
+        process,
+        is_away: true,
+    };
+    Roll {
+        state: roll::State::Frozen,
+        reason: "b is late".to_owned(),
+        batch: 1,
+        taken: 2,
+        size: 4,
+        to: Some(label("v2")),
+        permits: BTreeMap::from([(id("a"), permit)]),
+        done: BTreeSet::from([id("c")]),
+    }
 }
 
 fn entry() -> Entry {
@@ -117,6 +141,25 @@ async fn what_is_written_is_read_back() {
     assert_eq!(stored.replies, [(keeping().id, keeping().reply)]);
 }
 
+/// Records of the first release, which knew neither rolls nor since when a backend drains.
+#[tokio::test]
+async fn a_record_without_what_came_later_is_read() {
+    let mut expected = full().await;
+    let service = Arc::make_mut(expected.services.get_mut(&web()).expect("web"));
+    service.roll = Roll::default();
+    Arc::make_mut(service.backends.get_mut(&id("a")).expect("a")).admin.since = Timestamp(0);
+    let mut written = documents(difference(&State::default(), &full().await).changes);
+    for (key, later) in [("service/web", "roll"), ("backend/web/a", "since_ms")] {
+        let document = written.get_mut(&key.parse().expect("a key")).expect("a record");
+        let mut json: serde_json::Value = serde_json::from_str(&document.json).expect("JSON");
+        let table = if later == "roll" { &mut json } else { &mut json["admin"] };
+        table.as_object_mut().expect("a table").remove(later).expect("written today");
+        document.json = json.to_string();
+    }
+    let stored = read(&written, read_policy, NOW).expect("older records");
+    assert_eq!(stored.state, expected);
+}
+
 #[test]
 fn an_outdated_reply_is_deleted_by_the_commit_of_another() {
     let outdated = Key::new("reply").child(&keeping().outdated[0].to_string());
@@ -156,11 +199,15 @@ async fn a_newer_format_and_damage_name_the_record() {
         read(&records, read_policy, NOW).expect_err("taken").to_string()
     };
     let version = &good[&"version/web/v1".parse().expect("a key")].json;
+    let service = &good[&"service/web".parse().expect("a key")].json;
     let (reply_key, reply) = documents(reply(&keeping())).pop_first().expect("a reply");
     let reply_json = &reply.json;
     let refusals = [
         refusal("service/web", 2, "{}"),
         refusal("service/web", 0, "{}"),
+        refusal("service/web", 1, &service.replace("\"frozen\"", "\"cold\"")),
+        refusal("service/web", 1, &service.replace("\"permits\":{\"a\"", "\"permits\":{\"a b\"")),
+        refusal("service/web", 1, &service.replace("\"to\":\"v2\"", "\"to\":\"\"")),
         refusal("backend/web/a", 1, "{\"address\""),
         refusal("backend/web/a", 1, "[]"),
         refusal("backend/gone/a", 1, &good[&"backend/web/a".parse().expect("a key")].json),
