@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::backend::{AdminState, Backend, Operational};
+use crate::backend::{AdminState, Backend, Identity, Operational};
 use crate::balance;
 use crate::drain;
 use crate::id::VersionLabel;
@@ -13,7 +13,7 @@ use crate::route::RouteTable;
 use crate::service::Service;
 use crate::snapshot::{BackendEntry, ServiceSet, Snapshot, VersionSet};
 use crate::state::State;
-use crate::version::Version;
+use crate::version::{Role, Version};
 
 /// The snapshot of `state`. Services that did not change since `previous` are the same allocations, and so are the cells
 /// of all versions and backends that were there before.
@@ -111,7 +111,7 @@ fn compile_backend(
         weight: backend.weight().value(),
         generation: backend.generation,
         up_since,
-        eviction: drain::backend_deadline(backend, service.policy.drain),
+        eviction: drain::backend_eviction(backend, service.policy.drain),
         traffic: old.map(|old| Arc::clone(&old.traffic)).unwrap_or_default(),
     };
     match old {
@@ -136,8 +136,8 @@ fn compile_version(
     let mut members = pick(&Backend::is_usable);
     let ready = members.len();
     if service.policy.affinity == Affinity::Backend {
-        // Sessions that live in a draining backend's memory stay with it.
-        members.extend(pick(&|backend| backend.admin.state == AdminState::Drain && backend.is_able()));
+        // Sessions that live in a backend's memory stay with it until it is gone or they are evicted.
+        members.extend(pick(&keeps_sessions));
     }
     let weights: Vec<u16> = members[..ready].iter().map(|entry| entry.weight).collect();
     let set = VersionSet {
@@ -146,6 +146,7 @@ fn compile_version(
         role: version.role,
         epoch: version.epoch,
         eviction: drain::deadline(version, service.policy.drain),
+        is_sealed: version.is_sealed && version.role == Role::Draining,
         is_pending: backends.iter().any(|(backend, _)| backend.is_pending()),
         cumulative: balance::cumulative(&weights),
         turns: balance::turns(&weights),
@@ -157,6 +158,19 @@ fn compile_version(
         Some(old) if old.is_same(&set) => Arc::clone(old),
         _ => Arc::new(set),
     }
+}
+
+/// Whether a backend that is being taken out still serves the sessions that are tied to it.
+fn keeps_sessions(backend: &Backend) -> bool {
+    let is_there = matches!(backend.operational, Operational::Up(_))
+        && backend.identity == Identity::Known
+        && backend.ejection.until.is_none();
+    is_there
+        && match backend.admin.state {
+            AdminState::Drain => true,
+            AdminState::Ready => backend.leaving.is_some(),
+            AdminState::Maint => false,
+        }
 }
 
 fn are_same<T>(a: &[Arc<T>], b: &[Arc<T>]) -> bool {
@@ -175,7 +189,8 @@ impl ServiceSet {
 impl VersionSet {
     fn is_same(&self, other: &Self) -> bool {
         (self.role, self.epoch, self.eviction) == (other.role, other.epoch, other.eviction)
-            && (self.is_pending, self.ready) == (other.is_pending, other.ready)
+            && (self.is_sealed, self.is_pending, self.ready)
+                == (other.is_sealed, other.is_pending, other.ready)
             && are_same(&self.members, &other.members)
     }
 }

@@ -166,12 +166,19 @@ impl ServiceSet {
         if !is_ahead && (!version.serves_pins() || is_evicted) {
             return Err(Why::Ended);
         }
-        let tied = pin.backend.filter(|_| self.policy.affinity == Affinity::Backend);
-        let (member, is_moved) = match tied.and_then(|hash| version.member_by_hash(hash)) {
+        let is_tied = self.policy.affinity == Affinity::Backend;
+        let tied = pin.backend.filter(|_| is_tied).and_then(|hash| version.member_by_hash(hash));
+        let stays = |member: &usize| {
+            let window = version.members[*member].eviction;
+            !window.is_some_and(|window| drain::is_evicted(pin.id, window, facts.now))
+        };
+        let (member, is_moved) = match tied.filter(stays) {
             Some(member) => (Some(member), false),
-            None => {
-                (self.choose_for(version, pin.id, facts, entropy), self.policy.affinity == Affinity::Backend)
-            }
+            None => match self.choose_for(version, pin.id, facts, entropy) {
+                Some(member) => (Some(member), is_tied),
+                // While its version has nobody else, a backend that is being taken out is better than none.
+                None => (tied, false),
+            },
         };
         let Some(member) = member else {
             // A session is not moved because probes are late, nor because the workers know of a loss before the control plane does, which

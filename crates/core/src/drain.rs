@@ -11,7 +11,7 @@ use crate::rejected::{Code, Rejected};
 use crate::report::{Load, Traffic};
 use crate::service::Service;
 use crate::settle;
-use crate::time::Timestamp;
+use crate::time::{Millis, Timestamp};
 use crate::version::{Drained, DrainedBy, Role, Version};
 
 /// The latest time at which a pin of `version` may be alive.
@@ -39,39 +39,59 @@ pub fn backend_deadline(backend: &Backend, policy: DrainPolicy) -> Option<(Times
     drains.then_some((begins, begins + policy.spread))
 }
 
-/// Whether a pin is evicted by now: one after the other, by its id, evenly from the deadline to its end.
+/// The same for whatever takes a backend out. In maintenance it serves nothing, so that sessions and tunnels leave at once, one after
+/// the other.
 #[must_use]
-#[expect(clippy::cast_precision_loss, reason = "milliseconds of a spread are far below 2^52")]
-pub fn is_evicted(pin_id: u64, (begins, ends): (Timestamp, Timestamp), now: Timestamp) -> bool {
-    if now < begins {
-        return false;
+pub fn backend_eviction(backend: &Backend, policy: DrainPolicy) -> Option<(Timestamp, Timestamp)> {
+    let since = backend.admin.since;
+    match backend.admin.state {
+        AdminState::Maint if backend.leaving.is_none() => Some((since, since + policy.spread)),
+        AdminState::Maint | AdminState::Drain | AdminState::Ready => backend_deadline(backend, policy),
     }
-    let spread = ends.since(begins).0 as f64;
-    let passed = now.since(begins).0 as f64;
-    passed >= spread || unit(mix(pin_id ^ 0xe71c_7ed0_0e71_c7ed)) * spread < passed
 }
 
-/// Ends the drains that traffic and time allow to end.
+/// When a pin is evicted: one after the other, by its id, evenly from the deadline to its end.
+#[must_use]
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "milliseconds of a spread are far below 2^52, and never negative"
+)]
+pub fn evicted_at(pin_id: u64, (begins, ends): (Timestamp, Timestamp)) -> Timestamp {
+    let spread = ends.since(begins);
+    let drawn = unit(mix(pin_id ^ 0xe71c_7ed0_0e71_c7ed)) * spread.0 as f64;
+    begins + Millis(drawn as u64 + 1).min(spread)
+}
+
+/// Whether a pin is evicted by now.
+#[must_use]
+pub fn is_evicted(pin_id: u64, window: (Timestamp, Timestamp), now: Timestamp) -> bool {
+    window.0 <= now && evicted_at(pin_id, window) <= now
+}
+
+/// Brings the drains as far as traffic and time allow.
 pub(crate) fn observe(service: &mut Service, traffic: &Traffic, now: Timestamp) {
-    let ended: Vec<(VersionLabel, DrainedBy)> = service
+    let steps: Vec<(VersionLabel, Progress)> = service
         .versions
         .values()
         .filter(|version| is_leaving(version))
         .filter_map(|version| {
             // A version that nobody reported about is not known to be unused.
             let load = traffic.loads.get(&(service.name.clone(), version.label.clone()));
-            Some((version.label.clone(), ended_by(service, version, load, now)?))
+            Some((version.label.clone(), progress(service, version, load.copied(), now)?))
         })
         .collect();
-    if ended.is_empty() {
-        return;
-    }
-    for (label, by) in ended {
-        if let Some(version) = service.version_mut(&label) {
-            end(version, by, now);
+    for (label, step) in &steps {
+        let Some(version) = service.version_mut(label) else { continue };
+        match *step {
+            Progress::Seals(is_sealed) => version.is_sealed = is_sealed,
+            Progress::Ends(by) => end(version, by, now),
         }
     }
-    relearn(service);
+    if steps.iter().any(|(_, step)| matches!(step, Progress::Ends(_))) {
+        relearn(service);
+    }
 }
 
 /// Ends a version's drain now; its sessions move at their next request.
@@ -120,21 +140,38 @@ fn is_leaving(version: &Version) -> bool {
         || (version.role == Role::Rejected && version.was_active() && version.drained.is_none())
 }
 
-fn ended_by(service: &Service, version: &Version, load: Option<&Load>, now: Timestamp) -> Option<DrainedBy> {
-    if let Some(&load) = load {
-        // Sessions of a rejected version moved: their pins are worth nothing.
-        let has_pins = version.role == Role::Draining && pins_until(version, load) > now;
-        if load.in_flight == 0 && load.tunnels == 0 && !has_pins && version.holds.is_empty() {
-            return Some(DrainedBy::Proof);
-        }
+/// The next step of a drain.
+#[derive(Debug, Clone, Copy)]
+enum Progress {
+    /// Nobody is admitted any more, or is again.
+    Seals(bool),
+    Ends(DrainedBy),
+}
+
+/// That a draining version is unused takes two looks. While it admits anybody, a request may begin right after the first one: by its
+/// name, or by a pin that a worker's clock takes for alive. So it admits nobody from then on, and the second look, which is taken when
+/// every worker knows that, sees what can only get less.
+fn progress(service: &Service, version: &Version, load: Option<Load>, now: Timestamp) -> Option<Progress> {
+    // Sessions of a rejected version moved: their pins are worth nothing, and it admits nobody.
+    let is_rejected = version.role == Role::Rejected;
+    let is_wanted = |load| !version.holds.is_empty() || (!is_rejected && pins_until(version, load) > now);
+    let is_idle = |load: Load| load.in_flight == 0 && load.tunnels == 0 && !is_wanted(load);
+    if load.is_some_and(is_idle) {
+        let is_proven = is_rejected || version.is_sealed;
+        return Some(if is_proven { Progress::Ends(DrainedBy::Proof) } else { Progress::Seals(true) });
     }
     // A rejected version has nobody to evict, but its tunnels do not hold it for ever either.
     let ends = version.demoted_at? + service.policy.drain.deadline + service.policy.drain.spread;
-    (ends <= now).then_some(DrainedBy::Deadline)
+    if ends <= now {
+        return Some(Progress::Ends(DrainedBy::Deadline));
+    }
+    // A pin was handed out, or a hold taken, before the seal was known: those have to be served.
+    (version.is_sealed && load.is_some_and(is_wanted)).then_some(Progress::Seals(false))
 }
 
 fn end(version: &mut Version, by: DrainedBy, now: Timestamp) {
     version.drained = Some(Drained { at: now, by });
+    version.is_sealed = false;
     version.role = if version.rejected.is_some() { Role::Rejected } else { Role::Drained };
 }
 
@@ -146,7 +183,6 @@ fn relearn(service: &mut Service) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::time::Millis;
 
     #[test]
     fn eviction_is_spread_evenly_and_complete_at_its_end() {

@@ -90,6 +90,7 @@ pub(crate) fn activate(service: &mut Service, to: &VersionLabel, now: Timestamp)
         old.role = Role::Draining;
         old.demoted_at = Some(now);
         old.drained = None;
+        old.is_sealed = false;
     }
     if let Some(new) = service.version_mut(to) {
         new.role = Role::Active;

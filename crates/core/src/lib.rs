@@ -37,6 +37,7 @@ pub mod service;
 pub mod settle;
 pub mod snapshot;
 pub mod state;
+pub mod tie;
 pub mod time;
 pub mod traffic;
 pub mod version;

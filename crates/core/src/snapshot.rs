@@ -18,7 +18,7 @@ use crate::version::Role;
 pub struct Snapshot {
     /// Grows by one with every published snapshot of this process.
     pub generation: u64,
-    /// The services. A service's place may differ from snapshot to snapshot.
+    /// The services, in the order of their names. A service's place may differ from snapshot to snapshot.
     pub services: Vec<Arc<ServiceSet>>,
     /// Keys that sign pins, oldest first.
     pub pin_keys: Arc<[PinKey]>,
@@ -40,7 +40,7 @@ pub struct ServiceSet {
     pub active: Option<usize>,
     /// All versions that are known, live or not.
     pub versions: Vec<Arc<VersionSet>>,
-    /// All backends, usable or not.
+    /// All backends, usable or not, in the order of their names.
     pub backends: Vec<Arc<BackendEntry>>,
 }
 
@@ -57,6 +57,8 @@ pub struct VersionSet {
     pub epoch: Option<Epoch>,
     /// From when to when its pins are evicted, while it drains.
     pub eviction: Option<(Timestamp, Timestamp)>,
+    /// Whether it admits nobody any more although it still drains.
+    pub is_sealed: bool,
     /// Whether some of its backends can't be told usable or not yet, because probes have not answered so far.
     pub is_pending: bool,
     /// Its backends that may be sent to: the first `ready` of them take any request, the others only sessions tied to them.
@@ -86,7 +88,7 @@ pub struct BackendEntry {
     pub generation: u32,
     /// Since when it answers, while it does.
     pub up_since: Option<Timestamp>,
-    /// From when to when the sessions and tunnels that are tied to it are evicted, while it drains.
+    /// From when to when the sessions and tunnels that are tied to it are evicted, while it is being taken out.
     pub eviction: Option<(Timestamp, Timestamp)>,
     /// Its cells.
     pub traffic: Arc<BackendTraffic>,
@@ -102,7 +104,8 @@ impl Snapshot {
     /// The service of this name.
     #[must_use]
     pub fn service(&self, name: &ServiceName) -> Option<&Arc<ServiceSet>> {
-        self.services.iter().find(|service| service.name == *name)
+        let at = self.services.binary_search_by(|service| service.name.cmp(name)).ok()?;
+        Some(&self.services[at])
     }
 
     /// Whether requests would be served alike by `other`.
@@ -167,7 +170,18 @@ impl VersionSet {
     /// Whether sessions pinned to it are served by it.
     #[must_use]
     pub const fn serves_pins(&self) -> bool {
-        matches!(self.role, Role::Active | Role::Canary | Role::Draining)
+        matches!(self.role, Role::Active | Role::Canary | Role::Draining) && !self.is_sealed
+    }
+
+    /// Whether it may not even go on with what it began: it is past its deadline, evicted, or was rolled back.
+    #[must_use]
+    pub const fn is_over(&self) -> bool {
+        match self.role {
+            Role::Drained | Role::Retired => true,
+            // One that never was active has nothing but visits of people who try it out.
+            Role::Rejected => self.epoch.is_some(),
+            Role::Staged | Role::Canary | Role::Active | Role::Draining | Role::Superseded => false,
+        }
     }
 }
 

@@ -28,6 +28,9 @@ pub struct Version {
     pub demoted_at: Option<Timestamp>,
     /// How its drain ended, if it did.
     pub drained: Option<Drained>,
+    /// Whether it admits nobody any more although it still drains, because nothing was left of it when somebody looked. Only what
+    /// can't begin again is provably over. Not stored: after a restart it is found out anew.
+    pub is_sealed: bool,
     /// Gates that somebody opened or closed.
     pub gates: BTreeMap<GateName, Gate>,
     /// Who else says that it runs this version.
@@ -115,6 +118,7 @@ impl Version {
             epoch: None,
             demoted_at: None,
             drained: None,
+            is_sealed: false,
             gates: BTreeMap::new(),
             holds: BTreeMap::new(),
             quorum_since: None,

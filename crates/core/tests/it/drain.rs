@@ -2,12 +2,16 @@
 
 use std::sync::Arc;
 
-use cutover_core::command::{Change, Command};
+use cutover_core::backend::AdminState;
+use cutover_core::command::{Change, Command, Flip, Sessions};
+use cutover_core::decide::Facts;
 use cutover_core::id::HoldName;
-use cutover_core::policy::{PinMode, PinPolicy, Policy};
+use cutover_core::pin::Pin;
+use cutover_core::policy::{Affinity, DrainPolicy, PinMode, PinPolicy, Policy};
 use cutover_core::rejected::Code;
 use cutover_core::report::Traffic;
-use cutover_core::time::Millis;
+use cutover_core::tie::{Term, Tie};
+use cutover_core::time::{Millis, Timestamp};
 use cutover_core::traffic::InFlight;
 use cutover_core::version::DrainedBy;
 
@@ -217,7 +221,7 @@ fn a_tunnel_does_not_hold_a_rejected_version_beyond_the_deadline() {
     let mut world = flipped(Policy::default());
     let mut tunnel = in_flight(&world, "v2");
     tunnel.becomes_tunnel();
-    world.rollback(cutover_core::command::Sessions::Move).unwrap();
+    world.rollback(Sessions::Move).unwrap();
     world.wait(Millis::from_secs(3600));
     assert_eq!(by(&world, "v2"), None);
     world.wait(Millis::from_secs(30));
@@ -238,4 +242,174 @@ fn a_policy_under_which_pins_live_longer_holds_a_drain_longer() {
     world.wait(HALF_HOUR);
     assert_eq!(world.role("v1"), "draining", "the pin is still good");
     assert_eq!(world.request(pin).version, "v1");
+}
+
+#[test]
+fn nobody_is_admitted_between_the_last_look_and_the_word_that_a_version_is_drained() {
+    let mut world = flipped(Policy::default());
+    world.tick(world.snapshot.traffic());
+    assert_eq!((world.role("v1"), by(&world, "v1")), ("draining", None), "it was seen idle once");
+    let late = Facts { explicit: Some("v1"), ..world.facts(None) };
+    assert_eq!(world.served(&late).version, "v2", "what names it now comes too late");
+    world.tick(world.snapshot.traffic());
+    assert_eq!(by(&world, "v1"), Some(DrainedBy::Proof));
+}
+
+#[test]
+fn what_began_before_the_seal_was_known_is_waited_for() {
+    let mut world = flipped(without_pins());
+    let seen_idle = world.snapshot.traffic();
+    let request = in_flight(&world, "v1");
+    world.tick(seen_idle);
+    world.wait(Millis::from_secs(60));
+    assert_eq!((world.role("v1"), world.version("v1").is_sealed), ("draining", true));
+    drop(request);
+    world.wait(Millis(100));
+    assert_eq!(by(&world, "v1"), Some(DrainedBy::Proof));
+}
+
+#[test]
+fn a_pin_that_was_handed_out_before_the_seal_was_known_breaks_it() {
+    let mut world = flipped(Policy::default());
+    let before = Arc::clone(&world.snapshot);
+    world.tick(before.traffic());
+    assert!(world.version("v1").is_sealed);
+    let traffic = &before.services[0].version("v1").unwrap().traffic;
+    traffic.note_pin_expiry(world.now + HALF_HOUR);
+    world.wait(Millis(100));
+    assert!(!world.version("v1").is_sealed);
+    world.wait(HALF_HOUR);
+    assert_eq!(by(&world, "v1"), Some(DrainedBy::Proof));
+}
+
+#[test]
+fn a_drain_begins_unsealed_however_the_last_one_ended() {
+    let mut world = flipped(Policy::default());
+    world.tick(world.snapshot.traffic());
+    assert!(world.version("v1").is_sealed);
+    world.flip_when_stable("v1");
+    world.change(Change::Flip(forced("v2"))).unwrap();
+    assert!(!world.version("v1").is_sealed);
+}
+
+fn forced(to: &str) -> Flip {
+    Flip { to: label(to), if_epoch: None, force: true }
+}
+
+fn tie(id_: u64, version: &str, backend: &str) -> Tie {
+    Tie { service: web(), version: label(version), backend: id(backend), id: id_ }
+}
+
+#[test]
+fn a_tunnel_leaves_with_its_session_when_its_version_is_evicted() {
+    let mut world = World::serving(Policy::default(), "v1", &["a"]);
+    let pin = world.request(None).pin.unwrap();
+    let tie = tie(pin.id, "v1", "a");
+    assert_eq!(tie.term(&world.snapshot), Term::Open);
+    world.join("v2", &["b"]);
+    world.flip_when_stable("v2");
+    let begins = world.now + Policy::default().drain.deadline;
+    let Term::Until(at) = tie.term(&world.snapshot) else { panic!("it leaves") };
+    assert!(begins < at && at <= begins + Policy::default().drain.spread);
+    let pin = Pin { issued_at: at, born_at: at, ..pin };
+    world.now = at - Millis(1);
+    assert_eq!(world.request(Some(pin)).version, "v1");
+    world.now = at;
+    assert_eq!(world.request(Some(pin)).version, "v2");
+}
+
+#[test]
+fn a_tunnel_has_no_term_left_when_its_version_is_over_or_its_backend_gone() {
+    let mut world = World::serving(Policy::default(), "v1", &["a", "c"]);
+    world.join("v2", &["b", "d"]);
+    let (on_v1, on_v2) = (tie(1, "v1", "a"), tie(1, "v2", "b"));
+    world.flip_when_stable("v2");
+    world.rollback(Sessions::Move).unwrap();
+    assert_eq!((on_v1.term(&world.snapshot), on_v2.term(&world.snapshot)), (Term::Open, Term::Over));
+    world.change(Change::Deregister { backend: id("a"), drain: Millis::ZERO }).unwrap();
+    assert_eq!(on_v1.term(&world.snapshot), Term::Over);
+}
+
+#[test]
+fn an_evicted_version_keeps_no_tunnel() {
+    let mut world = flipped(Policy::default());
+    world.change(Change::Evict(label("v1"))).unwrap();
+    assert_eq!(tie(1, "v1", "a").term(&world.snapshot), Term::Over);
+}
+
+#[test]
+fn a_backend_that_is_taken_out_ends_its_own_tunnels_only() {
+    let mut world = World::serving(Policy::default(), "v1", &["a", "b"]);
+    let now = world.now;
+    world.patch("a", AdminState::Drain, true).unwrap();
+    let drain = Policy::default().drain;
+    let Term::Until(at) = tie(1, "v1", "a").term(&world.snapshot) else { panic!("it leaves") };
+    assert!(now + drain.deadline < at && at <= now + drain.deadline + drain.spread);
+    assert_eq!(tie(1, "v1", "b").term(&world.snapshot), Term::Open);
+    world.patch("a", AdminState::Maint, true).unwrap();
+    let Term::Until(at) = tie(1, "v1", "a").term(&world.snapshot) else { panic!("it leaves") };
+    assert!(at <= now + drain.spread, "maintenance does not wait");
+    world.patch("a", AdminState::Ready, true).unwrap();
+    assert_eq!(tie(1, "v1", "a").term(&world.snapshot), Term::Open);
+}
+
+fn tied() -> Policy {
+    Policy { affinity: Affinity::Backend, ..Policy::default() }
+}
+
+#[test]
+fn sessions_leave_a_drained_backend_at_once_unless_they_live_in_its_memory() {
+    for (policy, stays) in [(Policy::default(), false), (tied(), true)] {
+        let mut world = World::serving(policy, "v1", &["a", "b"]);
+        let sessions: Vec<_> = (0..50).map(|_| world.request(None)).collect();
+        world.patch("a", AdminState::Drain, true).unwrap();
+        for session in sessions.into_iter().filter(|session| session.backend == "a") {
+            let again = world.request(session.pin);
+            assert_eq!((again.version.as_str(), again.backend == "a"), ("v1", stays));
+        }
+        assert!((0..50).all(|_| world.request(None).backend == "b"), "nobody new comes");
+    }
+}
+
+#[test]
+fn at_the_deadline_of_a_backend_its_sessions_move_inside_their_version_one_after_the_other() {
+    let mut world = World::serving(tied(), "v1", &["a", "b"]);
+    let sessions: Vec<_> = (0..400).map(|_| world.request(None)).collect();
+    world.patch("a", AdminState::Drain, true).unwrap();
+    let drain = Policy::default().drain;
+    let deadline = world.now + drain.deadline;
+    let on_a = |world: &mut World, now: Timestamp| {
+        world.now = now;
+        let pins = sessions.iter().filter(|session| session.backend == "a").filter_map(|session| session.pin);
+        let served: Vec<_> =
+            pins.map(|pin| world.request(Some(Pin { issued_at: now, born_at: now, ..pin }))).collect();
+        assert!(served.iter().all(|served| served.version == "v1"));
+        served.iter().filter(|served| served.backend == "a").count() * 100 / served.len()
+    };
+    assert_eq!(on_a(&mut world, deadline - Millis(1)), 100);
+    assert!((30..70).contains(&on_a(&mut world, deadline + Millis(drain.spread.0 / 2))));
+    assert_eq!(on_a(&mut world, deadline + drain.spread), 0);
+}
+
+#[test]
+fn a_session_stays_with_a_backend_that_is_taken_out_while_its_version_has_no_other() {
+    let mut world = World::serving(tied(), "v1", &["a"]);
+    let pin = world.request(None).pin;
+    let policy = Policy { drain: DrainPolicy { deadline: Millis::ZERO, spread: Millis::ZERO }, ..tied() };
+    let change = Command::PutService { service: web(), policy: Arc::new(policy), document: Arc::from("{}") };
+    world.apply(&change).unwrap();
+    world.patch("a", AdminState::Drain, true).unwrap();
+    assert_eq!(world.request(pin).backend, "a");
+}
+
+#[test]
+fn a_backend_that_leaves_keeps_the_sessions_in_its_memory_until_it_is_gone() {
+    let mut world = World::serving(tied(), "v1", &["a", "b"]);
+    let session = (0..50).map(|_| world.request(None)).find(|session| session.backend == "a").unwrap();
+    let drain = Millis::from_secs(60);
+    world.change(Change::Deregister { backend: id("a"), drain }).unwrap();
+    assert_eq!(world.request(session.pin).backend, "a");
+    assert!((0..50).all(|_| world.request(None).backend == "b"), "nobody new comes");
+    world.now = world.now + drain;
+    assert_eq!(world.request(session.pin).backend, "b");
 }

@@ -123,9 +123,10 @@ impl World {
         self.apply(&Command::Probed(vec![found])).unwrap();
     }
 
-    /// Lets time pass, with a tick at its end that reports what the cells say.
+    /// Lets time pass, with a tick at its end that reports what the cells say, and another one that sees what the first one changed.
     pub(crate) fn wait(&mut self, span: Millis) {
         self.now = self.now + span;
+        self.tick(self.snapshot.traffic());
         self.tick(self.snapshot.traffic());
     }
 
