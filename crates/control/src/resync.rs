@@ -31,9 +31,13 @@ fn merge_service(stored: Arc<Service>, known: Option<&Arc<Service>>) -> Arc<Serv
     if stored.source == known.source {
         merged.policy = Arc::clone(&known.policy);
     }
+    let gone = known.backends.values().filter(|known| !stored.backends.contains_key(&known.id));
+    let gone = gone.map(|known| known.generation).max().unwrap_or(0);
+    merged.removed_generation = known.removed_generation.max(gone);
     for (id, backend) in &mut merged.backends {
-        if let Some(known) = known.backends.get(id) {
-            merge_backend(backend, known);
+        match known.backends.get(id) {
+            Some(known) => merge_backend(backend, known),
+            None => Arc::make_mut(backend).generation = merged.removed_generation + 1,
         }
     }
     for (label, version) in &mut merged.versions {

@@ -5,6 +5,7 @@ use std::fmt;
 
 use crate::address::Address;
 use crate::id::{BackendId, VersionLabel};
+use crate::policy::IdentitySource;
 use crate::time::{Millis, Timestamp};
 
 /// One address that serves a service.
@@ -28,7 +29,10 @@ pub struct Backend {
     pub operational: Operational,
     /// Which version it runs.
     pub identity: Identity,
-    /// Grows whenever the process may have been replaced; connections opened under an older one are not used.
+    /// Whether a real answer told the version and no health answer has confirmed it yet.
+    pub is_sighted: bool,
+    /// Grows whenever the process may have been replaced; connections opened under an older one are not used. Never one that a backend
+    /// of the same name had before.
     pub generation: u32,
     /// Who keeps it registered.
     pub origin: Origin,
@@ -117,8 +121,9 @@ pub enum Identity {
     Unknown,
     /// Runs [`Backend::version`].
     Known,
-    /// Answered with another version than it was believed to run; [`Backend::version`] is the believed one.
-    Mismatch,
+    /// Its health answer contradicts its real answers, since then: two processes answer there, or one that does not know its version.
+    /// [`Backend::version`] is what the real answers named.
+    Mismatch(Timestamp),
 }
 
 /// Who keeps a backend registered.
@@ -176,7 +181,7 @@ impl Backend {
     #[must_use]
     pub fn is_pending(&self) -> bool {
         let is_untold = matches!(self.operational, Operational::Starting)
-            || (self.identity == Identity::Unknown && !matches!(self.operational, Operational::Down(_)));
+            || (self.identity != Identity::Known && !matches!(self.operational, Operational::Down(_)));
         self.admin.state == AdminState::Ready && self.leaving.is_none() && is_untold
     }
 
@@ -189,7 +194,44 @@ impl Backend {
     /// Makes the identity unknown and starts a new generation, so that older connections are not used.
     pub fn lose_identity(&mut self) {
         self.identity = Identity::Unknown;
+        self.is_sighted = false;
         self.generation += 1;
+    }
+
+    /// Whether requests may be on their way to it because of what is believed about its process.
+    #[must_use]
+    pub fn is_believed(&self) -> bool {
+        self.identity == Identity::Known && matches!(self.operational, Operational::Up(_))
+    }
+
+    /// The version that a health answer tells, given the source that counts: the one it names, else what is known without it.
+    #[must_use]
+    pub fn told<'a>(
+        &'a self,
+        source: IdentitySource,
+        named: Option<&'a VersionLabel>,
+    ) -> Option<&'a VersionLabel> {
+        match source {
+            IdentitySource::Label => self.label.as_ref(),
+            IdentitySource::Health => named.or(self.label.as_ref()),
+            // What real answers named is worth more than the label, which stays as it was registered.
+            IdentitySource::Response => named.or(self.version.as_ref()),
+        }
+    }
+
+    /// Whether an answer that tells this version and names this process comes from another process than the known one. What is not known
+    /// tells nothing.
+    #[must_use]
+    pub fn is_another(&self, version: Option<&VersionLabel>, boot_id: Option<&str>) -> bool {
+        let is_other_version =
+            version.is_some_and(|version| self.version.as_ref().is_some_and(|known| known != version));
+        is_other_version || self.is_other_boot(boot_id)
+    }
+
+    /// Whether this names another process than the known one.
+    #[must_use]
+    pub fn is_other_boot(&self, boot_id: Option<&str>) -> bool {
+        boot_id.is_some_and(|boot_id| self.boot_id.as_deref().is_some_and(|known| known != boot_id))
     }
 }
 
@@ -224,7 +266,7 @@ impl Identity {
         match self {
             Self::Unknown => "unknown",
             Self::Known => "known",
-            Self::Mismatch => "mismatch",
+            Self::Mismatch(_) => "mismatch",
         }
     }
 }

@@ -39,6 +39,23 @@ impl Health {
         }
         self.verdict
     }
+
+    /// Believes that the backend is down, whatever was counted so far. It has to rise again in full.
+    pub fn fall(&mut self) {
+        *self = Self { verdict: Some(false), ..Self::starting() };
+    }
+
+    /// What is believed: up (`true`), down (`false`), or neither yet.
+    #[must_use]
+    pub const fn verdict(&self) -> Option<bool> {
+        self.verdict
+    }
+
+    /// Whether the first good answer decides, and did not come yet.
+    #[must_use]
+    pub const fn is_awaited(&self) -> bool {
+        self.believes_first
+    }
 }
 
 #[cfg(test)]
@@ -62,5 +79,15 @@ mod tests {
         assert_eq!(verdicts(Health::returning(), &[true]), [Some(true)]);
         assert_eq!(verdicts(Health::returning(), &[false, true]), [None, Some(true)]);
         assert_eq!(verdicts(Health::returning(), &[false, false, false]), [None, None, Some(false)]);
+    }
+
+    #[test]
+    fn a_backend_that_was_seen_to_go_rises_in_full() {
+        let mut health = Health::returning();
+        assert!(health.is_awaited());
+        health.fall();
+        assert!(!health.is_awaited());
+        assert_eq!(health.verdict(), Some(false));
+        assert_eq!(verdicts(health, &[true, true]), [Some(false), Some(true)]);
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::backend::Ejection;
 use crate::id::BackendId;
-use crate::report::Traffic;
+use crate::report::{BackendFacts, Traffic};
 use crate::service::Service;
 use crate::time::{Millis, Timestamp};
 
@@ -22,12 +22,16 @@ pub(crate) fn observe(service: &mut Service, traffic: &Traffic, now: Timestamp) 
     if policy.consecutive_errors == 0 {
         return;
     }
+    let is_strict = service.policy.identity.source.is_strict();
     let failing: Vec<BackendId> = service
         .backends
         .values()
         .filter(|backend| {
             let facts = traffic.backends.get(&(service.name.clone(), backend.id.clone()));
-            facts.is_some_and(|facts| facts.consecutive_errors >= policy.consecutive_errors)
+            // A process that is gone fails everything at once. Its successor is not blamed for that: a probe asks what it is.
+            let is_gone = |facts: &BackendFacts| is_strict && facts.is_lost(backend.generation);
+            facts
+                .is_some_and(|facts| facts.consecutive_errors >= policy.consecutive_errors && !is_gone(facts))
         })
         .map(|backend| backend.id.clone())
         .collect();

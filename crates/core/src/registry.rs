@@ -7,9 +7,14 @@ use crate::command::{Finding, Found, Registration};
 use crate::id::{BackendId, VersionLabel};
 use crate::policy::IdentitySource;
 use crate::rejected::{Code, Rejected};
-use crate::report::Traffic;
+use crate::report::{BackendFacts, Traffic};
 use crate::service::{BACKENDS_MAX, Service};
 use crate::time::{Millis, Timestamp};
+use crate::traffic::Sighting;
+
+/// How long a health answer is not believed after it contradicted real answers. A server that names one version here and another there
+/// disturbs a request each time it is believed; one that was replaced by an older version, which looks the same, is out for so long.
+const MISMATCH_MAX: Millis = Millis::from_secs(10);
 
 /// What an operator changes about a backend.
 pub(crate) struct Patch<'a> {
@@ -37,7 +42,10 @@ pub(crate) fn configure(
     now: Timestamp,
 ) -> Result<(), Rejected> {
     let is_configured = |id: &BackendId| backends.iter().any(|backend| backend.backend == *id);
-    service.backends.retain(|id, backend| backend.origin != Origin::Config || is_configured(id));
+    let from_config = service.backends.values().filter(|backend| backend.origin == Origin::Config);
+    let gone: Vec<BackendId> =
+        from_config.filter(|backend| !is_configured(&backend.id)).map(|backend| backend.id.clone()).collect();
+    gone.iter().for_each(|id| service.remove_backend(id));
     backends.iter().try_for_each(|said| admit(service, said, Origin::Config, now))
 }
 
@@ -47,11 +55,14 @@ fn admit(service: &mut Service, said: &Registration, origin: Origin, now: Timest
             let detail = format!("{} has {BACKENDS_MAX} backends already", service.name);
             return Err(Rejected::because(Code::LimitReached, detail));
         }
-        service.backends.insert(said.backend.clone(), Arc::new(fresh(said, origin, now)));
+        let generation = service.removed_generation + 1;
+        let backend = Backend { generation, ..fresh(said, origin, now) };
+        service.backends.insert(said.backend.clone(), Arc::new(backend));
         return Ok(());
     }
     let Some(backend) = service.backend_mut(&said.backend) else { return Ok(()) };
-    if backend.address != said.address {
+    // Whoever said that it leaves does not come back: its successor does.
+    if backend.address != said.address || backend.leaving.is_some() {
         backend.address = said.address.clone();
         replaced(backend);
     }
@@ -75,6 +86,7 @@ fn fresh(said: &Registration, origin: Origin, now: Timestamp) -> Backend {
         admin: Admin::ready(),
         operational: Operational::Starting,
         identity: Identity::Unknown,
+        is_sighted: false,
         generation: 1,
         origin,
         boot_id: said.boot_id.clone(),
@@ -154,7 +166,7 @@ pub(crate) fn deregister(
         return Err(Rejected::because(Code::DefinedInConfig, detail));
     }
     if drain.is_zero() {
-        service.backends.remove(id);
+        service.remove_backend(id);
     } else {
         backend.leaving = Some(now + drain);
     }
@@ -178,20 +190,15 @@ pub(crate) fn probed(service: &mut Service, found: &Found, now: Timestamp) {
             if !matches!(backend.operational, Operational::Up(_)) {
                 backend.operational = Operational::Up(now);
             }
-            let told = match source {
-                IdentitySource::Label => backend.label.clone(),
-                IdentitySource::Health | IdentitySource::Response => {
-                    version.clone().or_else(|| backend.label.clone())
-                }
-            };
-            identify(backend, told, boot_id.as_deref());
+            let told = backend.told(source, version.as_ref()).cloned();
+            identify(backend, told, boot_id.as_deref(), now);
         }
     }
 }
 
 /// What the data plane noticed, and what time ends: lost processes, lapsed leases, backends that have left.
 pub(crate) fn observe(service: &mut Service, traffic: &Traffic, now: Timestamp) {
-    let is_strict = service.policy.identity.source.is_strict();
+    let source = service.policy.identity.source;
     let ids: Vec<BackendId> = service.backends.keys().cloned().collect();
     for id in ids {
         let facts = traffic.backends.get(&(service.name.clone(), id.clone()));
@@ -200,15 +207,45 @@ pub(crate) fn observe(service: &mut Service, traffic: &Traffic, now: Timestamp) 
         let has_left =
             backend.leaving.is_some_and(|at| at <= now || facts.is_some_and(|facts| facts.in_flight == 0));
         if is_lapsed || has_left {
-            service.backends.remove(&id);
+            service.remove_backend(&id);
             continue;
         }
-        let is_lost = is_strict
-            && backend.identity == Identity::Known
-            && facts.is_some_and(|facts| facts.lost_generation >= backend.generation);
-        if let Some(backend) = service.backend_mut(&id).filter(|_| is_lost) {
-            backend.lose_identity();
+        let Some(facts) = facts.filter(|facts| source.is_strict() && facts.is_lost(backend.generation))
+        else {
+            continue;
+        };
+        if let Some(backend) = service.backend_mut(&id) {
+            notice(backend, source, facts);
         }
+    }
+}
+
+/// What workers noticed about the process that is believed to be there.
+fn notice(backend: &mut Backend, source: IdentitySource, facts: &BackendFacts) {
+    let seen = facts.sighting.as_deref().filter(|seen| seen.generation >= backend.generation);
+    match seen {
+        // A health answer tells what the other process runs; what real answers say about it does not count.
+        Some(seen) if source == IdentitySource::Response => sight(backend, seen),
+        _ if backend.identity == Identity::Known => backend.lose_identity(),
+        _ => {}
+    }
+}
+
+/// A real answer came from another process than the known one. It proves that the process answers, so the backend stays up; and if the
+/// answer named a version, that is what it runs.
+fn sight(backend: &mut Backend, seen: &Sighting) {
+    let is_another = backend.is_another(seen.version.as_ref(), seen.boot_id.as_deref());
+    backend.lose_identity();
+    if is_another {
+        forget_boot(backend);
+    }
+    if let Some(boot_id) = &seen.boot_id {
+        backend.boot_id = Some(boot_id.clone());
+    }
+    if let Some(version) = &seen.version {
+        backend.version = Some(version.clone());
+        backend.identity = Identity::Known;
+        backend.is_sighted = true;
     }
 }
 
@@ -231,8 +268,9 @@ pub(crate) fn forget_identities(service: &mut Service) {
 /// What a backend says about itself outside of probes. News mean another process; what it runs is asked anew.
 fn hear(backend: &mut Backend, version: Option<&VersionLabel>, boot_id: Option<&str>) {
     let is_other_version = version.is_some_and(|version| backend.label.as_ref() != Some(version));
-    let is_other_boot =
-        boot_id.is_some_and(|boot_id| backend.boot_id.as_deref().is_some_and(|known| known != boot_id));
+    if is_other_version || backend.is_other_boot(boot_id) {
+        replaced(backend);
+    }
     if let Some(boot_id) = boot_id {
         backend.boot_id = Some(boot_id.to_owned());
     }
@@ -240,40 +278,58 @@ fn hear(backend: &mut Backend, version: Option<&VersionLabel>, boot_id: Option<&
         backend.label = Some(version.clone());
         backend.version = Some(version.clone());
     }
-    if is_other_version || is_other_boot {
-        replaced(backend);
-    }
 }
 
 /// What a probe's answer says about the process.
-fn identify(backend: &mut Backend, version: Option<VersionLabel>, boot_id: Option<&str>) {
-    let is_other_boot =
-        boot_id.is_some_and(|boot_id| backend.boot_id.as_deref().is_some_and(|known| known != boot_id));
-    let is_other_version = version.is_some() && backend.version.is_some() && backend.version != version;
-    if is_other_boot || is_other_version {
-        backend.generation += 1;
-        end_drain(backend);
+fn identify(backend: &mut Backend, told: Option<VersionLabel>, boot_id: Option<&str>, now: Timestamp) {
+    let is_another = backend.is_another(told.as_ref(), boot_id);
+    let is_contradiction = is_another && !backend.is_other_boot(boot_id) && is_disputed(backend, now);
+    if is_another && !is_contradiction {
+        backend.lose_identity();
+        forget_boot(backend);
     }
     if let Some(boot_id) = boot_id {
         backend.boot_id = Some(boot_id.to_owned());
     }
-    if version.is_some() {
-        backend.version = version;
+    if is_contradiction {
+        contradict(backend, now);
+    } else if told.is_some() {
+        backend.version = told;
         backend.identity = Identity::Known;
+        backend.is_sighted = false;
     }
 }
 
-fn replaced(backend: &mut Backend) {
-    backend.forget_process();
-    end_drain(backend);
+/// Whether a health answer that tells another version is not simply believed: real answers, which are worth more, told this one.
+fn is_disputed(backend: &Backend, now: Timestamp) -> bool {
+    match backend.identity {
+        Identity::Known => backend.is_sighted,
+        Identity::Mismatch(since) => now.since(since) < MISMATCH_MAX,
+        Identity::Unknown => false,
+    }
 }
 
-/// A drain is about a process, so it ends with it; maintenance is about the place, so it stays.
-fn end_drain(backend: &mut Backend) {
+/// The health answer contradicts what a real answer said. Nobody is sent there until the two agree, or the health answer insists.
+fn contradict(backend: &mut Backend, now: Timestamp) {
+    if backend.identity == Identity::Known {
+        backend.lose_identity();
+        backend.identity = Identity::Mismatch(now);
+    }
+}
+
+/// Another process listens there, of which nothing is known yet, not even whether it answers.
+fn replaced(backend: &mut Backend) {
+    backend.forget_process();
+    forget_boot(backend);
+}
+
+/// What was about the process ends with it. A drain is; maintenance is about the place, so it stays.
+fn forget_boot(backend: &mut Backend) {
     if backend.admin.state == AdminState::Drain {
         backend.admin = Admin::ready();
     }
     backend.ejection = Ejection::default();
+    backend.boot_id = None;
 }
 
 fn known<'a>(service: &'a mut Service, id: &BackendId) -> Result<&'a mut Backend, Rejected> {

@@ -29,6 +29,15 @@ pub struct BackendFacts {
     pub sighting: Option<Arc<Sighting>>,
 }
 
+impl BackendFacts {
+    /// Whether the process that is meant by this generation was lost, or another one was seen in its place.
+    #[must_use]
+    pub fn is_lost(&self, generation: u32) -> bool {
+        self.lost_generation >= generation
+            || self.sighting.as_ref().is_some_and(|sighting| sighting.generation >= generation)
+    }
+}
+
 /// What the data plane still does for a version.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Load {

@@ -40,6 +40,9 @@ pub struct Service {
     pub versions: BTreeMap<VersionLabel, Arc<Version>>,
     /// Place of the next version in the order of first appearance.
     pub next_seen: u64,
+    /// The highest generation of all backends that were removed. One that comes back under an old name starts above it, so that nothing
+    /// which was found out about the process before, or sent to it, is taken for the new one's.
+    pub removed_generation: u32,
 }
 
 /// Where a service's policy came from.
@@ -93,6 +96,7 @@ impl Service {
             backends: BTreeMap::new(),
             versions: BTreeMap::new(),
             next_seen: 1,
+            removed_generation: 0,
         }
     }
 
@@ -133,6 +137,13 @@ impl Service {
             }
         }
         capacities
+    }
+
+    /// Removes a backend.
+    pub(crate) fn remove_backend(&mut self, id: &BackendId) {
+        if let Some(backend) = self.backends.remove(id) {
+            self.removed_generation = self.removed_generation.max(backend.generation);
+        }
     }
 
     /// Changes a backend in place, copying it only if somebody else looks at it.

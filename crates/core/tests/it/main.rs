@@ -14,6 +14,7 @@ mod drain;
 mod effect;
 mod first;
 mod flip;
+mod identity;
 mod outlier;
 mod people;
 mod registry;

@@ -46,3 +46,14 @@ fn a_version_of_another_label_does_not_count() {
     world.tick(failing(&["c"]));
     assert!(ejected(&world).is_empty(), "it is the last of its version");
 }
+
+#[test]
+fn a_process_that_is_gone_is_asked_about_and_not_ejected() {
+    let mut world = World::serving(Policy::default(), "v1", &["a", "b"]);
+    let mut traffic = failing(&["a"]);
+    let generation = world.backend("a").generation;
+    traffic.backends.values_mut().for_each(|facts| facts.lost_generation = generation);
+    world.tick(traffic);
+    assert!(ejected(&world).is_empty());
+    assert_eq!(world.backend("a").identity.as_str(), "unknown");
+}

@@ -93,6 +93,7 @@ impl BackendRecord {
             admin: Admin { state, by: self.admin.by, since: Timestamp(self.admin.since_ms) },
             operational: Operational::Starting,
             identity: Identity::Unknown,
+            is_sighted: false,
             generation: 1,
             origin: match self.origin {
                 OriginRecord::Config => Origin::Config,
