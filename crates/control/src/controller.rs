@@ -311,6 +311,8 @@ impl Controller {
 
     /// Commits the step if it must be, then makes it true. Answers the generation that holds it.
     async fn advance(&mut self, step: Step) -> Result<u64, Setback> {
+        // Also if the step can't be committed: that a process is doubted harms nothing, a probe asks again.
+        self.disown(&step);
         if !step.is_volatile() {
             self.commit(&step).await?;
         }
@@ -351,6 +353,7 @@ impl Controller {
 
     /// Makes a step true that is committed or need not be.
     fn adopt(&mut self, mut step: Step) -> u64 {
+        self.disown(&step);
         let (before, begins) = (Arc::clone(&self.state), step.is_beginning());
         self.state = Arc::clone(step.after());
         let generation = self.publish(begins);
@@ -363,6 +366,10 @@ impl Controller {
         step.log(&self.events);
         self.tell();
         generation
+    }
+
+    fn disown(&self, step: &Step) {
+        reconcile::disown(&self.state, step.after(), &self.parts.publisher.current());
     }
 
     /// Publishes the state, if requests are served differently by it or it is the first.

@@ -1,8 +1,10 @@
 //! The data plane's facts on their way in, and the effects of a step on their way out. Both are derived from states, so nothing is lost
 //! with a process.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use cutover_core::backend::{Backend, Operational};
 use cutover_core::effect::Event;
 use cutover_core::id::{BackendId, ServiceName};
 use cutover_core::report::Traffic;
@@ -11,6 +13,7 @@ use cutover_core::state::State;
 
 use crate::metrics::Metrics;
 use crate::step::Step;
+use crate::walk::differences;
 
 /// What the data plane reports, given whether every worker serves the latest snapshot.
 ///
@@ -32,6 +35,33 @@ pub(crate) fn traffic(state: &State, snapshot: &Snapshot, is_served: bool) -> Tr
         traffic.backends.values_mut().for_each(|facts| facts.in_flight = facts.in_flight.max(1));
     }
     traffic
+}
+
+/// Tells all workers, by the cells that they use among themselves, which processes are not the known ones any more. They stop sending to
+/// them at once, and not only when they serve the snapshot that says what is there now.
+pub(crate) fn disown(before: &State, after: &State, snapshot: &Snapshot) {
+    let none = BTreeMap::new();
+    for (name, old, new) in differences(&before.services, &after.services) {
+        let Some(old) = old.filter(|old| old.policy.identity.source.is_strict()) else { continue };
+        let new = new.map_or(&none, |new| &new.backends);
+        for (id, old, new) in differences(&old.backends, new) {
+            let Some(old) = old.filter(|old| new.is_none_or(|new| new.generation != old.generation)) else {
+                continue;
+            };
+            let Some(entry) = entry(snapshot, name, id) else { continue };
+            entry.traffic.note_identity_lost(old.generation);
+            if new.is_some_and(|new| is_replaced(old, new)) {
+                // No process is judged by the errors of the one before.
+                entry.traffic.forget_errors();
+            }
+        }
+    }
+}
+
+/// Whether it is certain that another process is there, or none.
+fn is_replaced(old: &Backend, new: &Backend) -> bool {
+    !matches!(new.operational, Operational::Up(_))
+        || new.is_another(old.version.as_ref(), old.boot_id.as_deref())
 }
 
 /// Carries out what a step means to the world beyond its snapshot, and writes it to the log.
@@ -57,5 +87,8 @@ pub(crate) fn entry<'a>(
     service: &ServiceName,
     backend: &BackendId,
 ) -> Option<&'a Arc<BackendEntry>> {
-    snapshot.service(service)?.backends.iter().find(|entry| entry.id == *backend)
+    // Snapshots keep the order of names, in which they are compiled.
+    let service = snapshot.services.binary_search_by(|set| set.name.cmp(service)).ok()?;
+    let backends = &snapshot.services[service].backends;
+    backends.binary_search_by(|entry| entry.id.cmp(backend)).ok().map(|at| &backends[at])
 }

@@ -93,28 +93,33 @@ impl Prober {
         self.board.note(service, backend, report);
         match schedule.hear(asked, &state, Instant::now().into_std()) {
             News::None => {}
-            News::Found(finding) => {
+            News::Found { finding, is_another } => {
                 let (service, backend) = asked.key.clone();
                 let found = Found { service, backend, generation: asked.generation, finding };
                 if self.findings.try_send(found).is_err() {
                     schedule.unsaid(&asked.key);
                 }
+                if is_another {
+                    self.disown(&state, asked);
+                }
             }
-            News::ProcessGone => self.suspect(&state, asked),
+            News::ProcessGone => {
+                if self.disown(&state, asked) {
+                    self.suspicion.notify_one();
+                }
+            }
         }
     }
 
-    /// Tells the workers and the controller, by the cell that workers use among themselves, that the process may have been replaced.
-    fn suspect(&self, state: &State, asked: &Asked) {
+    /// Tells the workers, by the cell that they use among themselves, that the process may have been replaced. The controller sees it at its
+    /// next tick at the latest. Answers whether that is news.
+    fn disown(&self, state: &State, asked: &Asked) -> bool {
         let (name, backend) = &asked.key;
         let is_strict =
             state.services.get(name).is_some_and(|service| service.policy.identity.source.is_strict());
         let snapshot = Arc::clone(&self.current.borrow().snapshot);
-        if let Some(entry) = reconcile::entry(&snapshot, name, backend).filter(|_| is_strict)
-            && entry.traffic.note_identity_lost(asked.generation)
-        {
-            self.suspicion.notify_one();
-        }
+        let entry = reconcile::entry(&snapshot, name, backend).filter(|_| is_strict);
+        entry.is_some_and(|entry| entry.traffic.note_identity_lost(asked.generation))
     }
 }
 

@@ -1,11 +1,12 @@
 //! When which backend is asked next. The phases of all backends are spread evenly over their intervals, by a hash of their names, so that
-//! ten thousand of them make a stream and not a burst.
+//! ten thousand of them make a stream and not a burst. Out of turn are asked those for whose answer somebody waits.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cutover_core::backend::Backend;
+use cutover_core::id::BackendId;
 use cutover_core::mix;
 use cutover_core::service::Service;
 use cutover_core::state::State;
@@ -17,6 +18,11 @@ use crate::walk::differences;
 
 /// The shortest interval that is honoured, whatever the policy says.
 const INTERVAL_MIN: Duration = Duration::from_millis(10);
+
+/// Time to the first question out of turn after one that was not answered well; it doubles with each. An app is rarely back sooner.
+const RETRY_FIRST: Duration = Duration::from_millis(50);
+/// Time between questions while a permit is out: a restart must be seen, and nobody may go on before it was.
+const PERMIT_INTERVAL: Duration = Duration::from_millis(100);
 
 /// When which backend is asked next.
 pub(super) struct Schedule {
@@ -31,14 +37,23 @@ pub(super) struct Schedule {
 struct Slot {
     target: Target,
     turn: Turn,
+    /// Questions in a row that were asked because the one before was not answered well.
+    retries: u32,
 }
 
 #[derive(Clone, Copy)]
 enum Turn {
     /// It is asked then.
-    At(Instant),
+    At(Due),
     /// It is being asked. Afterwards it is asked again at once if its process is suspected to have been replaced meanwhile.
-    Asking { number: u64, is_suspect: bool },
+    Asking { number: u64, is_out_of_turn: bool, is_suspect: bool },
+}
+
+/// When a backend is asked, and whether that is its turn.
+#[derive(Clone, Copy)]
+struct Due {
+    at: Instant,
+    is_out_of_turn: bool,
 }
 
 impl Schedule {
@@ -52,8 +67,9 @@ impl Schedule {
         let old = std::mem::replace(&mut self.state, Arc::clone(state));
         let mut gone = Vec::new();
         let none = BTreeMap::new();
-        for (name, old, new) in differences(&old.services, &state.services) {
-            let [old, new] = [old, new].map(|service| service.map_or(&none, |service| &service.backends));
+        for (name, before, after) in differences(&old.services, &state.services) {
+            let [old, new] =
+                [before, after].map(|service| service.map_or(&none, |service| &service.backends));
             for (id, _, backend) in differences(old, new) {
                 let key = (name.clone(), id.clone());
                 match backend {
@@ -63,6 +79,9 @@ impl Schedule {
                         gone.push(key);
                     }
                 }
+            }
+            for id in after.into_iter().flat_map(|after| new_permits(before, after)) {
+                self.hurry(&(name.clone(), id.clone()), now);
             }
         }
         gone
@@ -85,8 +104,9 @@ impl Schedule {
             let Some(slot) = self.targets.get_mut(&key) else { continue };
             let Some(service) = self.state.services.get(&key.0) else { continue };
             let Some(backend) = service.backends.get(&key.1) else { continue };
+            let Turn::At(Due { is_out_of_turn, .. }) = slot.turn else { continue };
             self.questions += 1;
-            slot.turn = Turn::Asking { number: self.questions, is_suspect: false };
+            slot.turn = Turn::Asking { number: self.questions, is_out_of_turn, is_suspect: false };
             return Some(Question::new(key, self.questions, service, backend));
         }
         None
@@ -96,19 +116,26 @@ impl Schedule {
     pub(super) fn hear(&mut self, asked: &Asked, state: &State, now: Instant) -> News {
         let Some(service) = state.services.get(&asked.key.0) else { return News::None };
         let Some(backend) = service.backends.get(&asked.key.1) else { return News::None };
-        let next_at = self.next_turn(&asked.key, service, now);
+        let regular = self.next_turn(&asked.key, service, now);
         let Some(slot) = self.targets.get_mut(&asked.key) else { return News::None };
         // Whoever was removed and came back has other questions to answer.
-        let Turn::Asking { number, is_suspect } = slot.turn else { return News::None };
+        let Turn::Asking { number, is_out_of_turn, is_suspect } = slot.turn else { return News::None };
         if number != asked.number {
             return News::None;
         }
-        let at = if is_suspect { now } else { next_at };
-        slot.turn = Turn::At(at);
-        self.due.insert((at, asked.key.clone()));
         // What was asked of one process says nothing about the next.
         let is_current = [slot.target.generation(), backend.generation] == [asked.generation; 2];
-        if is_current { slot.target.hear(&asked.outcome, backend, &service.policy, now) } else { News::None }
+        let news = match is_current {
+            true => slot.target.hear(&asked.outcome, is_out_of_turn, (service, backend), now),
+            false => News::None,
+        };
+        let due = match is_suspect {
+            true => Due { at: now, is_out_of_turn: true },
+            false => slot.plan(service, backend, regular, now),
+        };
+        slot.turn = Turn::At(due);
+        self.due.insert((due.at, asked.key.clone()));
+        news
     }
 
     /// Says that the last news about a backend did not reach the controller.
@@ -132,22 +159,24 @@ impl Schedule {
     fn add(&mut self, key: Key, backend: &Backend, process_began: Timestamp, now: Instant) {
         let target = Target::new(backend, process_began);
         self.due.insert((now, key.clone()));
-        self.targets.insert(key, Slot { target, turn: Turn::At(now) });
+        let turn = Turn::At(Due { at: now, is_out_of_turn: false });
+        self.targets.insert(key, Slot { target, turn, retries: 0 });
     }
 
     fn remove(&mut self, key: &Key) {
-        if let Some(Slot { turn: Turn::At(at), .. }) = self.targets.remove(key) {
-            self.due.remove(&(at, key.clone()));
+        if let Some(Slot { turn: Turn::At(due), .. }) = self.targets.remove(key) {
+            self.due.remove(&(due.at, key.clone()));
         }
     }
 
     fn hurry(&mut self, key: &Key, now: Instant) {
         let Some(slot) = self.targets.get_mut(key) else { return };
+        slot.retries = 0;
         match &mut slot.turn {
             Turn::Asking { is_suspect, .. } => *is_suspect = true,
-            Turn::At(at) => {
-                self.due.remove(&(*at, key.clone()));
-                *at = now;
+            Turn::At(due) => {
+                self.due.remove(&(due.at, key.clone()));
+                *due = Due { at: now, is_out_of_turn: true };
                 self.due.insert((now, key.clone()));
             }
         }
@@ -160,6 +189,37 @@ impl Schedule {
         let into = nanos(passed + interval - phase(key, interval)) % nanos(interval);
         now + interval - Duration::from_nanos(into)
     }
+}
+
+impl Slot {
+    /// When the backend is asked next: at its turn, which is at `regular`, or before if somebody waits for what it answers.
+    fn plan(&mut self, service: &Service, backend: &Backend, regular: Instant, now: Instant) -> Due {
+        let in_turn = |at: Instant| Due { at: at.min(regular), is_out_of_turn: false };
+        if service.roll.permits.contains_key(&backend.id) {
+            self.retries = 0;
+            return in_turn(now + PERMIT_INTERVAL);
+        }
+        if !self.target.is_awaited(backend) {
+            self.retries = 0;
+            return in_turn(regular);
+        }
+        // No longer than the interval, so that the shift stays small.
+        let retry = now + RETRY_FIRST.saturating_mul(2_u32.saturating_pow(self.retries));
+        if retry >= regular {
+            return in_turn(regular);
+        }
+        self.retries += 1;
+        Due { at: retry, is_out_of_turn: true }
+    }
+}
+
+/// The backends that got a permit, or asked for one.
+fn new_permits<'a>(
+    before: Option<&'a Arc<Service>>,
+    after: &'a Arc<Service>,
+) -> impl Iterator<Item = &'a BackendId> {
+    let had = move |id: &BackendId| before.is_some_and(|before| before.roll.permits.contains_key(id));
+    after.roll.permits.keys().filter(move |id| !had(id))
 }
 
 /// The part of the interval after which a backend's turn comes.

@@ -6,7 +6,8 @@ use cutover_core::backend::{Backend, Identity, Operational};
 use cutover_core::command::Finding;
 use cutover_core::health::Health;
 use cutover_core::id::{BackendId, ServiceName};
-use cutover_core::policy::{IdentitySource, Policy};
+use cutover_core::policy::IdentitySource;
+use cutover_core::service::Service;
 use cutover_core::time::Timestamp;
 
 use super::ask::{Answer, Failure};
@@ -22,8 +23,8 @@ const SAY_AGAIN: Duration = Duration::from_secs(1);
 pub(super) enum News {
     /// Nothing that they don't know.
     None,
-    /// The controller believes something else.
-    Found(Finding),
+    /// The controller believes something else, or even that another process is there.
+    Found { finding: Finding, is_another: bool },
     /// The process that was known may be gone.
     ProcessGone,
 }
@@ -49,6 +50,11 @@ impl Target {
         self.generation
     }
 
+    /// Whether everybody waits for one good answer: what its process runs is not known, or contradicted.
+    pub(super) fn is_awaited(&self, backend: &Backend) -> bool {
+        self.health.is_awaited() || matches!(backend.identity, Identity::Mismatch(_))
+    }
+
     /// Takes over what the controller believes. Answers whether the backend must be asked at once: its process may have been replaced.
     pub(super) fn follow(&mut self, backend: &Backend) -> bool {
         if self.generation == backend.generation {
@@ -57,42 +63,58 @@ impl Target {
         self.generation = backend.generation;
         self.said = None;
         // A backend that is down lost its identity because of our own findings; it has to rise again in full.
-        let is_suspect =
-            backend.identity != Identity::Known && !matches!(backend.operational, Operational::Down(_));
-        if is_suspect {
+        if matches!(backend.operational, Operational::Down(_)) {
+            return false;
+        }
+        if backend.identity == Identity::Unknown {
             self.health = Health::returning();
         }
-        is_suspect
+        true
     }
 
-    /// Counts the outcome of a probe of `generation`, given what the controller believes.
+    /// Counts the outcome of a probe of `generation`, given what the controller believes. One that was asked out of turn looks for a good
+    /// answer: that there is none yet is no failure.
     pub(super) fn hear(
         &mut self,
         outcome: &Result<Answer, Failure>,
-        backend: &Backend,
-        policy: &Policy,
+        is_out_of_turn: bool,
+        (service, backend): (&Service, &Backend),
         now: Instant,
     ) -> News {
-        let verdict = self.health.count(outcome.is_ok(), &policy.health);
-        let finding = match (verdict, outcome) {
+        match outcome {
+            // Its restart was announced, and this is how a restart looks. The next probe may come too late to see it.
+            Err(failure) if failure.is_process_gone && service.roll.is_granted(&backend.id) => {
+                self.health.fall();
+            }
+            Err(_) if is_out_of_turn => {}
+            Ok(_) | Err(_) => {
+                self.health.count(outcome.is_ok(), &service.policy.health);
+            }
+        }
+        let finding = match (self.health.verdict(), outcome) {
             (Some(true), Ok(answer)) => {
                 Finding::Up { version: answer.version.clone(), boot_id: answer.boot_id.clone() }
             }
             (Some(false), Err(_)) => Finding::Down,
-            (_, Err(failure)) if failure.is_process_gone && is_believed(backend) => return News::ProcessGone,
+            (_, Err(failure)) if failure.is_process_gone && backend.is_believed() => {
+                return News::ProcessGone;
+            }
             (_, _) => return News::None,
         };
-        if is_known(&finding, backend, policy.identity.source) {
-            return News::None;
-        }
+        self.tell(finding, backend, service.policy.identity.source, now)
+    }
+
+    /// Tells what the controller does not believe and was not told a moment ago.
+    fn tell(&mut self, finding: Finding, backend: &Backend, source: IdentitySource, now: Instant) -> News {
         let is_on_its_way = |(said, at): &(Finding, Instant)| {
             *said == finding && now.saturating_duration_since(*at) < SAY_AGAIN
         };
-        if self.said.as_ref().is_some_and(is_on_its_way) {
+        if is_known(&finding, backend, source) || self.said.as_ref().is_some_and(is_on_its_way) {
             return News::None;
         }
         self.said = Some((finding.clone(), now));
-        News::Found(finding)
+        let is_another = backend.is_believed() && is_another(&finding, backend, source);
+        News::Found { finding, is_another }
     }
 
     /// Says that the last news did not reach the controller.
@@ -101,27 +123,29 @@ impl Target {
     }
 }
 
-/// Whether user traffic may reach the backend because of what is believed about its process.
-fn is_believed(backend: &Backend) -> bool {
-    backend.identity == Identity::Known && matches!(backend.operational, Operational::Up(_))
-}
-
 /// Whether the controller believes just that.
 fn is_known(finding: &Finding, backend: &Backend, source: IdentitySource) -> bool {
     match finding {
         Finding::Down => matches!(backend.operational, Operational::Down(_)),
         Finding::Up { version, boot_id } => {
-            let told = match source {
-                IdentitySource::Label => backend.label.as_ref(),
-                IdentitySource::Health | IdentitySource::Response => {
-                    version.as_ref().or(backend.label.as_ref())
-                }
-            };
+            let told = backend.told(source, version.as_ref());
             // Without any label its identity can't become known; all there is to tell is that it is up.
-            let is_identified =
-                told.is_none() || (backend.identity == Identity::Known && backend.version.as_ref() == told);
+            let is_identified = told.is_none()
+                || (backend.identity == Identity::Known
+                    && backend.version.as_ref() == told
+                    && !backend.is_sighted);
             let is_same_process = boot_id.is_none() || *boot_id == backend.boot_id;
             matches!(backend.operational, Operational::Up(_)) && is_identified && is_same_process
+        }
+    }
+}
+
+/// Whether another process than the known one answered so.
+fn is_another(finding: &Finding, backend: &Backend, source: IdentitySource) -> bool {
+    match finding {
+        Finding::Down => false,
+        Finding::Up { version, boot_id } => {
+            backend.is_another(backend.told(source, version.as_ref()), boot_id.as_deref())
         }
     }
 }
