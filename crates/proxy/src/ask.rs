@@ -17,10 +17,11 @@ use crate::exchange::{Exchange, Scratch};
 use crate::forward::Outgoing;
 use crate::h1::framing::{self, Framing};
 use crate::h1::head::HeadLimits;
-use crate::headers::{self, IdentityFields};
+use crate::headers;
 use crate::name::Name;
 use crate::own;
 use crate::relay::Waits;
+use crate::sighting::{self, Answerer};
 use crate::stream::Stream;
 use crate::upload;
 use crate::upstream::Connection;
@@ -71,7 +72,7 @@ pub(crate) async fn ask(
     let mut asking = Asking {
         exchange,
         upstream: &mut connection.stream,
-        identity: &decided.service.identity,
+        decided,
         is_http11: outgoing.is_http11,
         answer_within: policy.upstream.response_timeout.into(),
         since: began,
@@ -86,19 +87,35 @@ pub(crate) async fn ask(
     let (at, told) = (Instant::now(), asking.told);
     // What the client has of an answer before the answer, it has; the rest goes out before anything else.
     exchange.scratch.interim.drain(..told);
+    // A backend that says that it wants the body, and has nothing of it yet, can't have carried out the request.
+    let is_sent = !(matches!(heard, Heard::OtherVersion) && exchange.scratch.upload.is_held());
     match heard {
-        // It will not be sent again.
-        Heard::Answer => exchange.scratch.upload.stop_keeping(),
+        Heard::Answer | Heard::OtherVersion => {}
         Heard::Client(error) => return Err(error.into()),
-        Heard::Nothing => return Err(blame::no_answer(exchange, decided, (member, &connection))),
+        Heard::End { has_begun } => {
+            return Err(blame::no_answer(exchange, decided, (member, &connection), has_begun));
+        }
         Heard::Timeout => {
             return Err(blame::failed(exchange, decided, member, Error::AnswerTimeout, Failure::Timeout));
         }
         Heard::Garbage => return Err(bad_answer(exchange, decided, member)),
     }
+    let worker = &exchange.client.worker;
+    let fields = &exchange.scratch.answer.fields;
+    let answerer = sighting::see(worker, decided, (member, &connection), fields);
+    if answerer != Answerer::Expected
+        && let Some(failed) = blame::other_answerer(exchange, decided, answerer, is_sent)
+    {
+        return Err(failed);
+    }
+    // It will not be sent again.
+    exchange.scratch.upload.stop_keeping();
     let Some((framing, keeps_alive)) = read(exchange, outgoing) else {
         return Err(bad_answer(exchange, decided, member));
     };
+    if let Some(limit) = exchange.scratch.answer.fields.first(Name::KeepAlive) {
+        decided.pool(member).hear_limit(limit);
+    }
     let worker = &exchange.client.worker;
     let entry = &decided.version_set().members[member];
     blame::answered(worker, decided, entry, exchange.scratch.answer.status, (began, at));
@@ -152,8 +169,13 @@ enum Heard {
     Answer,
     /// What is no answer.
     Garbage,
-    /// The end of the connection.
-    Nothing,
+    /// An answer before the answer, of another version than the one that was decided for.
+    OtherVersion,
+    /// The end of the connection, before the head of an answer was whole.
+    End {
+        /// Whether something of an answer was there.
+        has_begun: bool,
+    },
     /// Nothing in time.
     Timeout,
     /// The client, which does not want the answer, or does not deserve it.
@@ -164,7 +186,7 @@ enum Heard {
 struct Asking<'a, 'e> {
     exchange: &'a mut Exchange<'e>,
     upstream: &'a mut Stream,
-    identity: &'a IdentityFields,
+    decided: &'a Decided,
     is_http11: bool,
     answer_within: Duration,
     /// Since when whoever is waited for is waited for.
@@ -243,6 +265,9 @@ impl Asking<'_, '_> {
                         if !status.is_informational() || status == StatusCode::SWITCHING_PROTOCOLS {
                             return Poll::Ready(Heard::Answer);
                         }
+                        if self.may_refuse_interim() {
+                            return Poll::Ready(Heard::OtherVersion);
+                        }
                         if self.interims == INTERIMS_MAX {
                             return Poll::Ready(Heard::Garbage);
                         }
@@ -256,13 +281,20 @@ impl Asking<'_, '_> {
             }
             match from_upstream.poll_fill(self.upstream, cx) {
                 Poll::Ready(Ok(1..)) => {}
-                Poll::Ready(Ok(0) | Err(_)) if self.interims == 0 && from_upstream.is_empty() => {
-                    return Poll::Ready(Heard::Nothing);
+                Poll::Ready(Ok(0) | Err(_)) => {
+                    let has_begun = self.interims > 0 || !from_upstream.is_empty();
+                    return Poll::Ready(Heard::End { has_begun });
                 }
-                Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Heard::Garbage),
                 Poll::Pending => return Poll::Pending,
             }
         }
+    }
+
+    /// Whether an answer before the answer shows that the wrong version is at work, while the right one can still be asked instead.
+    fn may_refuse_interim(&self) -> bool {
+        let fields = &self.exchange.scratch.answer.fields;
+        sighting::is_other_version(self.decided, fields)
+            && Failed::by_another(!self.exchange.scratch.upload.is_held()).allows_retry(self.exchange)
     }
 
     /// An answer before the answer goes on to clients that understand it, a `100` to those that wait for it.
@@ -271,7 +303,12 @@ impl Asking<'_, '_> {
         let Scratch { answer, upload, interim, .. } = &mut *self.exchange.scratch;
         let is_continue = answer.status == StatusCode::CONTINUE;
         if if is_continue { upload.is_held() } else { self.is_http11 } {
-            headers::prepare_answer(answer.status, answer.version, &mut answer.fields, self.identity);
+            headers::prepare_answer(
+                answer.status,
+                answer.version,
+                &mut answer.fields,
+                &self.decided.service.identity,
+            );
             answer.fields.remove(Name::ContentLength);
             own::write_head(interim, answer.status, answer.reason(), &answer.fields);
         }

@@ -1,6 +1,6 @@
 //! Whose fault a failed try is: what the client is told, whether another try may help, and what is noted about the backend.
 
-use cutover_core::retry::Failure;
+use cutover_core::retry::{self, Failure, Replay};
 use cutover_core::snapshot::BackendEntry;
 use http::StatusCode;
 use tokio::time::Instant;
@@ -8,7 +8,8 @@ use tokio::time::Instant;
 use crate::decide::Decided;
 use crate::error::Error;
 use crate::exchange::Exchange;
-use crate::metrics::UpstreamFailure;
+use crate::metrics::{Mismatch, UpstreamFailure};
+use crate::sighting::Answerer;
 use crate::upstream::{ConnectError, Connection};
 use crate::worker::Worker;
 
@@ -20,6 +21,23 @@ pub(crate) struct Failed {
     pub(crate) failure: Option<Failure>,
     /// Whether the backend may have seen something of the request.
     pub(crate) is_sent: bool,
+}
+
+impl Failed {
+    /// The request was answered by another version or process than the one that was decided for.
+    pub(crate) const fn by_another(is_sent: bool) -> Self {
+        Self { error: Error::Unavailable, failure: Some(Failure::WrongVersion), is_sent }
+    }
+
+    /// Whether the request may be tried again after this.
+    pub(crate) fn allows_retry(&self, exchange: &Exchange<'_>) -> bool {
+        let replay = Replay {
+            is_idempotent: exchange.scratch.asked.method.is_idempotent(),
+            is_body_at_hand: exchange.scratch.upload.is_at_hand(),
+            is_sent: self.is_sent,
+        };
+        self.failure.is_some_and(|failure| retry::may_retry(failure, replay))
+    }
 }
 
 impl From<Error> for Failed {
@@ -55,21 +73,52 @@ pub(crate) fn not_connected(
     Failed { error, failure: Some(Failure::NotConnected), is_sent: false }
 }
 
-/// The connection ended before the answer began.
+/// The connection ended before the head of an answer was there.
 pub(crate) fn no_answer(
     exchange: &Exchange<'_>,
     decided: &Decided,
     (member, connection): (usize, &Connection),
+    has_begun: bool,
 ) -> Failed {
     let is_sent = exchange.scratch.upload.is_begun();
-    if connection.is_reused {
-        // Closed or reset: a backend that gives up an idle connection while our request is on its way resets it.
+    let policy = &decided.service.set.policy;
+    let (worker, entry) = (&exchange.client.worker, &decided.version_set().members[member]);
+    if let Some(age) = connection.idled.filter(|_| !has_begun) {
+        // Closed or reset: a backend that gives up an idle connection while our request is on its way resets it. A process that ends
+        // does the same.
+        if decided.pool(member).is_early_end(age, &policy.upstream) {
+            worker.note_lost(policy, entry);
+        }
         return Failed { error: Error::NoAnswer, failure: Some(Failure::StaleConnection), is_sent };
     }
-    // A backend may give up connections that idle; one that breaks a fresh one may be gone.
+    // A backend may give up connections that idle; one that breaks a fresh one, or off in the middle, may be gone.
+    worker.note_lost(policy, entry);
+    Failed { is_sent, ..failed(exchange, decided, member, Error::NoAnswer, Failure::NoAnswer) }
+}
+
+/// An idle connection to the backend ended, as it does when the process ends. Nothing was sent.
+pub(crate) fn ended(exchange: &Exchange<'_>, decided: &Decided, member: usize) {
     let entry = &decided.version_set().members[member];
     exchange.client.worker.note_lost(&decided.service.set.policy, entry);
-    Failed { is_sent, ..failed(exchange, decided, member, Error::NoAnswer, Failure::NoAnswer) }
+}
+
+/// Another version or process answered than the one that was decided for. `None`: its answer is what the client gets, because the
+/// request can't be carried out again.
+pub(crate) fn other_answerer(
+    exchange: &Exchange<'_>,
+    decided: &Decided,
+    answerer: Answerer,
+    is_sent: bool,
+) -> Option<Failed> {
+    let failed = Failed::by_another(is_sent);
+    let is_replayed = failed.allows_retry(exchange);
+    match answerer {
+        Answerer::Expected => return None,
+        Answerer::OtherVersion if is_replayed => decided.service.metrics.mismatch(Mismatch::Replayed),
+        Answerer::OtherVersion => decided.service.metrics.mismatch(Mismatch::Forwarded),
+        Answerer::OtherProcess => {}
+    }
+    is_replayed.then_some(failed)
 }
 
 /// The backend did not answer as it should.

@@ -24,6 +24,10 @@ pub(crate) struct Decided {
     pub(crate) choice: Choice,
     /// The key for balancing by hash, for choosing again.
     pub(crate) hash_key: Option<u64>,
+    /// The pin that the request came with, for deciding anew.
+    pub(crate) pin: Result<Pin, NoPin>,
+    /// Whether the version is the one that the request names.
+    pub(crate) is_explicit: bool,
     /// When that was.
     pub(crate) at: Instant,
 }
@@ -57,9 +61,11 @@ pub(crate) async fn decide(exchange: &mut Exchange<'_>) -> Result<Decided, Error
         let decision = view.snapshot.decide(&facts, &mut worker.entropy.borrow_mut());
         match decision {
             Decision::Serve(choice) => {
-                let (service, hash_key) = (Rc::clone(service), given.hash_key);
+                let label = service.set.versions[choice.version].label.as_str();
+                let is_explicit = given.explicit.as_deref() == Some(label);
+                let (service, hash_key, pin) = (Rc::clone(service), given.hash_key, given.pin);
                 exchange.decided(&service, choice.version);
-                return Ok(Decided { view, service, choice, hash_key, at: now });
+                return Ok(Decided { view, service, choice, hash_key, pin, is_explicit, at: now });
             }
             Decision::Unavailable => return Err(Error::Unavailable),
             Decision::MissingVersion(what) => return Err(Error::MissingVersion(what)),
@@ -80,7 +86,7 @@ pub(crate) async fn decide(exchange: &mut Exchange<'_>) -> Result<Decided, Error
 }
 
 /// Waits until there may be a newer view, or until `until`. Who leaves meanwhile leaves its place to others.
-async fn wait(exchange: &mut Exchange<'_>, until: Instant) -> Result<(), Error> {
+pub(crate) async fn wait(exchange: &mut Exchange<'_>, until: Instant) -> Result<(), Error> {
     let worker = &exchange.client.worker;
     let mut changed = pin!(worker.changed(until));
     let mut half_closed = None;

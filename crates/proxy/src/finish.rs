@@ -49,6 +49,9 @@ pub(crate) fn finish(exchange: &mut Exchange<'_>, decided: &Decided, backend: &B
     let passing = passing(status, asked.version, backend.answer.framing);
     // An upload that goes on when the answer is there is not waited for.
     exchange.closes |= passing == Passing::UntilClose || !upload.is_done() || worker.stop.has_begun();
+    // A session is evicted at its next request, over whichever connection that comes. But clients and proxies before this one that tie
+    // sessions to connections look for a new one only when theirs ends.
+    exchange.closes |= decided.is_being_evicted(backend.member, worker.clock.at(exchange.began));
     let is_chunking =
         passing == Passing::Body && matches!(backend.answer.framing, Framing::Chunked | Framing::UntilClose);
     if is_chunking {

@@ -1,16 +1,13 @@
 //! Sends a request to a backend of its version: one try, and, where that is safe, another one inside the same version.
 
-use std::cell::RefCell;
 use std::rc::Rc;
 
-use cutover_core::decide::Facts;
-use cutover_core::entropy::Entropy;
-use cutover_core::pin::NoPin;
-use cutover_core::retry::{self, Failure, Replay};
+use cutover_core::retry::Failure;
 use cutover_core::snapshot::VersionSet;
 use cutover_core::traffic::BackendInFlight;
 use tokio::time::{Instant, sleep};
 
+use crate::again::{self, Tried};
 use crate::ask::{self, Expectation};
 use crate::blame::{self, Failed};
 use crate::decide::Decided;
@@ -21,6 +18,8 @@ use crate::upstream::Connection;
 
 /// How often a request looks again whether a backend that has all its connections in use has one to spare.
 const FULL_PAUSE: std::time::Duration = std::time::Duration::from_millis(5);
+/// How often a request goes on to another process, whatever for: more than any fleet loses in the time of one request.
+const MOVES_MAX: u32 = 16;
 
 /// What sending a request depends on, beside its head and body.
 #[derive(Debug, Clone, Copy)]
@@ -48,10 +47,10 @@ pub(crate) struct Backend {
 /// Sends the request: first to the member that was chosen, then to others of its version for as long as that is safe.
 pub(crate) async fn forward(
     exchange: &mut Exchange<'_>,
-    decided: &Decided,
+    decided: &mut Decided,
     outgoing: &Outgoing,
 ) -> Result<Backend, Error> {
-    let mut course = Course { decided, tried: Vec::new(), busy: Vec::new(), retries: 0, wants_fresh: false };
+    let mut course = Course::new(outgoing);
     let mut member = decided.choice.member;
     let mut began = decided.at;
     // Whom it is told that it may send its body, it is told once, whatever becomes of the backend that said so.
@@ -59,106 +58,178 @@ pub(crate) async fn forward(
     let policy = &decided.service.set.policy.upstream;
     decided.service.budget.borrow_mut().earn(policy.retry_budget);
     loop {
-        let in_flight = BackendInFlight::begin(&decided.version_set().members[member].traffic);
         exchange.tries =
             Tries { member: Some(member), connect: None, first_byte: None, retries: course.retries };
-        let connection = decided.connection(member, course.wants_fresh, began).await;
-        if connection.as_ref().is_ok_and(|new| !new.is_reused) {
-            let now = Instant::now();
-            exchange.tries.connect = Some(now.duration_since(began));
-            began = now;
-        }
-        member = match connection {
-            Err(NoConnection::Full) => course.after_full(exchange, outgoing, member).await?,
-            Err(NoConnection::Replaced) => course.next(exchange, member, Error::Unavailable)?,
-            Err(NoConnection::Failed(error)) => {
-                let failed = blame::not_connected(exchange, decided, member, &error);
-                course.after_failure(exchange, member, &failed)?
-            }
-            Ok(connection) => {
-                match ask::ask(exchange, decided, outgoing, (member, connection), began).await {
-                    Ok((connection, answer)) => {
-                        exchange.tries.first_byte = Some(answer.at.saturating_duration_since(began));
-                        return Ok(Backend { connection, member, in_flight, answer });
-                    }
-                    Err(failed) => course.after_failure(exchange, member, &failed)?,
-                }
-            }
+        let setback = match attempt(exchange, decided, outgoing, (member, course.wants_fresh), began).await {
+            Ok(backend) => return Ok(backend),
+            Err(setback) => setback,
         };
+        member = course.after(exchange, decided, member, &setback).await?;
         began = Instant::now();
     }
 }
 
-/// What was tried so far.
-struct Course<'a> {
-    decided: &'a Decided,
-    /// Members that failed.
-    tried: Vec<usize>,
-    /// Members that have no connection to spare right now.
-    busy: Vec<usize>,
-    retries: u32,
-    /// Whether a kept connection turned out to be stale: the others may be so too.
-    wants_fresh: bool,
+/// One try.
+async fn attempt(
+    exchange: &mut Exchange<'_>,
+    decided: &Decided,
+    outgoing: &Outgoing,
+    (member, wants_fresh): (usize, bool),
+    mut began: Instant,
+) -> Result<Backend, Setback> {
+    let in_flight = BackendInFlight::begin(&decided.version_set().members[member].traffic);
+    let connection = match decided.connection(member, wants_fresh, began).await {
+        Ok(connection) => connection,
+        Err(NoConnection::Full) => return Err(Setback::Full),
+        Err(NoConnection::Replaced) => return Err(Setback::Replaced),
+        Err(NoConnection::Ended) => {
+            blame::ended(exchange, decided, member);
+            return Err(Setback::Replaced);
+        }
+        Err(NoConnection::Failed(error)) => {
+            return Err(Setback::Failed(blame::not_connected(exchange, decided, member, &error)));
+        }
+    };
+    if connection.idled.is_none() {
+        let now = Instant::now();
+        exchange.tries.connect = Some(now.duration_since(began));
+        began = now;
+    }
+    let asked = ask::ask(exchange, decided, outgoing, (member, connection), began).await;
+    let (connection, answer) = asked.map_err(Setback::Failed)?;
+    exchange.tries.first_byte = Some(answer.at.saturating_duration_since(began));
+    Ok(Backend { connection, member, in_flight, answer })
 }
 
-impl Course<'_> {
-    /// The member for the next try after `failed`, or why there is none.
-    fn after_failure(
-        &mut self,
-        exchange: &Exchange<'_>,
-        member: usize,
-        failed: &Failed,
-    ) -> Result<usize, Error> {
-        let Some(failure) = failed.failure else { return Err(failed.error) };
-        let replay = Replay {
-            is_idempotent: exchange.scratch.asked.method.is_idempotent(),
-            is_body_at_hand: exchange.scratch.upload.is_at_hand(),
-            is_sent: failed.is_sent,
-        };
-        if !retry::may_retry(failure, replay) {
-            return Err(failed.error);
+/// Why a try came to nothing.
+enum Setback {
+    /// The backend has no connection to spare.
+    Full,
+    /// The process that was decided for may be gone. Nothing was sent.
+    Replaced,
+    Failed(Failed),
+}
+
+/// What was tried so far.
+struct Course {
+    /// Processes that failed.
+    tried: Vec<Tried>,
+    /// Those that have no connection to spare right now.
+    busy: Vec<Tried>,
+    /// Tries that count against the limits of the service.
+    retries: u32,
+    /// All tries beyond the first.
+    moves: u32,
+    /// Whether a kept connection turned out to be stale: the others may be so too.
+    wants_fresh: bool,
+    /// Whether one to a process that may be gone did.
+    was_stale: bool,
+    /// Until when it may wait for a connection that is in use.
+    wait_until: Instant,
+    /// Until when it may wait for another backend.
+    until: Option<Instant>,
+}
+
+impl Course {
+    const fn new(outgoing: &Outgoing) -> Self {
+        Self {
+            tried: Vec::new(),
+            busy: Vec::new(),
+            retries: 0,
+            moves: 0,
+            wants_fresh: false,
+            was_stale: false,
+            wait_until: outgoing.wait_until,
+            until: None,
         }
-        if failure == Failure::StaleConnection {
+    }
+
+    /// The member for the next try after a setback, or why there is none.
+    async fn after(
+        &mut self,
+        exchange: &mut Exchange<'_>,
+        decided: &mut Decided,
+        member: usize,
+        setback: &Setback,
+    ) -> Result<usize, Error> {
+        let failed = match setback {
+            Setback::Full => return self.after_full(exchange, decided, member).await,
+            Setback::Replaced => return self.elsewhere(exchange, decided, member, Error::Unavailable).await,
+            Setback::Failed(failed) => failed,
+        };
+        let Some(failure) = failed.failure.filter(|_| failed.allows_retry(exchange)) else {
+            return Err(failed.error);
+        };
+        let is_gone = !decided.version_set().members[member].is_sendable();
+        if failure == Failure::StaleConnection && !is_gone {
             // The backend is not at fault; a fresh connection can't be stale, so this happens once.
             self.wants_fresh = true;
             return Ok(member);
         }
-        let service = &self.decided.service;
-        if self.retries >= service.set.policy.upstream.retries
-            || !service.budget.borrow_mut().spend(exchange.client.worker.clock.now())
-        {
+        if !self.is_free(failure, is_gone) && !self.charge(exchange, decided) {
             return Err(failed.error);
         }
-        self.retries += 1;
-        self.next(exchange, member, failed.error)
+        self.elsewhere(exchange, decided, member, failed.error).await
     }
 
-    /// Another member than `member` and those that failed before.
-    fn next(&mut self, exchange: &Exchange<'_>, member: usize, otherwise: Error) -> Result<usize, Error> {
-        self.tried.push(member);
+    /// Whether another try costs nothing: the backend is not at fault, and gets nothing more until it was asked who it is, so that such
+    /// tries can't multiply an outage. A request that was sent counts from the second time on: it may be what ends the processes.
+    fn is_free(&mut self, failure: Failure, is_gone: bool) -> bool {
+        match failure {
+            Failure::WrongVersion => true,
+            Failure::NotConnected => is_gone,
+            Failure::StaleConnection => !std::mem::replace(&mut self.was_stale, true),
+            Failure::NoAnswer | Failure::Timeout | Failure::BrokenAnswer => false,
+        }
+    }
+
+    /// Takes a retry of what the service allows.
+    fn charge(&mut self, exchange: &Exchange<'_>, decided: &Decided) -> bool {
+        let service = &decided.service;
+        let is_allowed = self.retries < service.set.policy.upstream.retries
+            && service.budget.borrow_mut().spend(exchange.client.worker.clock.now());
+        self.retries += u32::from(is_allowed);
+        is_allowed
+    }
+
+    /// Another process than that of `member` and those that failed before.
+    async fn elsewhere(
+        &mut self,
+        exchange: &mut Exchange<'_>,
+        decided: &mut Decided,
+        member: usize,
+        otherwise: Error,
+    ) -> Result<usize, Error> {
+        self.moves += 1;
+        if self.moves > MOVES_MAX {
+            return Err(otherwise);
+        }
+        self.tried.push(decided.process(member));
         self.busy.clear();
-        self.decided.choose(exchange, &self.tried).ok_or(otherwise)
+        let queue_timeout = decided.service.set.policy.queue_timeout.into();
+        let until = *self.until.get_or_insert_with(|| Instant::now() + queue_timeout);
+        again::choose(exchange, decided, &self.tried, until, otherwise).await
     }
 
     /// Another member than those that are full, or, after a pause, any again.
     async fn after_full(
         &mut self,
-        exchange: &Exchange<'_>,
-        outgoing: &Outgoing,
+        exchange: &mut Exchange<'_>,
+        decided: &mut Decided,
         member: usize,
     ) -> Result<usize, Error> {
-        self.busy.push(member);
-        let taken: Vec<usize> = self.tried.iter().chain(&self.busy).copied().collect();
-        if let Some(member) = self.decided.choose(exchange, &taken) {
+        self.busy.push(decided.process(member));
+        let taken: Vec<Tried> = self.tried.iter().chain(&self.busy).copied().collect();
+        if let Some(member) = decided.choose(exchange, &taken) {
             return Ok(member);
         }
-        if Instant::now() >= outgoing.wait_until {
+        if Instant::now() >= self.wait_until {
             return Err(Error::Unavailable);
         }
         let _place = exchange.client.worker.queue.enter().ok_or(Error::Overloaded)?;
         sleep(FULL_PAUSE).await;
         self.busy.clear();
-        self.decided.choose(exchange, &self.tried).ok_or(Error::Unavailable)
+        again::choose(exchange, decided, &self.tried, self.wait_until, Error::Unavailable).await
     }
 }
 
@@ -173,21 +244,6 @@ impl Decided {
         &self.service.versions[self.choice.version].pools[member]
     }
 
-    /// A member of the version that was not tried.
-    fn choose(&self, exchange: &Exchange<'_>, tried: &[usize]) -> Option<usize> {
-        let worker = &exchange.client.worker;
-        let entropy: &RefCell<Entropy> = &worker.entropy;
-        let facts = Facts {
-            service: 0,
-            explicit: None,
-            pin: Err(NoPin::Absent),
-            hash_key: self.hash_key,
-            may_wait: false,
-            now: worker.clock.now(),
-        };
-        self.service.set.choose_again(self.version_set(), tried, &facts, &mut entropy.borrow_mut())
-    }
-
     /// A connection to the member: an idle one, unless only a fresh one will do, or a new one.
     async fn connection(
         &self,
@@ -198,7 +254,7 @@ impl Decided {
         let policy = &self.service.set.policy.upstream;
         let generation = self.version_set().members[member].generation;
         let pool = self.pool(member);
-        let idle = if wants_fresh { None } else { pool.take(generation, policy.idle_timeout, now) };
+        let idle = if wants_fresh { None } else { pool.take(generation, policy.idle_timeout, now)? };
         match idle {
             Some(connection) => Ok(connection),
             None => pool.open(generation, policy).await,

@@ -7,6 +7,7 @@ use http::{StatusCode, Version};
 use crate::fields::Fields;
 use crate::h1::chunked::{ChunkError, Decoder, Step};
 use crate::h1::head::{AnswerHead, HeadError, HeadLimits, RequestHead};
+use crate::websocket::Walker;
 
 /// Bytes of a start line. Small, so that inputs which break a limit are short.
 pub const LINE_MAX: usize = 200;
@@ -104,6 +105,23 @@ pub fn answer_head(input: &[u8], cuts: &[usize]) -> Result<Option<Answer>, Strin
 /// When the decoder breaks its word.
 pub fn chunked_body(input: &[u8], cuts: &[usize]) -> Result<Option<Body>, String> {
     decode(input, cuts).map_err(|error| error.to_string())
+}
+
+/// Where the WebSocket frames of a stream end that comes in pieces, and whether a close frame began.
+#[must_use]
+pub fn websocket_frames(input: &[u8], cuts: &[usize]) -> (Vec<usize>, bool) {
+    let (mut walker, mut found, mut start) = (Walker::default(), Vec::new(), 0);
+    for end in ends(input.len(), cuts) {
+        while start < end {
+            // One byte into the next frame, then to its end.
+            start += walker.walk(&input[start..=start], false);
+            start += walker.walk(&input[start..end], true);
+            if walker.is_between() {
+                found.push(start);
+            }
+        }
+    }
+    (found, walker.is_closed())
 }
 
 /// [`chunked_body`] with its error.

@@ -44,6 +44,16 @@ pub enum UpstreamFailure {
     BrokenBody,
 }
 
+/// What became of an answer that named another version than the one that was decided for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Mismatch {
+    /// It was discarded, and the request tried again.
+    Replayed,
+    /// The client got it, because the request can't be tried again.
+    Forwarded,
+}
+
 /// All metrics of the data plane, shared by its workers.
 #[derive(Debug)]
 pub struct Metrics {
@@ -63,6 +73,7 @@ pub struct Metrics {
     pins: IntCounterVec,
     retries: IntCounterVec,
     failures: IntCounterVec,
+    mismatches: IntCounterVec,
     received: IntCounterVec,
     sent: IntCounterVec,
     /// Locked when a snapshot comes, never by a request.
@@ -90,6 +101,7 @@ pub struct ServiceHandles {
     pub versions: Vec<VersionHandles>,
     pins: [IntCounter; PinOutcome::ALL.len()],
     failures: [IntCounter; UpstreamFailure::ALL.len()],
+    mismatches: [IntCounter; Mismatch::ALL.len()],
 }
 
 /// The counters of one version.
@@ -120,6 +132,8 @@ impl Metrics {
         let pins = "Requests by what became of their pin";
         let retries = "Tries beyond a request's first";
         let failures = "Tries that failed, by how";
+        let mismatches =
+            "Answers of another version than the one that was decided for, by what became of them";
         let lost = "Access-log lines that could not be written";
         Ok(Self {
             connections: gauge("cutover_connections", "Client connections that are open")?,
@@ -133,6 +147,7 @@ impl Metrics {
             pins: counters("cutover_pins_total", pins, &["service", "outcome"])?,
             retries: counters("cutover_upstream_retries_total", retries, &of_service)?,
             failures: counters("cutover_upstream_errors_total", failures, &["service", "kind"])?,
+            mismatches: counters("cutover_mismatches_total", mismatches, &["service", "outcome"])?,
             received: counters("cutover_received_bytes_total", "Body bytes from clients", &of_service)?,
             sent: counters("cutover_sent_bytes_total", "Body bytes to clients", &of_service)?,
             known: Mutex::default(),
@@ -160,6 +175,8 @@ impl Metrics {
             pins: PinOutcome::ALL.map(|outcome| self.pins.with_label_values(&[name, outcome.as_str()])),
             failures: UpstreamFailure::ALL
                 .map(|kind| self.failures.with_label_values(&[name, kind.as_str()])),
+            mismatches: Mismatch::ALL
+                .map(|outcome| self.mismatches.with_label_values(&[name, outcome.as_str()])),
         }
     }
 
@@ -218,6 +235,9 @@ impl Metrics {
         for kind in UpstreamFailure::ALL {
             let _ = self.failures.remove_label_values(&[service, kind.as_str()]);
         }
+        for outcome in Mismatch::ALL {
+            let _ = self.mismatches.remove_label_values(&[service, outcome.as_str()]);
+        }
         for bytes_or_tries in [&self.retries, &self.received, &self.sent] {
             let _ = bytes_or_tries.remove_label_values(&[service]);
         }
@@ -233,6 +253,11 @@ impl ServiceHandles {
     /// Counts a try that failed.
     pub fn upstream_failed(&self, how: UpstreamFailure) {
         self.failures[how as usize].inc();
+    }
+
+    /// Counts an answer of another version than the one that was decided for.
+    pub fn mismatch(&self, outcome: Mismatch) {
+        self.mismatches[outcome as usize].inc();
     }
 }
 
@@ -270,6 +295,20 @@ impl UpstreamFailure {
     }
 }
 
+impl Mismatch {
+    /// All of them, in the order of their numbers.
+    pub const ALL: [Self; 2] = [Self::Replayed, Self::Forwarded];
+
+    /// The word for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Replayed => "replayed",
+            Self::Forwarded => "forwarded",
+        }
+    }
+}
+
 fn register<C: Collector + Clone + 'static>(registry: &Registry, metric: C) -> prometheus::Result<C> {
     registry.register(Box::new(metric.clone()))?;
     Ok(metric)
@@ -303,6 +342,7 @@ mod tests {
         handles.versions[1].answered(StatusCode::BAD_GATEWAY, Duration::from_secs(100));
         handles.pin(PinOutcome::Withheld);
         handles.upstream_failed(UpstreamFailure::BrokenBody);
+        handles.mismatch(Mismatch::Forwarded);
         metrics.own_answer(StatusCode::NOT_FOUND);
         metrics.own_answer(StatusCode::IM_A_TEAPOT);
         let text = text(&registry);
@@ -315,6 +355,7 @@ mod tests {
             r#"cutover_pins_total{outcome="withheld",service="web"} 1"#,
             r#"cutover_pins_total{outcome="new",service="web"} 0"#,
             r#"cutover_upstream_errors_total{kind="broken_body",service="web"} 1"#,
+            r#"cutover_mismatches_total{outcome="forwarded",service="web"} 1"#,
             r#"cutover_own_answers_total{status="404"} 1"#,
             r#"cutover_own_answers_total{status="other"} 1"#,
         ] {
@@ -359,6 +400,9 @@ mod tests {
     fn kinds_are_numbered_in_order() {
         for (at, kind) in UpstreamFailure::ALL.into_iter().enumerate() {
             assert_eq!(kind as usize, at, "{}", kind.as_str());
+        }
+        for (at, outcome) in Mismatch::ALL.into_iter().enumerate() {
+            assert_eq!(outcome as usize, at, "{}", outcome.as_str());
         }
     }
 

@@ -10,15 +10,17 @@ use crate::ask::HALF_CLOSED;
 use crate::blame;
 use crate::decide::Decided;
 use crate::error::Error;
+use crate::event_stream::{Events, is_event_stream};
 use crate::exchange::{Exchange, Scratch};
 use crate::finish::Passing;
 use crate::forward::Backend;
 use crate::h1::framing::Framing;
 use crate::own;
-use crate::relay::{Broken, Waits};
+use crate::relay::{Broken, Seam, Waits};
 use crate::serve::Next;
 use crate::stream::Stream;
-use crate::tunnel;
+use crate::term::Term;
+use crate::tunnel::{self, CUT_WITHIN};
 
 /// Sends the answer, and says what becomes of the two connections.
 pub(crate) async fn pass(
@@ -27,12 +29,23 @@ pub(crate) async fn pass(
     mut backend: Backend,
     passing: Passing,
 ) -> Next {
+    let worker = &exchange.client.worker;
     if passing == Passing::Tunnel {
-        exchange.becomes_tunnel();
+        let term = Term::of(worker, &decided, backend.member);
         let idle = decided.service.set.policy.upstream.tunnel_idle_timeout.into();
+        // It may outlive many snapshots, and needs none of them.
+        drop(decided);
+        exchange.becomes_tunnel();
         // Its state is large, and would be part of everything that serves a connection.
-        Box::pin(tunnel::carry(exchange, &mut backend.connection.stream, idle)).await;
+        Box::pin(tunnel::carry(exchange, &mut backend.connection.stream, idle, term)).await;
         return Next::Close;
+    }
+    let answer = &exchange.scratch.answer;
+    let is_endless = matches!(backend.answer.framing, Framing::Chunked | Framing::UntilClose)
+        && is_event_stream(answer.status, &answer.fields);
+    let mut over = is_endless.then(|| Box::pin(Term::of(worker, &decided, backend.member).over()));
+    if is_endless {
+        exchange.scratch.download.follow(Seam::Events(Events::default()));
     }
     let is_uploading = !exchange.scratch.upload.is_done();
     let mut pass = Pass {
@@ -42,8 +55,16 @@ pub(crate) async fn pass(
         since: backend.answer.at,
         progress: (0, Waits::Nobody, 0),
         half_closed: None,
+        cut_by: None,
     };
-    let passed = poll_fn(|cx| pass.poll(cx)).await;
+    let passed = poll_fn(|cx| {
+        if over.as_mut().is_some_and(|over| over.as_mut().poll(cx).is_ready()) {
+            over = None;
+            pass.leave();
+        }
+        pass.poll(cx)
+    })
+    .await;
     let since = pass.since;
     match passed {
         Passed::Whole => whole(exchange, &decided, backend, since),
@@ -66,6 +87,11 @@ pub(crate) async fn pass(
             }
         }
         Passed::ClientGone => Next::Reset,
+        // Behind half an event, a client that sees no end of the body connects again too.
+        Passed::Unfinished => match passing {
+            Passing::UntilClose => Next::Reset,
+            Passing::Body | Passing::Tunnel => Next::Close,
+        },
     }
 }
 
@@ -73,9 +99,9 @@ pub(crate) async fn pass(
 fn whole(exchange: &mut Exchange<'_>, decided: &Decided, backend: Backend, ended: Instant) -> Next {
     let Backend { connection, member, in_flight, answer } = backend;
     drop(in_flight);
-    let Scratch { upload, from_client, from_upstream, .. } = &mut *exchange.scratch;
+    let Scratch { upload, download, from_client, from_upstream, .. } = &mut *exchange.scratch;
     // What comes behind an answer without being asked for would be taken for the answer to the next request.
-    if answer.keeps_alive && upload.is_done() && from_upstream.is_empty() {
+    if answer.keeps_alive && upload.is_done() && !download.is_cut() && from_upstream.is_empty() {
         decided.pool(member).give_back(connection, &decided.service.set.policy.upstream, ended);
     }
     let is_all_read = upload.is_received() && from_client.is_empty();
@@ -94,6 +120,8 @@ enum Passed {
     Broken,
     /// The client is gone, or takes nothing.
     ClientGone,
+    /// Its term was over, and no place came where it could end.
+    Unfinished,
 }
 
 /// An answer under way.
@@ -107,9 +135,17 @@ struct Pass<'a, 'e> {
     progress: (u64, Waits, u64),
     /// When the client said that it sends no more.
     half_closed: Option<Instant>,
+    /// Until when a stream has to end, once its term is over.
+    cut_by: Option<Instant>,
 }
 
 impl Pass<'_, '_> {
+    /// Its term is over: a stream ends behind its current event.
+    fn leave(&mut self) {
+        self.cut_by = Some(Instant::now() + CUT_WITHIN);
+        self.exchange.scratch.download.cut(Vec::new());
+    }
+
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Passed> {
         let Exchange { stream, scratch, client, .. } = &mut *self.exchange;
         let Scratch { upload, download, from_client, from_upstream, .. } = &mut **scratch;
@@ -150,6 +186,9 @@ impl Pass<'_, '_> {
             self.half_closed.map(|_| HALF_CLOSED)
         };
         let since = self.half_closed.map_or(self.since, |at| at.max(self.since));
-        self.exchange.alarm.poll(time.map(|time| since + time), cx).map(|()| Passed::ClientGone)
+        let gone_at = time.map(|time| since + time);
+        let first = [gone_at, self.cut_by].into_iter().flatten().min();
+        let rung = self.exchange.alarm.poll(first, cx);
+        rung.map(|()| if first == gone_at { Passed::ClientGone } else { Passed::Unfinished })
     }
 }

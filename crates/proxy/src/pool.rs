@@ -2,17 +2,24 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Context;
+use std::time::Duration;
 
 use cutover_core::address::Address;
+use cutover_core::id::VersionLabel;
 use cutover_core::policy::UpstreamPolicy;
 use cutover_core::snapshot::BackendEntry;
 use cutover_core::time::Millis;
 use cutover_core::traffic::BackendTraffic;
 use tokio::time::Instant;
 
+use crate::idle_limit::IdleLimit;
 use crate::resolve::Resolver;
+use crate::stream::Stream;
 use crate::upstream::{self, ConnectError, Connection};
+use crate::watch::Watch;
 
 /// Connections to one backend. It lives as long as the backend is known, through all snapshots.
 pub(crate) struct Pool {
@@ -22,8 +29,16 @@ pub(crate) struct Pool {
     resolver: Resolver,
     /// The process that is meant. Only connections that were opened to it are kept.
     generation: Cell<u32>,
+    /// The version that it was last known to run.
+    version: RefCell<Option<VersionLabel>>,
+    /// What it called itself in its first answer that did.
+    process: RefCell<Option<Process>>,
+    limit: IdleLimit,
     /// The one that was used last is at the back, and taken first: the others may grow old and go.
     idle: RefCell<VecDeque<Idle>>,
+    /// Whether it matters who answers, and so the end of an idle connection.
+    is_strict: Cell<bool>,
+    watch: Rc<Watch>,
 }
 
 struct Idle {
@@ -31,25 +46,38 @@ struct Idle {
     since: Instant,
 }
 
+/// The name of a process, as it was told under a generation.
+struct Process {
+    generation: u32,
+    boot_id: Box<[u8]>,
+}
+
 /// Why no connection can be had.
 #[derive(Debug)]
 pub(crate) enum NoConnection {
     /// The backend has as many as it may have.
     Full,
-    /// The process that was decided for is not the one that is meant now.
+    /// The process that was decided for is not the one that is meant now, or may be gone.
     Replaced,
+    /// An idle connection to the process has ended, as it does when the process ends.
+    Ended,
     /// It could not be opened.
     Failed(ConnectError),
 }
 
 impl Pool {
-    pub(crate) fn new(entry: &BackendEntry) -> Self {
+    pub(crate) fn new(entry: &BackendEntry, watch: &Rc<Watch>) -> Self {
         Self {
             traffic: Arc::clone(&entry.traffic),
             address: entry.address.clone(),
             resolver: Resolver::default(),
             generation: Cell::new(entry.generation),
+            version: RefCell::default(),
+            process: RefCell::default(),
+            limit: IdleLimit::default(),
             idle: RefCell::default(),
+            is_strict: Cell::new(false),
+            watch: Rc::clone(watch),
         }
     }
 
@@ -58,31 +86,57 @@ impl Pool {
         Arc::ptr_eq(&self.traffic, &entry.traffic) && self.address == entry.address
     }
 
-    /// From now on the process of `generation` is meant: connections to earlier ones are closed.
-    pub(crate) fn renew(&self, generation: u32) {
+    /// From now on the process of `generation` is meant: connections to earlier ones are closed. Idle ones are watched if it
+    /// matters who answers.
+    pub(crate) fn renew(&self, generation: u32, is_strict: bool) {
         if self.generation.replace(generation) != generation {
             self.idle.take();
         }
+        self.is_strict.set(is_strict);
+        if is_strict && !self.idle.borrow().is_empty() {
+            self.watch.call();
+        }
     }
 
-    /// An idle connection to the process of `generation`.
-    pub(crate) fn take(&self, generation: u32, idle_timeout: Millis, now: Instant) -> Option<Connection> {
-        if self.generation.get() != generation {
-            return None;
+    /// The process that is meant runs `version`.
+    pub(crate) fn runs(&self, version: &VersionLabel) {
+        let mut known = self.version.borrow_mut();
+        if known.as_ref() != Some(version) {
+            *known = Some(version.clone());
+            self.limit.forget();
+        }
+    }
+
+    /// An idle connection to the process of `generation`, or `None` when a new one has to be opened.
+    pub(crate) fn take(
+        &self,
+        generation: u32,
+        idle_timeout: Millis,
+        now: Instant,
+    ) -> Result<Option<Connection>, NoConnection> {
+        if !self.is_meant(generation) {
+            return Err(NoConnection::Replaced);
         }
         let mut idle = self.idle.borrow_mut();
-        while let Some(Idle { connection, since }) = idle.pop_back() {
-            if now.duration_since(since) >= idle_timeout.into() {
+        while let Some(Idle { mut connection, since }) = idle.pop_back() {
+            let age = now.duration_since(since);
+            if age >= self.limit.usable(idle_timeout.into()) {
                 // Whatever is below is older still.
                 idle.clear();
-                return None;
+                break;
             }
             // One that has something to say without being asked is closed, or does not keep to HTTP (RFC 9112 section 9.2).
             if connection.stream.is_quiet() {
-                return Some(connection);
+                connection.idled = Some(age);
+                return Ok(Some(connection));
+            }
+            let ended = drop_ended(&mut idle, now, Stream::is_quiet);
+            let ages = ended.map_or((age, age), |(youngest, oldest)| (age.min(youngest), age.max(oldest)));
+            if self.is_strict.get() && !self.limit.explains(ages, idle_timeout.into()) {
+                return Err(NoConnection::Ended);
             }
         }
-        None
+        Ok(None)
     }
 
     /// Opens a connection to the process of `generation`.
@@ -91,53 +145,111 @@ impl Pool {
         generation: u32,
         policy: &UpstreamPolicy,
     ) -> Result<Connection, NoConnection> {
+        if !self.is_meant(generation) {
+            return Err(NoConnection::Replaced);
+        }
         let slot = self.traffic.take_connection(policy.max_connections).ok_or(NoConnection::Full)?;
         let deadline = Instant::now() + policy.connect_timeout.into();
         let stream = upstream::connect(&self.address, &self.resolver, deadline).await;
         let stream = stream.map_err(NoConnection::Failed)?;
-        if self.generation.get() != generation {
+        // Whoever listens now may be another one already.
+        if !self.is_meant(generation) {
             return Err(NoConnection::Replaced);
         }
-        Ok(Connection { stream, generation, is_reused: false, slot })
+        Ok(Connection { stream, generation, idled: None, slot })
     }
 
     /// Takes a connection back whose answer was read to its end. It is kept if it can be used again.
-    pub(crate) fn give_back(&self, mut connection: Connection, policy: &UpstreamPolicy, now: Instant) {
-        let is_current = connection.generation == self.generation.get()
-            && self.traffic.lost_generation() < connection.generation;
+    pub(crate) fn give_back(&self, connection: Connection, policy: &UpstreamPolicy, now: Instant) {
         // An idle connection of this worker would keep the backend's last places from requests of the others.
         let is_full = policy.max_connections > 0 && self.traffic.connections() >= policy.max_connections;
-        if !is_current || is_full {
+        if !self.is_meant(connection.generation) || is_full {
             return;
         }
-        connection.is_reused = true;
         let mut idle = self.idle.borrow_mut();
         idle.push_back(Idle { connection, since: now });
         while idle.len() > policy.max_idle as usize {
             idle.pop_front();
         }
+        if self.is_strict.get() {
+            self.watch.call();
+        }
     }
 
     /// Closes what has been idle for too long, was closed by the backend, or leads to a lost process.
     pub(crate) fn sweep(&self, idle_timeout: Millis, now: Instant) {
-        let is_lost = self.traffic.lost_generation() >= self.generation.get();
+        let is_lost = !self.is_meant(self.generation.get());
+        let usable = self.limit.usable(idle_timeout.into());
         self.idle.borrow_mut().retain(|idle| {
             !is_lost
-                && now.duration_since(idle.since) < idle_timeout.into()
-                && idle.connection.stream.is_quiet()
+                && now.duration_since(idle.since) < usable
+                // The others are noticed when they end.
+                && (self.is_strict.get() || idle.connection.stream.is_quiet())
         });
     }
+
+    /// Looks at what idles, and lets the task be woken when one of them ends. Answers whether some ended as they do when the process
+    /// ends.
+    pub(crate) fn look(&self, idle_timeout: Millis, now: Instant, cx: &mut Context<'_>) -> bool {
+        let ended = drop_ended(&mut self.idle.borrow_mut(), now, |stream| stream.watch_quiet(cx));
+        ended.is_some_and(|ages| !self.limit.explains(ages, idle_timeout.into()))
+    }
+
+    /// Whether an end after so long without a request means that the process may be gone.
+    pub(crate) fn is_early_end(&self, age: Duration, policy: &UpstreamPolicy) -> bool {
+        !self.limit.explains((age, age), policy.idle_timeout.into())
+    }
+
+    /// What the backend says about how long it keeps connections.
+    pub(crate) fn hear_limit(&self, value: &[u8]) {
+        self.limit.hear(value);
+    }
+
+    /// Whether the process of `generation`, which calls itself `boot_id`, is the one that answered first under it.
+    pub(crate) fn is_same_process(&self, generation: u32, boot_id: &[u8]) -> bool {
+        let mut process = self.process.borrow_mut();
+        match &*process {
+            Some(known) if known.generation == generation => *known.boot_id == *boot_id,
+            // A connection of before says nothing about the process that is meant now.
+            Some(known) if known.generation > generation => true,
+            _ => {
+                *process = Some(Process { generation, boot_id: boot_id.into() });
+                true
+            }
+        }
+    }
+
+    /// Whether the process of `generation` is the one that is meant, and believed to be there.
+    fn is_meant(&self, generation: u32) -> bool {
+        self.generation.get() == generation && self.traffic.lost_generation() < generation
+    }
+}
+
+/// Drops the connections that ended; answers the ages of the youngest and the oldest of them.
+fn drop_ended(
+    idle: &mut VecDeque<Idle>,
+    now: Instant,
+    mut is_quiet: impl FnMut(&Stream) -> bool,
+) -> Option<(Duration, Duration)> {
+    let mut ages: Option<(Duration, Duration)> = None;
+    idle.retain(|idle| {
+        let is_quiet = is_quiet(&idle.connection.stream);
+        if !is_quiet {
+            let age = now.saturating_duration_since(idle.since);
+            let (youngest, oldest) = ages.unwrap_or((age, age));
+            ages = Some((youngest.min(age), oldest.max(age)));
+        }
+        is_quiet
+    });
+    ages
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use tokio::net::UnixStream;
     use tokio::task::LocalSet;
 
     use super::*;
-    use crate::stream::Stream;
 
     const IDLE: Millis = Millis::from_secs(60);
 
@@ -154,14 +266,14 @@ mod tests {
             traffic: Arc::default(),
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        LocalSet::new().block_on(&runtime, test(Pool::new(&entry)));
+        LocalSet::new().block_on(&runtime, test(Pool::new(&entry, &Rc::default())));
     }
 
     /// A connection that is ready, and its other end.
     async fn connection(pool: &Pool, generation: u32) -> (Connection, UnixStream) {
         let (near, far) = UnixStream::pair().unwrap();
         let slot = pool.traffic.take_connection(0).unwrap();
-        (Connection { stream: Stream::Unix(near), generation, is_reused: false, slot }, far)
+        (Connection { stream: Stream::Unix(near), generation, idled: None, slot }, far)
     }
 
     #[test]
@@ -176,8 +288,11 @@ mod tests {
                 far.push(end);
             }
             assert_eq!(pool.traffic.connections(), 2, "the oldest had to go");
-            assert!(pool.take(1, Millis::from_secs(2), now).is_some());
-            assert!(pool.take(1, Millis::from_secs(2), now).is_none(), "two seconds old is too old");
+            assert!(matches!(pool.take(1, Millis::from_secs(2), now), Ok(Some(_))));
+            assert!(
+                matches!(pool.take(1, Millis::from_secs(2), now), Ok(None)),
+                "two seconds old is too old"
+            );
             assert_eq!(pool.traffic.connections(), 0);
         });
     }
@@ -188,10 +303,10 @@ mod tests {
             let (idle, _far) = connection(&pool, 1).await;
             let (busy, _far2) = connection(&pool, 1).await;
             pool.give_back(idle, &UpstreamPolicy::default(), Instant::now());
-            pool.renew(2);
+            pool.renew(2, true);
             pool.give_back(busy, &UpstreamPolicy::default(), Instant::now());
             assert_eq!(pool.traffic.connections(), 0);
-            assert!(pool.take(1, IDLE, Instant::now()).is_none());
+            assert!(matches!(pool.take(1, IDLE, Instant::now()), Err(NoConnection::Replaced)));
         });
     }
 
@@ -216,7 +331,8 @@ mod tests {
             let (busy, _far) = connection(&pool, 1).await;
             pool.traffic.note_identity_lost(1);
             pool.give_back(busy, &UpstreamPolicy::default(), Instant::now());
-            assert!(pool.take(1, IDLE, Instant::now()).is_none());
+            assert_eq!(pool.traffic.connections(), 0);
+            assert!(matches!(pool.take(1, IDLE, Instant::now()), Err(NoConnection::Replaced)));
         });
     }
 }

@@ -1,6 +1,7 @@
 //! A body on its way: read from one side, understood, framed anew for the other side, written.
 
 mod output;
+mod seam;
 
 use std::io;
 use std::task::{Context, Poll, ready};
@@ -8,6 +9,7 @@ use std::task::{Context, Poll, ready};
 use tokio::net::TcpStream;
 
 use self::output::Output;
+pub(crate) use self::seam::Seam;
 use crate::buffer::{Buffer, Buffers};
 use crate::h1::chunked::{self, ChunkError, Decoder, Step};
 use crate::h1::framing::Framing;
@@ -38,6 +40,11 @@ pub(crate) struct Relay {
     is_spliced: bool,
     /// Whether the body has to wait, while the head may go.
     is_held: bool,
+    /// Where it may be cut.
+    seam: Seam,
+    /// What goes out behind the place where it is cut, once it shall be.
+    cut: Option<Vec<u8>>,
+    is_cut: bool,
     waits: Waits,
     moved: u64,
     wrote: u64,
@@ -95,6 +102,7 @@ impl Relay {
         self.is_chunking = is_chunking;
         self.output.clear();
         (self.is_held, self.is_watched, self.is_spliced) = (false, false, false);
+        (self.seam, self.cut, self.is_cut) = (Seam::Anywhere, None, false);
         (self.waits, self.moved, self.wrote) = (Waits::Nobody, 0, 0);
     }
 
@@ -106,6 +114,46 @@ impl Relay {
     /// Lets every piece of the body be watched, also of one whose length is known.
     pub(crate) const fn watch(&mut self) {
         self.is_watched = true;
+    }
+
+    /// Lets the body be cut at such places only. It goes through the buffer then, where they are looked for.
+    pub(crate) const fn follow(&mut self, seam: Seam) {
+        self.seam = seam;
+    }
+
+    /// Ends the body at its next seam, whatever its sender still has to say, with `last` behind it, unless the sender has said its last
+    /// word already. What was taken of it before goes out.
+    pub(crate) fn cut(&mut self, last: Vec<u8>) {
+        self.cut.get_or_insert(last);
+    }
+
+    /// Whether the body was ended by [`cut`](Self::cut), and not by its sender.
+    pub(crate) const fn is_cut(&self) -> bool {
+        self.is_cut
+    }
+
+    /// Whether the sender has said its last word, where there is one.
+    pub(crate) const fn is_last(&self) -> bool {
+        self.seam.is_last()
+    }
+
+    /// Reads on behind a cut, for nobody, until the sender has said its last word, or is gone.
+    pub(crate) fn poll_rest(
+        &mut self,
+        from: &mut Stream,
+        buffer: &mut Buffer,
+        cx: &mut Context<'_>,
+    ) -> Poll<()> {
+        loop {
+            self.seam.pass(buffer.filled(), false);
+            buffer.clear();
+            if self.is_last() {
+                return Poll::Ready(());
+            }
+            if !matches!(ready!(buffer.poll_fill(from, cx)), Ok(1..)) {
+                return Poll::Ready(());
+            }
+        }
     }
 
     /// Nobody takes the body any more: what of it is still in `buffer`, received and not sent, goes.
@@ -225,6 +273,10 @@ impl Relay {
         buffer: &mut Buffer,
         watch: &mut impl FnMut(&[u8]) -> Result<(), E>,
     ) -> Result<bool, Broken<E>> {
+        if self.cut.is_some() && self.seam.is_here() {
+            self.put_cut();
+            return Ok(false);
+        }
         let at_hand = buffer.filled();
         if at_hand.is_empty() {
             return Ok(false);
@@ -258,6 +310,8 @@ impl Relay {
                 Step::Data(count) => count,
             },
         };
+        // What is behind the seam where the body is cut is not framed any more.
+        let count = self.seam.pass(&at_hand[..count], self.cut.is_some());
         let data = &at_hand[..count];
         watch(data).map_err(Broken::Refused)?;
         self.moved += count as u64;
@@ -294,6 +348,19 @@ impl Relay {
     fn put_end(&mut self) {
         if self.is_chunking {
             chunked::write_end(&mut self.output.framed, self.decoder.trailers().as_deref());
+        }
+    }
+
+    /// Frames the end of a body that is cut here.
+    fn put_cut(&mut self) {
+        let last = self.cut.take().filter(|_| !self.is_last()).unwrap_or_default();
+        if !last.is_empty() {
+            self.put(&last);
+        }
+        (self.source, self.is_cut) = (Source::Over, true);
+        if self.is_chunking {
+            // Its trailers were not read.
+            chunked::write_end(&mut self.output.framed, None);
         }
     }
 

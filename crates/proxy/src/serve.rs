@@ -73,13 +73,13 @@ async fn answer(exchange: &mut Exchange<'_>, is_last: bool) -> Result<Next, Erro
         let answer = report_version(exchange)?;
         return Ok(own::answer(exchange, answer).await);
     }
-    let decided = decide::decide(exchange).await?;
+    let mut decided = decide::decide(exchange).await?;
     admit(exchange, &decided.service.set, framing)?;
     if let Some(answer) = last_hop(exchange)? {
         return Ok(own::answer(exchange, answer).await);
     }
     let outgoing = prepare(exchange, &decided, framing);
-    let backend = forward::forward(exchange, &decided, &outgoing).await?;
+    let backend = forward::forward(exchange, &mut decided, &outgoing).await?;
     let passing = finish::finish(exchange, &decided, &backend);
     Ok(pass::pass(exchange, decided, backend, passing).await)
 }

@@ -6,7 +6,6 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
-use tokio::task::coop::has_budget_remaining;
 
 /// A connection, whatever it runs over.
 #[derive(Debug)]
@@ -68,20 +67,28 @@ impl Stream {
         }
     }
 
-    /// Whether the other side has sent something, closed, or reset, as far as the event loop knows: asked without a system call, and
-    /// confirmed with one only where it seems so.
+    /// Whether the other side has sent nothing, and neither closed nor reset, as far as the event loop knows: asked without a system
+    /// call, and confirmed with one only where it seems otherwise.
     pub(crate) fn is_quiet(&self) -> bool {
-        let mut nobody = Context::from_waker(std::task::Waker::noop());
-        // At the end of a task's turn tokio lets everything look as if it were not ready.
-        if has_budget_remaining() && self.poll_readable(&mut nobody).is_pending() {
-            return true;
-        }
         let mut byte = [0];
         let read = match self {
             Self::Tcp(stream) => stream.try_read(&mut byte),
             Self::Unix(stream) => stream.try_read(&mut byte),
         };
         matches!(read, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    }
+
+    /// The same, and the task is woken when it ends.
+    pub(crate) fn watch_quiet(&self, cx: &mut Context<'_>) -> bool {
+        loop {
+            if self.poll_readable(cx).is_pending() {
+                return true;
+            }
+            // What seems readable and is not does not seem so any more.
+            if !self.is_quiet() {
+                return false;
+            }
+        }
     }
 
     /// Says that nothing more will be sent.

@@ -1,6 +1,7 @@
 //! Connections to backends: opening one, and what is held while it is open.
 
 use std::io;
+use std::time::Duration;
 
 use cutover_core::address::Address;
 use cutover_core::traffic::ConnectionGuard;
@@ -42,8 +43,8 @@ pub(crate) struct Connection {
     pub(crate) stream: Stream,
     /// The process that it was opened to.
     pub(crate) generation: u32,
-    /// Whether it served a request before.
-    pub(crate) is_reused: bool,
+    /// How long it idled before this request; `None` for the first one.
+    pub(crate) idled: Option<Duration>,
     /// Ends with the connection: its place among the backend's.
     #[expect(dead_code, reason = "it is held, not read")]
     pub(crate) slot: ConnectionGuard,
@@ -93,8 +94,6 @@ fn failed(error: io::Error) -> ConnectError {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn run<T>(future: impl Future<Output = T>) -> T {

@@ -4,10 +4,12 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Context;
 
 use cutover_core::id::ServiceName;
+use cutover_core::policy::Policy;
 use cutover_core::retry::Budget;
-use cutover_core::snapshot::{ServiceSet, Snapshot};
+use cutover_core::snapshot::{BackendEntry, ServiceSet, Snapshot};
 use cutover_core::time::Timestamp;
 use tokio::time::Instant;
 
@@ -15,6 +17,7 @@ use crate::headers::IdentityFields;
 use crate::keyring::Keyring;
 use crate::metrics::{Metrics, ServiceHandles};
 use crate::pool::Pool;
+use crate::watch::Watch;
 
 /// One snapshot with this worker's things beside it. A request holds on to one from its decision to its last byte.
 pub(crate) struct View {
@@ -23,6 +26,8 @@ pub(crate) struct View {
     pub(crate) services: Vec<Rc<ServiceView>>,
     /// The keys that sign pins.
     pub(crate) keyring: Rc<Keyring>,
+    /// Told when a connection begins to idle.
+    watch: Rc<Watch>,
 }
 
 /// One service of a view.
@@ -61,7 +66,7 @@ impl View {
                 Some(old) if Arc::ptr_eq(&old.set, set) => Rc::clone(old),
                 old => Rc::new({
                     let handles = metrics.resolve(set, snapshot.generation);
-                    ServiceView::build(set, old.map(Rc::as_ref), handles, now)
+                    ServiceView::build(set, old.map(Rc::as_ref), handles, &previous.watch, now)
                 }),
             }
         });
@@ -72,12 +77,36 @@ impl View {
         } else {
             Rc::new(Keyring::new(&snapshot.pin_keys))
         };
-        Self { snapshot, services, keyring }
+        Self { snapshot, services, keyring, watch: Rc::clone(&previous.watch) }
     }
 
     /// A view of nothing, to begin with.
     pub(crate) fn empty() -> Self {
-        Self { snapshot: Arc::default(), services: Vec::new(), keyring: Rc::default() }
+        Self { snapshot: Arc::default(), services: Vec::new(), keyring: Rc::default(), watch: Rc::default() }
+    }
+
+    /// What tells that a connection began to idle. It is the same in all views of a worker.
+    pub(crate) fn watch(&self) -> Rc<Watch> {
+        Rc::clone(&self.watch)
+    }
+
+    /// Looks at the idle connections of all services that are strict about who answers, and lets the task be woken when one of them
+    /// ends. Each backend whose process may be gone by what is seen is `lost`.
+    pub(crate) fn look(
+        &self,
+        now: Instant,
+        cx: &mut Context<'_>,
+        mut lost: impl FnMut(&Policy, &BackendEntry),
+    ) {
+        let strict = self.services.iter().filter(|service| service.set.policy.identity.source.is_strict());
+        for service in strict {
+            let policy = &service.set.policy;
+            for (entry, pool) in service.set.backends.iter().zip(&service.pools) {
+                if pool.look(policy.upstream.idle_timeout, now, cx) {
+                    lost(policy, entry);
+                }
+            }
+        }
     }
 
     /// Closes idle connections that are not worth keeping.
@@ -90,7 +119,13 @@ impl View {
 }
 
 impl ServiceView {
-    fn build(set: &Arc<ServiceSet>, old: Option<&Self>, metrics: ServiceHandles, now: Timestamp) -> Self {
+    fn build(
+        set: &Arc<ServiceSet>,
+        old: Option<&Self>,
+        metrics: ServiceHandles,
+        watch: &Rc<Watch>,
+        now: Timestamp,
+    ) -> Self {
         // Both are in the order of names, but places move when a backend comes or goes; the cells are what stays.
         let known: HashMap<_, _> = old
             .iter()
@@ -100,12 +135,11 @@ impl ServiceView {
         let pools: Vec<Rc<Pool>> = set
             .backends
             .iter()
-            .map(|entry| match known.get(&Arc::as_ptr(&entry.traffic)) {
-                Some(pool) if pool.is_for(entry) => {
-                    pool.renew(entry.generation);
-                    Rc::clone(pool)
-                }
-                _ => Rc::new(Pool::new(entry)),
+            .map(|entry| {
+                let known = known.get(&Arc::as_ptr(&entry.traffic)).filter(|pool| pool.is_for(entry));
+                let pool = known.map_or_else(|| Rc::new(Pool::new(entry, watch)), |pool| Rc::clone(pool));
+                pool.renew(entry.generation, set.policy.identity.source.is_strict());
+                pool
             })
             .collect();
         let place: HashMap<_, _> =
@@ -116,7 +150,9 @@ impl ServiceView {
                 .iter()
                 .map(|entry| {
                     let pool = place.get(&Arc::as_ptr(entry)).copied();
-                    pool.map_or_else(|| Rc::new(Pool::new(entry)), Rc::clone)
+                    let pool = pool.map_or_else(|| Rc::new(Pool::new(entry, watch)), Rc::clone);
+                    pool.runs(&version.label);
+                    pool
                 })
                 .collect(),
         });

@@ -4,14 +4,16 @@ use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Context;
 use std::time::Duration;
 
 use cutover_core::entropy::Entropy;
 use cutover_core::policy::Policy;
 use cutover_core::publish::SnapshotReader;
 use cutover_core::snapshot::BackendEntry;
+use cutover_core::traffic::Sighting;
 use tokio::runtime::LocalOptions;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, watch as channel};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
@@ -28,6 +30,7 @@ use crate::queue::Queue;
 use crate::server::Server;
 use crate::shutdown::Stop;
 use crate::view::View;
+use crate::watch::watch;
 
 /// How often idle upstream connections are looked through.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
@@ -62,7 +65,7 @@ pub(crate) struct Start {
     pub(crate) fronts: Arc<[Front]>,
     pub(crate) reader: SnapshotReader,
     pub(crate) wake: Arc<Notify>,
-    pub(crate) stop: watch::Receiver<Option<Instant>>,
+    pub(crate) stop: channel::Receiver<Option<Instant>>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) log: Option<Sink>,
     pub(crate) seed: u64,
@@ -155,6 +158,18 @@ impl Worker {
             self.reader.alarm();
         }
     }
+
+    /// Says that another version or process answered than the one that is known.
+    pub(crate) fn note_sighting(&self, entry: &BackendEntry, sighting: Sighting) {
+        if entry.traffic.note_sighting(sighting) {
+            self.reader.alarm();
+        }
+    }
+
+    /// Looks at all idle connections to backends, and lets the task be woken when one of them ends.
+    pub(crate) fn look(&self, cx: &mut Context<'_>) {
+        self.view().look(Instant::now(), cx, |policy, entry| self.note_lost(policy, entry));
+    }
 }
 
 /// Runs a worker on this thread until it is told to stop; answers how many connections it had to cut off.
@@ -174,6 +189,7 @@ async fn work(start: Start) -> io::Result<u64> {
     let mut chores = JoinSet::new();
     chores.spawn_local(follow(Rc::clone(&worker), wake));
     chores.spawn_local(sweep(Rc::clone(&worker)));
+    chores.spawn_local(watch(Rc::clone(&worker)));
 
     let is_told = tokio::select! {
         // The sender is gone when nobody holds the handle any more: that ends the worker at once.
@@ -193,7 +209,7 @@ async fn work(start: Start) -> io::Result<u64> {
 }
 
 /// Waits until the last connection ended, or the time for it.
-async fn end(worker: &Worker, mut stop: watch::Receiver<Option<Instant>>) {
+async fn end(worker: &Worker, mut stop: channel::Receiver<Option<Instant>>) {
     loop {
         let Some(deadline) = *stop.borrow_and_update() else { return };
         tokio::select! {

@@ -162,7 +162,11 @@ fn stop_reading() {
             visit.tell(head);
         }
     });
-    let world = setup.limits(|limits| limits.body_idle_timeout = Duration::from_secs(1)).start();
+    // The app ends its connections without saying so.
+    let world = setup
+        .policy(|policy| policy.identity.source = cutover_core::policy::IdentitySource::Label)
+        .limits(|limits| limits.body_idle_timeout = Duration::from_secs(1))
+        .start();
     let before = pipes();
     let mut client = world.connect();
     client.send(GET).head();

@@ -65,11 +65,16 @@ fn a_stale_connection_costs_the_client_nothing() {
         let text = visit.nth.to_string();
         visit.say(&text);
     });
-    let world = alone(&app);
+    let world = Setup::new(&[("a", &app.address.to_string(), "v1")])
+        .policy(|policy| policy.identity.source = cutover_core::policy::IdentitySource::Label)
+        .start();
     let mut client = world.connect();
     let bodies: Vec<_> = (0..20).map(|_| client.get("/").body).collect();
     assert_eq!(bodies, (1..=20).map(|nth| nth.to_string()).collect::<Vec<_>>());
-    assert!(world.set().backends[0].is_sendable(), "a backend may close what idles");
+    assert!(
+        world.set().backends[0].is_sendable(),
+        "a backend may close what idles, where nobody asks who it is"
+    );
 }
 
 #[test]
