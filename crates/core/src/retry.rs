@@ -11,13 +11,14 @@ pub enum Failure {
     /// A kept connection turned out to be closed before a byte of an answer came: the backend may have seen the request,
     /// and very likely did not.
     StaleConnection,
-    /// The connection broke before a byte of an answer came.
+    /// The connection broke before the head of an answer was there.
     NoAnswer,
     /// No answer came in time: the backend is likely still working on it.
     Timeout,
     /// The answer broke off, or made no sense.
     BrokenAnswer,
-    /// Another version answered than the one that was decided for: the request was carried out, by the wrong code.
+    /// Another version or process answered than the one that was decided for: the request was carried out, perhaps by the wrong code,
+    /// unless all that was answered is that the body may come.
     WrongVersion,
 }
 
@@ -28,7 +29,7 @@ pub struct Replay {
     pub is_idempotent: bool,
     /// Whether its whole body is still at hand, or it has none.
     pub is_body_at_hand: bool,
-    /// Whether a byte of it was sent to the backend.
+    /// Whether the backend may have carried it out: a byte of it was sent.
     pub is_sent: bool,
 }
 
@@ -38,10 +39,9 @@ pub struct Replay {
 pub fn may_retry(failure: Failure, replay: Replay) -> bool {
     match failure {
         Failure::NotConnected => replay.is_body_at_hand,
-        Failure::StaleConnection | Failure::NoAnswer => {
+        Failure::StaleConnection | Failure::NoAnswer | Failure::WrongVersion => {
             replay.is_body_at_hand && (replay.is_idempotent || !replay.is_sent)
         }
-        Failure::WrongVersion => replay.is_body_at_hand && replay.is_idempotent,
         // A slow answer is not cured by asking once more, and a begun one can't be taken back.
         Failure::Timeout | Failure::BrokenAnswer => false,
     }
@@ -100,6 +100,8 @@ mod tests {
         assert!(may_retry(Failure::NotConnected, Replay { is_sent: false, ..post }));
         assert!(!may_retry(Failure::NoAnswer, post));
         assert!(!may_retry(Failure::NoAnswer, streamed));
+        assert!(may_retry(Failure::WrongVersion, get) && !may_retry(Failure::WrongVersion, post));
+        assert!(may_retry(Failure::WrongVersion, Replay { is_sent: false, ..post }), "it had no body yet");
         assert!(!may_retry(Failure::Timeout, get));
         assert!(!may_retry(Failure::BrokenAnswer, get));
     }
