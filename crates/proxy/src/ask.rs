@@ -55,6 +55,8 @@ pub(crate) struct Answer {
     pub(crate) keeps_alive: bool,
     /// When it was there.
     pub(crate) at: Instant,
+    /// How long it took, since the request was sent.
+    pub(crate) took: Duration,
 }
 
 /// Sends the request and waits for the head of the answer, which is left in the scratch.
@@ -62,9 +64,9 @@ pub(crate) async fn ask(
     exchange: &mut Exchange<'_>,
     decided: &Decided,
     outgoing: &Outgoing,
-    (member, mut connection): (usize, Connection),
+    (member, mut connection): (usize, Box<Connection>),
     began: Instant,
-) -> Result<(Connection, Answer), Failed> {
+) -> Result<(Box<Connection>, Answer), Failed> {
     begin(exchange);
     let is_held = exchange.scratch.upload.is_held();
     let policy = &decided.service.set.policy;
@@ -101,8 +103,9 @@ pub(crate) async fn ask(
     };
     let worker = &exchange.client.worker;
     let entry = &decided.version_set().members[member];
-    blame::answered(worker, decided, entry, exchange.scratch.answer.status, (began, at));
-    Ok((connection, Answer { framing, keeps_alive, at }))
+    let took = at.saturating_duration_since(began);
+    blame::answered(worker, decided, entry, exchange.scratch.answer.status, (at, took));
+    Ok((connection, Answer { framing, keeps_alive, at, took }))
 }
 
 /// Writes the head, in front of the body.

@@ -37,7 +37,7 @@ pub(crate) struct Outgoing {
 /// A backend that answers: the head of its answer is in the scratch.
 pub(crate) struct Backend {
     /// The connection that the answer comes over.
-    pub(crate) connection: Connection,
+    pub(crate) connection: Box<Connection>,
     /// The place of the backend among the version's members.
     pub(crate) member: usize,
     pub(crate) in_flight: BackendInFlight,
@@ -78,7 +78,7 @@ pub(crate) async fn forward(
             Ok(connection) => {
                 match ask::ask(exchange, decided, outgoing, (member, connection), began).await {
                     Ok((connection, answer)) => {
-                        exchange.tries.first_byte = Some(answer.at.saturating_duration_since(began));
+                        exchange.tries.first_byte = Some(answer.took);
                         return Ok(Backend { connection, member, in_flight, answer });
                     }
                     Err(failed) => course.after_failure(exchange, member, &failed)?,
@@ -194,7 +194,7 @@ impl Decided {
         member: usize,
         wants_fresh: bool,
         now: Instant,
-    ) -> Result<Connection, NoConnection> {
+    ) -> Result<Box<Connection>, NoConnection> {
         let policy = &self.service.set.policy.upstream;
         let generation = self.version_set().members[member].generation;
         let pool = self.pool(member);

@@ -23,7 +23,7 @@ use crate::tunnel;
 /// Sends the answer, and says what becomes of the two connections.
 pub(crate) async fn pass(
     exchange: &mut Exchange<'_>,
-    decided: Decided,
+    decided: &Decided,
     mut backend: Backend,
     passing: Passing,
 ) -> Next {
@@ -46,12 +46,12 @@ pub(crate) async fn pass(
     let passed = poll_fn(|cx| pass.poll(cx)).await;
     let since = pass.since;
     match passed {
-        Passed::Whole => whole(exchange, &decided, backend, since),
+        Passed::Whole => whole(exchange, decided, backend, since),
         Passed::Broken => {
             // An upload that the client broke may end the answer too. Blaming the backend for that would let any client take it
             // out of service.
             if exchange.scratch.upload.fault().is_none() {
-                blame::broke_off(exchange, &decided, backend.member);
+                blame::broke_off(exchange, decided, backend.member);
             }
             if exchange.scratch.download.wrote() == 0 {
                 // The client has nothing of it, and need not guess.

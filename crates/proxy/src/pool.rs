@@ -27,7 +27,7 @@ pub(crate) struct Pool {
 }
 
 struct Idle {
-    connection: Connection,
+    connection: Box<Connection>,
     since: Instant,
 }
 
@@ -66,13 +66,18 @@ impl Pool {
     }
 
     /// An idle connection to the process of `generation`.
-    pub(crate) fn take(&self, generation: u32, idle_timeout: Millis, now: Instant) -> Option<Connection> {
+    pub(crate) fn take(
+        &self,
+        generation: u32,
+        idle_timeout: Millis,
+        now: Instant,
+    ) -> Option<Box<Connection>> {
         if self.generation.get() != generation {
             return None;
         }
         let mut idle = self.idle.borrow_mut();
         while let Some(Idle { connection, since }) = idle.pop_back() {
-            if now.duration_since(since) >= idle_timeout.into() {
+            if idle_timeout.is_zero() || now >= since + idle_timeout.into() {
                 // Whatever is below is older still.
                 idle.clear();
                 return None;
@@ -90,7 +95,7 @@ impl Pool {
         &self,
         generation: u32,
         policy: &UpstreamPolicy,
-    ) -> Result<Connection, NoConnection> {
+    ) -> Result<Box<Connection>, NoConnection> {
         let slot = self.traffic.take_connection(policy.max_connections).ok_or(NoConnection::Full)?;
         let deadline = Instant::now() + policy.connect_timeout.into();
         let stream = upstream::connect(&self.address, &self.resolver, deadline).await;
@@ -98,11 +103,11 @@ impl Pool {
         if self.generation.get() != generation {
             return Err(NoConnection::Replaced);
         }
-        Ok(Connection { stream, generation, is_reused: false, slot })
+        Ok(Box::new(Connection { stream, generation, is_reused: false, slot }))
     }
 
     /// Takes a connection back whose answer was read to its end. It is kept if it can be used again.
-    pub(crate) fn give_back(&self, mut connection: Connection, policy: &UpstreamPolicy, now: Instant) {
+    pub(crate) fn give_back(&self, mut connection: Box<Connection>, policy: &UpstreamPolicy, now: Instant) {
         let is_current = connection.generation == self.generation.get()
             && self.traffic.lost_generation() < connection.generation;
         // An idle connection of this worker would keep the backend's last places from requests of the others.
@@ -158,10 +163,10 @@ mod tests {
     }
 
     /// A connection that is ready, and its other end.
-    async fn connection(pool: &Pool, generation: u32) -> (Connection, UnixStream) {
+    async fn connection(pool: &Pool, generation: u32) -> (Box<Connection>, UnixStream) {
         let (near, far) = UnixStream::pair().unwrap();
         let slot = pool.traffic.take_connection(0).unwrap();
-        (Connection { stream: Stream::Unix(near), generation, is_reused: false, slot }, far)
+        (Box::new(Connection { stream: Stream::Unix(near), generation, is_reused: false, slot }), far)
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::decide::{self, Decided};
 use crate::decimal::Decimal;
 use crate::error::Error;
 use crate::exchange::{Exchange, Scratch};
-use crate::facts;
+use crate::facts::{self, Authority};
 use crate::fields::Fields;
 use crate::forward::{self, Outgoing};
 use crate::h1::framing::{self, Framing};
@@ -73,15 +73,15 @@ async fn answer(exchange: &mut Exchange<'_>, is_last: bool) -> Result<Next, Erro
         let answer = report_version(exchange)?;
         return Ok(own::answer(exchange, answer).await);
     }
-    let decided = decide::decide(exchange).await?;
+    let mut decided = decide::decide(exchange).await?;
     admit(exchange, &decided.service.set, framing)?;
     if let Some(answer) = last_hop(exchange)? {
         return Ok(own::answer(exchange, answer).await);
     }
     let outgoing = prepare(exchange, &decided, framing);
     let backend = forward::forward(exchange, &decided, &outgoing).await?;
-    let passing = finish::finish(exchange, &decided, &backend);
-    Ok(pass::pass(exchange, decided, backend, passing).await)
+    let passing = finish::finish(exchange, &mut decided, &backend);
+    Ok(pass::pass(exchange, &decided, backend, passing).await)
 }
 
 /// What came of waiting for a head.
@@ -196,7 +196,7 @@ fn last_hop(exchange: &mut Exchange<'_>) -> Result<Option<Own>, Error> {
 /// Makes the client's head one for the backend, in place.
 fn prepare(exchange: &mut Exchange<'_>, decided: &Decided, framing: Framing) -> Outgoing {
     let set = &decided.service.set;
-    let Scratch { asked, authority, from_client, .. } = exchange.scratch;
+    let Scratch { asked, authority, host_len, from_client, .. } = exchange.scratch;
     let wants_upgrade = headers::wants_upgrade(asked.version, &asked.fields, exchange.is_bodied);
     let expects = exchange.is_bodied && expects_continue(asked.version, &asked.fields);
     headers::prepare_request(&mut asked.fields, asked.version, wants_upgrade);
@@ -204,7 +204,8 @@ fn prepare(exchange: &mut Exchange<'_>, decided: &Decided, framing: Framing) -> 
         asked.fields.remove(Name::Expect);
     }
     pin::strip(&mut asked.fields, &set.policy.pin);
-    exchange.client.peer.write(&mut asked.fields, authority);
+    let given = Authority { text: authority, host: &authority[..*host_len] };
+    exchange.client.peer.write(&mut asked.fields, given);
     if asked.form() == Form::Absolute || !asked.fields.contains(Name::Host) {
         // The target's authority wins over `Host` (RFC 9112 section 3.2.2), and the backend sees it only there.
         asked.fields.set(Name::Host, &[authority.as_bytes()]);

@@ -4,6 +4,7 @@ use wide::u8x16;
 
 use crate::fields::{Line, is_value_byte, offset};
 use crate::name::Name;
+use crate::scan;
 
 /// What is wrong with a line. All of it is refused: what two readers take for two things is how requests are smuggled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -53,7 +54,7 @@ impl Lines {
     /// its first byte.
     #[inline]
     pub(crate) fn next<'a>(&mut self, input: &'a [u8]) -> Result<Option<(usize, &'a [u8])>, Malformed> {
-        let Some(end) = memchr::memchr(b'\n', &input[self.scanned..]) else {
+        let Some(end) = scan::byte(&input[self.scanned..], b'\n') else {
             self.scanned = input.len();
             return Ok(None);
         };
@@ -65,14 +66,18 @@ impl Lines {
 
     /// The next line as a field line; `None` until it is whole. Two looks find all that there is to see in a good one: where its name
     /// ends, and where the first control byte behind it is, which is its line end.
-    #[inline]
+    #[expect(
+        clippy::inline_always,
+        reason = "a line would go through memory three times on its way to the others"
+    )]
+    #[inline(always)]
     pub(crate) fn next_field(&mut self, input: &[u8]) -> Result<Option<Found>, Malformed> {
         let start = self.next;
         if input[start..].starts_with(b"\r\n") {
             self.next = start + 2;
             return Ok(Some(Found::End));
         }
-        let colon = find::<true>(input, start);
+        let colon = scan::first(input, start, |chunk| controls(chunk) | chunk.simd_eq(u8x16::splat(b':')));
         let name = &input[start..colon];
         let known = Name::of(name);
         // A known name is a token.
@@ -80,9 +85,9 @@ impl Lines {
         if input.get(colon) != Some(&b':') || !is_token {
             return self.refuse(input);
         }
-        let mut end = find::<false>(input, self.scanned.max(colon + 1));
+        let mut end = scan::first(input, self.scanned.max(colon + 1), controls);
         while input.get(end) == Some(&b'\t') {
-            end = find::<false>(input, end + 1);
+            end = scan::first(input, end + 1, controls);
         }
         if !input[end..].starts_with(b"\r\n") {
             self.scanned = end;
@@ -119,7 +124,7 @@ impl Lines {
 
 /// The first line, without its LF, and what is behind it.
 fn split_line(input: &[u8]) -> Option<(&[u8], &[u8])> {
-    let end = memchr::memchr(b'\n', input)?;
+    let end = scan::byte(input, b'\n')?;
     Some((&input[..end], &input[end + 1..]))
 }
 
@@ -135,25 +140,11 @@ fn trim(input: &[u8], mut from: usize, mut to: usize) -> (usize, usize) {
     (from, to)
 }
 
-/// Where the first control byte (or colon) is at `from` or behind it, or the end. Sixteen at a time: most of a head is values.
+/// Marks control bytes, tabs among them.
 #[inline]
-fn find<const COLON: bool>(input: &[u8], from: usize) -> usize {
-    let mut at = from;
-    while let Some(bytes) = input.get(at..).and_then(|rest| rest.first_chunk::<16>()) {
-        let bytes = u8x16::from(*bytes);
-        let below_space = bytes.min(u8x16::splat(b' ' - 1)).simd_eq(bytes);
-        let mut found = below_space | bytes.simd_eq(u8x16::splat(0x7f));
-        if COLON {
-            found |= bytes.simd_eq(u8x16::splat(b':'));
-        }
-        match found.to_bitmask() {
-            0 => at += 16,
-            found => return at + found.trailing_zeros() as usize,
-        }
-    }
-    let rest = input.get(at..).unwrap_or_default();
-    let is_it = |&byte: &u8| byte < b' ' || byte == 0x7f || (COLON && byte == b':');
-    at + rest.iter().position(is_it).unwrap_or(rest.len())
+fn controls(chunk: u8x16) -> u8x16 {
+    let below_space = chunk.min(u8x16::splat(b' ' - 1)).simd_eq(chunk);
+    below_space | chunk.simd_eq(u8x16::splat(0x7f))
 }
 
 /// Whether every byte may be in a field value. Eight at a time: most of a head is values.
