@@ -133,7 +133,7 @@ impl RequestHead {
     }
 
     /// The target's path, as it came.
-    pub(crate) fn path(&self) -> &str {
+    pub(crate) fn path(&self) -> &[u8] {
         self.target.path(self.fields.bytes())
     }
 
