@@ -60,7 +60,7 @@ pub(crate) fn finish(exchange: &mut Exchange<'_>, decided: &mut Decided, backend
     if passing != Passing::Tunnel {
         own::write_connection(&mut answer.fields, asked.version, exchange.closes);
     }
-    download.begin(backend.answer.framing, is_chunking);
+    download.expect(backend.answer.framing, is_chunking);
     own::write_head(download.head(), status, answer.reason(), &answer.fields);
     exchange.pinned(outcome);
     exchange.answered(status);
