@@ -55,8 +55,6 @@ pub(crate) struct Answer {
     pub(crate) keeps_alive: bool,
     /// When it was there.
     pub(crate) at: Instant,
-    /// How long it took, since the request was sent.
-    pub(crate) took: Duration,
 }
 
 /// Sends the request and waits for the head of the answer, which is left in the scratch.
@@ -105,7 +103,8 @@ pub(crate) async fn ask(
     let entry = &decided.version_set().members[member];
     let took = at.saturating_duration_since(began);
     blame::answered(worker, decided, entry, exchange.scratch.answer.status, (at, took));
-    Ok((connection, Answer { framing, keeps_alive, at, took }))
+    exchange.tries.first_byte = Some(took);
+    Ok((connection, Answer { framing, keeps_alive, at }))
 }
 
 /// Writes the head, in front of the body.

@@ -33,7 +33,7 @@ pub fn remove(fields: &mut Fields, is_removed: impl Fn(&[u8]) -> bool) {
 /// Name and value of `pair`; `None` when it is no pair.
 fn split(pair: &[u8]) -> Option<(&[u8], &[u8])> {
     let pair = pair.trim_ascii();
-    let equals = pair.iter().position(|&byte| byte == b'=')?;
+    let equals = scan::byte(pair, b'=')?;
     Some((pair[..equals].trim_ascii_end(), pair[equals + 1..].trim_ascii_start()))
 }
 

@@ -90,6 +90,13 @@ impl Fields {
     /// The value of the line called `name`, if there is one; `Err` when there are several.
     #[inline]
     pub(crate) fn single(&self, name: Name) -> Result<Option<&[u8]>, Several> {
+        if !self.present.contains(name) {
+            return Ok(None);
+        }
+        self.single_of(name)
+    }
+
+    fn single_of(&self, name: Name) -> Result<Option<&[u8]>, Several> {
         if !self.repeated.contains(name) {
             return Ok(self.first(name));
         }
@@ -227,7 +234,8 @@ impl Fields {
 
     /// Adds a line. The value is made of `pieces`, whose bytes must be such as a value may have (RFC 9110 section 5.5): they are our
     /// own, or were checked where they came in.
-    #[inline]
+    // Where the name is known, so is what is written in front of the value and noted about it.
+    #[inline(always)]
     pub fn append(&mut self, name: Name, pieces: &[&[u8]]) {
         self.append_named(name.as_str(), name, pieces);
     }
@@ -244,7 +252,7 @@ impl Fields {
     }
 
     /// Replaces all lines called `name` by one.
-    #[inline]
+    #[inline(always)]
     pub fn set(&mut self, name: Name, pieces: &[&[u8]]) {
         self.remove(name);
         self.append(name, pieces);
@@ -366,14 +374,14 @@ impl Fields {
         self.lines.len()
     }
 
-    #[inline]
+    #[inline(always)]
     fn append_named(&mut self, text: &str, name: Name, pieces: &[&[u8]]) {
         let (start, value_start) = self.begin(text);
         self.finish(start, value_start, name, pieces);
     }
 
     /// Writes the name of a line that is added. Answers where the line and its value begin.
-    #[inline]
+    #[inline(always)]
     fn begin(&mut self, text: &str) -> (usize, usize) {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(text.as_bytes());
@@ -382,7 +390,7 @@ impl Fields {
     }
 
     /// Writes `pieces` behind what the value of a line that is added has so far, and adds the line.
-    #[inline]
+    #[inline(always)]
     fn finish(&mut self, start: usize, value_start: usize, name: Name, pieces: &[&[u8]]) {
         for piece in pieces {
             self.bytes.extend_from_slice(piece);

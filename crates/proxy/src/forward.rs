@@ -78,7 +78,6 @@ pub(crate) async fn forward(
             Ok(connection) => {
                 match ask::ask(exchange, decided, outgoing, (member, connection), began).await {
                     Ok((connection, answer)) => {
-                        exchange.tries.first_byte = Some(answer.took);
                         return Ok(Backend { connection, member, in_flight, answer });
                     }
                     Err(failed) => course.after_failure(exchange, member, &failed)?,

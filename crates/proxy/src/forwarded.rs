@@ -22,6 +22,9 @@ pub(crate) const CLAIMS: Names = Names::of(&[
     Name::XRealIp,
 ]);
 
+/// Those of them that say where a request comes from.
+const ORIGIN: Names = Names::of(&[Name::Forwarded, Name::XForwardedFor, Name::XForwardedProto]);
+
 /// The other end of a client connection, with what is the same for all its requests.
 #[derive(Debug, Clone)]
 pub struct Peer {
@@ -75,7 +78,7 @@ impl Peer {
     #[must_use]
     pub fn origin(&self, fields: &Fields, trusted: &[Network]) -> Origin {
         let own = Origin { client: self.address, is_secure: self.is_tls };
-        if !self.is_trusted {
+        if !self.is_trusted || !fields.may_have(ORIGIN) {
             return own;
         }
         let client = if fields.contains(Name::XForwardedFor) {

@@ -1,5 +1,7 @@
 //! One line of a head or trailer section: found by its line end, checked byte by byte, taken apart (RFC 9112 sections 2.2 and 5).
 
+use std::ops::Range;
+
 use wide::u8x16;
 
 use crate::fields::{Line, is_value_byte, offset};
@@ -66,10 +68,7 @@ impl Lines {
 
     /// The next line as a field line; `None` until it is whole. Two looks find all that there is to see in a good one: where its name
     /// ends, and where the first control byte behind it is, which is its line end.
-    #[expect(
-        clippy::inline_always,
-        reason = "a line would go through memory three times on its way to the others"
-    )]
+    // As a call, it would hand every line through memory three times.
     #[inline(always)]
     pub(crate) fn next_field(&mut self, input: &[u8]) -> Result<Option<Found>, Malformed> {
         let start = self.next;
@@ -83,7 +82,7 @@ impl Lines {
         // A known name is a token.
         let is_token = known != Name::Other || (!name.is_empty() && name.iter().copied().all(is_token_byte));
         if input.get(colon) != Some(&b':') || !is_token {
-            return self.refuse(input);
+            return self.what_is_wrong(input).map_or(Ok(None), Err);
         }
         let mut end = scan::first(input, self.scanned.max(colon + 1), controls);
         while input.get(end) == Some(&b'\t') {
@@ -91,10 +90,10 @@ impl Lines {
         }
         if !input[end..].starts_with(b"\r\n") {
             self.scanned = end;
-            return self.refuse(input);
+            return self.what_is_wrong(input).map_or(Ok(None), Err);
         }
         (self.next, self.scanned) = (end + 2, end + 2);
-        let (value_start, value_end) = trim(input, colon + 1, end);
+        let (value_start, value_end) = trimmed(input, colon + 1..end);
         Ok(Some(Found::Field(Line {
             // Limits keep heads far below 4 GiB, and names with them.
             start: offset(start),
@@ -109,11 +108,11 @@ impl Lines {
 
     /// What is wrong with the next line, if it is whole.
     #[cold]
-    fn refuse(&self, input: &[u8]) -> Result<Option<Found>, Malformed> {
-        let Some((line, _)) = split_line(&input[self.next..]) else { return Ok(None) };
-        let line = line.strip_suffix(b"\r").ok_or(Malformed::LineEnd)?;
+    fn what_is_wrong(&self, input: &[u8]) -> Option<Malformed> {
+        let (line, _) = split_line(&input[self.next..])?;
+        let Some(line) = line.strip_suffix(b"\r") else { return Some(Malformed::LineEnd) };
         let name_len = line.iter().position(|&byte| !is_token_byte(byte));
-        Err(match (line.first(), name_len) {
+        Some(match (line.first(), name_len) {
             (Some(b' ' | b'\t'), _) => Malformed::Folded,
             (_, None) => Malformed::NoColon,
             (_, Some(len)) if len == 0 || line[len] != b':' => Malformed::Name,
@@ -128,13 +127,16 @@ fn split_line(input: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((&input[..end], &input[end + 1..]))
 }
 
-/// Where optional whitespace (RFC 9110 section 5.6.3) ends and begins in a part of `input`.
+/// Where a checked value begins and ends without the optional whitespace (RFC 9110 section 5.6.3) around it.
 #[inline]
-fn trim(input: &[u8], mut from: usize, mut to: usize) -> (usize, usize) {
-    while from < to && matches!(input[from], b' ' | b'\t') {
+fn trimmed(input: &[u8], value: Range<usize>) -> (usize, usize) {
+    // Of the bytes that a value may have, only tabs and spaces are so low.
+    let is_blank = |at: usize| input[at] <= b' ';
+    let Range { start: mut from, end: mut to } = value;
+    while from < to && is_blank(from) {
         from += 1;
     }
-    while from < to && matches!(input[to - 1], b' ' | b'\t') {
+    while from < to && is_blank(to - 1) {
         to -= 1;
     }
     (from, to)
