@@ -31,6 +31,7 @@ pub fn remove(fields: &mut Fields, is_removed: impl Fn(&[u8]) -> bool) {
 }
 
 /// Name and value of `pair`; `None` when it is no pair.
+#[inline]
 fn split(pair: &[u8]) -> Option<(&[u8], &[u8])> {
     let pair = pair.trim_ascii();
     let equals = scan::byte(pair, b'=')?;

@@ -259,7 +259,7 @@ impl Fields {
     }
 
     /// Makes one line of all lines of a list field, with an element made of `pieces` at its end.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn join(&mut self, name: Name, pieces: &[&[u8]]) {
         if self.present.contains(name) {
             self.join_those(name, pieces);
