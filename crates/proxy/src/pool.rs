@@ -77,6 +77,7 @@ impl Pool {
         }
         let mut idle = self.idle.borrow_mut();
         while let Some(Idle { connection, since }) = idle.pop_back() {
+            // A request may have begun before the last one ended, and with a timeout of zero none is kept for it either.
             if idle_timeout.is_zero() || now >= since + idle_timeout.into() {
                 // Whatever is below is older still.
                 idle.clear();
