@@ -87,11 +87,12 @@ impl PathPrefix {
 
     /// Whether `path` lies under the prefix.
     #[must_use]
-    pub fn matches(&self, path: &str) -> bool {
+    pub fn matches(&self, path: impl AsRef<[u8]>) -> bool {
         if self.0 == "/" {
             return true;
         }
-        path.strip_prefix(self.0.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        let rest = path.as_ref().strip_prefix(self.0.as_bytes());
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
     }
 }
 
@@ -132,7 +133,8 @@ impl RouteTable {
     /// A more specific host whose paths don't match gives way to the next one, as people expect of virtual hosts with a
     /// catch-all.
     #[must_use]
-    pub fn find(&self, host: &str, path: &str) -> Option<usize> {
+    pub fn find(&self, host: &str, path: impl AsRef<[u8]>) -> Option<usize> {
+        let path = path.as_ref();
         let find_in = |routes: &[Route]| {
             routes.iter().find(|route| route.prefix.matches(path)).map(|route| route.service)
         };

@@ -97,7 +97,7 @@ pub struct BackendEntry {
 impl Snapshot {
     /// The place of the service for `host` (without port) and `path`.
     #[must_use]
-    pub fn route(&self, host: &str, path: &str) -> Option<usize> {
+    pub fn route(&self, host: &str, path: impl AsRef<[u8]>) -> Option<usize> {
         self.routes.find(host, path)
     }
 

@@ -65,6 +65,7 @@ impl State {
             let service = Arc::make_mut(service);
             registry::restore(service, now);
             drain::restore(service, now);
+            roll::restore(service, now);
         }
         self
     }

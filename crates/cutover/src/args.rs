@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::{ctl, demo};
+use crate::{agent, ctl, demo, roll};
 
 /// A reverse-proxy load balancer that knows which version of the code each server runs.
 #[derive(Debug, Parser)]
@@ -36,10 +36,14 @@ pub(crate) enum Command {
         #[arg(value_name = "FILE")]
         file: PathBuf,
     },
+    /// Run an app server: register it, keep its lease, restart it with a permit, drain it before it stops
+    Agent(agent::Options),
     /// Upgrade a fleet of real servers under load, on this machine, and report what its visitors met
     Demo(demo::Options),
     #[command(flatten)]
     Control(ctl::Command),
+    /// Restart every backend by a command, never more at a time than the service can do without
+    Roll(roll::Options),
     /// Make a token for the admin API, and its line for the configuration
     Token(Token),
     /// Print the completions for a shell
@@ -56,6 +60,12 @@ pub(crate) enum Command {
     /// Run the demo's app server
     #[command(hide = true)]
     DemoApp(demo::app::Options),
+    /// Become the app of an agent
+    #[command(hide = true)]
+    AgentLaunch(agent::Launch),
+    /// End the app of an agent that is gone
+    #[command(hide = true)]
+    AgentGuard,
 }
 
 /// How the load balancer is run.

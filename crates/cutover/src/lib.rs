@@ -1,9 +1,11 @@
 //! The parts of the cutover binary: arguments, configuration, wiring, and the command-line client.
 
+mod agent;
 mod args;
 pub mod config;
 mod ctl;
 pub mod demo;
+mod roll;
 pub mod run;
 mod serve;
 mod signals;

@@ -10,7 +10,7 @@ use tokio::runtime;
 use crate::args::{Cli, Command};
 use crate::config::{self, Report};
 use crate::ctl::{self, Exit};
-use crate::{demo, serve, token};
+use crate::{agent, demo, roll, serve, token};
 
 /// Runs what the arguments of the process ask for.
 #[must_use]
@@ -21,6 +21,7 @@ pub fn main() -> ExitCode {
         Command::Serve(args) => serve::run(&args, json).into(),
         Command::Check { file } => check(&file, json).into(),
         Command::Control(command) => on_runtime(async { ctl::run(command, json).await.into() }),
+        Command::Roll(options) => on_runtime(async { Box::pin(roll::run(options, json)).await.into() }),
         Command::Demo(options) => on_runtime(async {
             match Box::pin(demo::run(options)).await {
                 Ok(code) => code,
@@ -29,6 +30,14 @@ pub fn main() -> ExitCode {
         }),
         Command::DemoApp(options) => on_runtime(async {
             match demo::app::run(options).await {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => fail(&error).into(),
+            }
+        }),
+        Command::Agent(options) => on_runtime(agent::run(options, json)),
+        Command::AgentLaunch(launch) => agent::launch::run(&launch),
+        Command::AgentGuard => on_runtime(async {
+            match agent::guard::run() {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(error) => fail(&error).into(),
             }

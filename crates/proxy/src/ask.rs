@@ -63,9 +63,9 @@ pub(crate) async fn ask(
     exchange: &mut Exchange<'_>,
     decided: &Decided,
     outgoing: &Outgoing,
-    (member, mut connection): (usize, Connection),
+    (member, mut connection): (usize, Box<Connection>),
     began: Instant,
-) -> Result<(Connection, Answer), Failed> {
+) -> Result<(Box<Connection>, Answer), Failed> {
     begin(exchange);
     let is_held = exchange.scratch.upload.is_held();
     let policy = &decided.service.set.policy;
@@ -118,7 +118,9 @@ pub(crate) async fn ask(
     }
     let worker = &exchange.client.worker;
     let entry = &decided.version_set().members[member];
-    blame::answered(worker, decided, entry, exchange.scratch.answer.status, (began, at));
+    let took = at.saturating_duration_since(began);
+    blame::answered(worker, decided, entry, exchange.scratch.answer.status, (at, took));
+    exchange.tries.first_byte = Some(took);
     Ok((connection, Answer { framing, keeps_alive, at }))
 }
 

@@ -1,5 +1,7 @@
 //! Whose fault a failed try is: what the client is told, whether another try may help, and what is noted about the backend.
 
+use std::time::Duration;
+
 use cutover_core::retry::{self, Failure, Replay};
 use cutover_core::snapshot::BackendEntry;
 use http::StatusCode;
@@ -149,16 +151,16 @@ pub(crate) fn broke_off(exchange: &Exchange<'_>, decided: &Decided, member: usiz
     worker.note_lost(&decided.service.set.policy, entry);
 }
 
-/// The backend answered, `began` being when it was asked.
+/// The backend answered at a moment, and took some time for it.
 pub(crate) fn answered(
     worker: &Worker,
     decided: &Decided,
     entry: &BackendEntry,
     status: StatusCode,
-    (began, now): (Instant, Instant),
+    (at, took): (Instant, Duration),
 ) {
-    let latency_us = now.saturating_duration_since(began).as_micros();
-    entry.traffic.note_latency(u64::try_from(latency_us).unwrap_or(u64::MAX), worker.clock.at(now));
+    let latency_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+    entry.traffic.note_latency(latency_us, worker.clock.at(at));
     let is_gateway_error = matches!(
         status,
         StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT

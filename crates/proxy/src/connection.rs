@@ -146,15 +146,16 @@ async fn run(mut connection: Box<Connection>, mut idle_since: Instant) {
         Poll::Ready(())
     })
     .await;
-    let mut close_at = None;
+    let (mut close_at, mut is_waiting) = (None, false);
     // Nothing is in hand while it waits for the first byte of a request.
-    while poll_fn(|cx| connection.poll_begin(idle_since, &mut close_at, cx)).await {
+    while poll_fn(|cx| connection.poll_begin(idle_since, &mut is_waiting, &mut close_at, cx)).await {
         let mut server = connection.client.worker.take_server();
         let next;
         (connection, next) = server.serve(connection).await;
         connection.client.worker.give_back(server);
         match next {
             Next::Again(ended) => idle_since = ended,
+            Next::Wait => {}
             Next::Close | Next::Linger => return,
             Next::Reset => return connection.stream.reset_on_close(),
         }
@@ -162,17 +163,19 @@ async fn run(mut connection: Box<Connection>, mut idle_since: Instant) {
 }
 
 impl Connection {
-    /// Ready with `true` when a request begins, with `false` when the connection has been idle for too long.
+    /// Ready with `true` when a request may have begun, with `false` when the connection has been idle for too long.
     fn poll_begin(
         &mut self,
         since: Instant,
+        is_waiting: &mut bool,
         close_at: &mut Option<Instant>,
         cx: &mut Context<'_>,
     ) -> Poll<bool> {
-        // An error shows itself when it is read.
-        if self.stream.poll_readable(cx).is_ready() {
+        // What wakes a connection that waits is a request, as a rule: reading it says so, and shows errors too.
+        if std::mem::take(is_waiting) || self.stream.poll_readable(cx).is_ready() {
             return Poll::Ready(true);
         }
+        *is_waiting = true;
         let worker = &self.client.worker;
         if worker.stop.has_begun() && close_at.is_none() {
             *close_at = Some(Instant::now() + LAST_REQUEST_WITHIN);

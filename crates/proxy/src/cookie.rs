@@ -2,6 +2,7 @@
 
 use crate::fields::Fields;
 use crate::name::Name;
+use crate::scan;
 
 /// The values of all cookies whose names `is_wanted` says, in their order; several `Cookie` lines count as one.
 pub fn values(fields: &Fields, is_wanted: impl Fn(&[u8]) -> bool) -> impl Iterator<Item = &[u8]> {
@@ -13,7 +14,7 @@ pub fn values(fields: &Fields, is_wanted: impl Fn(&[u8]) -> bool) -> impl Iterat
                 Some(rest) => rest,
                 None => lines.next()?,
             };
-            let end = memchr::memchr(b';', line);
+            let end = scan::byte(line, b';');
             rest = end.map(|end| &line[end + 1..]);
             let pair = split(&line[..end.unwrap_or(line.len())]);
             if let Some((_, value)) = pair.filter(|(name, _)| is_wanted(name)) {
@@ -30,9 +31,10 @@ pub fn remove(fields: &mut Fields, is_removed: impl Fn(&[u8]) -> bool) {
 }
 
 /// Name and value of `pair`; `None` when it is no pair.
+#[inline]
 fn split(pair: &[u8]) -> Option<(&[u8], &[u8])> {
     let pair = pair.trim_ascii();
-    let equals = pair.iter().position(|&byte| byte == b'=')?;
+    let equals = scan::byte(pair, b'=')?;
     Some((pair[..equals].trim_ascii_end(), pair[equals + 1..].trim_ascii_start()))
 }
 
@@ -45,7 +47,7 @@ fn shorten(line: &mut [u8], is_removed: impl Fn(&[u8]) -> bool) -> usize {
     let (mut kept, mut at) = (0, 0);
     let mut is_last_removed = false;
     while at < line.len() {
-        let pair_end = memchr::memchr(b';', &line[at..]).map_or(line.len(), |len| at + len);
+        let pair_end = scan::byte(&line[at..], b';').map_or(line.len(), |len| at + len);
         // A delimiter belongs to what is before it.
         let end = line.len().min(pair_end + 1);
         if is_named(&line[at..pair_end], &is_removed) {

@@ -123,8 +123,8 @@ impl Scratch {
         self.authority.clear();
         self.host_len = 0;
         self.from_upstream.clear();
-        self.upload.begin(Framing::None, BodyLimits::default());
-        self.download.begin(Framing::None, false);
+        self.upload.clear();
+        self.download.clear();
         self.interim.clear();
     }
 }
@@ -160,7 +160,7 @@ impl<'a> Exchange<'a> {
     /// The body says that it is larger than it may be.
     pub(crate) fn admit(&mut self, framing: Framing, limits: BodyLimits) -> Result<(), BodyFault> {
         self.is_admitted = true;
-        self.scratch.upload.begin(framing, limits);
+        self.scratch.upload.expect(framing, limits);
         self.scratch.upload.check()
     }
 

@@ -14,7 +14,7 @@ use http::Version;
 use crate::fields::{Fields, Several};
 use crate::keyring::Opener;
 use crate::name::Name;
-use crate::{cookie, pin};
+use crate::{cookie, pin, scan};
 
 /// Why a request has no host that could be believed (RFC 9112 section 3.2): it is answered with 400.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -37,6 +37,13 @@ pub struct Authority<'a> {
     pub text: &'a str,
     /// The host without its port, IPv6 addresses in brackets, in the client's case.
     pub host: &'a str,
+}
+
+impl Authority<'_> {
+    /// Whether it is a token (RFC 9110 section 5.6.2). Only ports and addresses of IPv6 have bytes that no token has.
+    pub(crate) fn is_token(&self) -> bool {
+        !self.text.is_empty() && self.host.len() == self.text.len() && !self.host.starts_with('[')
+    }
 }
 
 /// The authority of a request: `target`, that of an absolute-form target or an HTTP/2 `:authority` if there is one, else `Host`. A
@@ -156,7 +163,7 @@ impl Given<'_> {
 fn host_of(authority: &str) -> Option<&str> {
     let bytes = authority.as_bytes();
     let host_len = match bytes {
-        [b'[', ..] => memchr::memchr(b']', bytes)? + 1,
+        [b'[', ..] => scan::byte(bytes, b']')? + 1,
         // What ends a name is a colon, or no authority has it.
         _ => bytes.iter().position(|&byte| !IS_HOST[usize::from(byte)]).unwrap_or(bytes.len()),
     };

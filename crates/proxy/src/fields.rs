@@ -90,6 +90,13 @@ impl Fields {
     /// The value of the line called `name`, if there is one; `Err` when there are several.
     #[inline]
     pub(crate) fn single(&self, name: Name) -> Result<Option<&[u8]>, Several> {
+        if !self.present.contains(name) {
+            return Ok(None);
+        }
+        self.single_of(name)
+    }
+
+    fn single_of(&self, name: Name) -> Result<Option<&[u8]>, Several> {
         if !self.repeated.contains(name) {
             return Ok(self.first(name));
         }
@@ -152,7 +159,12 @@ impl Fields {
     }
 
     /// Removes all lines called `name`. Answers whether there were any.
+    #[inline]
     pub fn remove(&mut self, name: Name) -> bool {
+        self.present.contains(name) && self.remove_those(name)
+    }
+
+    fn remove_those(&mut self, name: Name) -> bool {
         let range = self.range(name);
         self.present = self.present.without(Names::of(&[name]));
         let mut is_there = false;
@@ -222,6 +234,8 @@ impl Fields {
 
     /// Adds a line. The value is made of `pieces`, whose bytes must be such as a value may have (RFC 9110 section 5.5): they are our
     /// own, or were checked where they came in.
+    // Where the name is known, so is what is written in front of the value and noted about it.
+    #[inline(always)]
     pub fn append(&mut self, name: Name, pieces: &[&[u8]]) {
         self.append_named(name.as_str(), name, pieces);
     }
@@ -238,16 +252,23 @@ impl Fields {
     }
 
     /// Replaces all lines called `name` by one.
+    #[inline(always)]
     pub fn set(&mut self, name: Name, pieces: &[&[u8]]) {
         self.remove(name);
         self.append(name, pieces);
     }
 
     /// Makes one line of all lines of a list field, with an element made of `pieces` at its end.
+    #[inline(always)]
     pub(crate) fn join(&mut self, name: Name, pieces: &[&[u8]]) {
-        if !self.present.contains(name) {
-            return self.append(name, pieces);
+        if self.present.contains(name) {
+            self.join_those(name, pieces);
+        } else {
+            self.append(name, pieces);
         }
+    }
+
+    fn join_those(&mut self, name: Name, pieces: &[&[u8]]) {
         let before = self.lines.len();
         let (start, value_start) = self.begin(name.as_str());
         for at in 0..before {
@@ -316,6 +337,7 @@ impl Fields {
     }
 
     /// Adds a line that was parsed, whose bytes come with [`take_bytes`](Self::take_bytes).
+    #[inline]
     pub(crate) fn push(&mut self, line: Line) {
         let name = Names::of(&[line.name]);
         if self.present.is_disjoint(name) {
@@ -352,12 +374,14 @@ impl Fields {
         self.lines.len()
     }
 
+    #[inline(always)]
     fn append_named(&mut self, text: &str, name: Name, pieces: &[&[u8]]) {
         let (start, value_start) = self.begin(text);
         self.finish(start, value_start, name, pieces);
     }
 
     /// Writes the name of a line that is added. Answers where the line and its value begin.
+    #[inline(always)]
     fn begin(&mut self, text: &str) -> (usize, usize) {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(text.as_bytes());
@@ -366,6 +390,7 @@ impl Fields {
     }
 
     /// Writes `pieces` behind what the value of a line that is added has so far, and adds the line.
+    #[inline(always)]
     fn finish(&mut self, start: usize, value_start: usize, name: Name, pieces: &[&[u8]]) {
         for piece in pieces {
             self.bytes.extend_from_slice(piece);

@@ -24,16 +24,16 @@ pub(crate) enum Passing {
 }
 
 /// Writes the answer's head into the download, in front of its body.
-pub(crate) fn finish(exchange: &mut Exchange<'_>, decided: &Decided, backend: &Backend) -> Passing {
+pub(crate) fn finish(exchange: &mut Exchange<'_>, decided: &mut Decided, backend: &Backend) -> Passing {
     let set = &decided.service.set;
     let worker = &exchange.client.worker;
-    let mut choice = decided.choice;
-    pin::follow(&mut choice, set, backend.member, worker.clock.at(exchange.began));
+    pin::follow(&mut decided.choice, set, backend.member, worker.clock.at(exchange.began));
     let Scratch { asked, answer, upload, download, .. } = &mut *exchange.scratch;
     let status = answer.status;
     headers::prepare_answer(status, answer.version, &mut answer.fields, &decided.service.identity);
     let is_secure = exchange.origin.is_secure;
-    let answering = Answering { service: set, choice: &choice, keyring: &decided.view.keyring, is_secure };
+    let answering =
+        Answering { service: set, choice: &decided.choice, keyring: &decided.view.keyring, is_secure };
     let outcome = answering.write(status, &mut answer.fields);
     if let Some(id) = asked.fields.first(Name::XRequestId) {
         answer.fields.set(Name::XRequestId, &[id]);
@@ -63,7 +63,7 @@ pub(crate) fn finish(exchange: &mut Exchange<'_>, decided: &Decided, backend: &B
     if passing != Passing::Tunnel {
         own::write_connection(&mut answer.fields, asked.version, exchange.closes);
     }
-    download.begin(backend.answer.framing, is_chunking);
+    download.expect(backend.answer.framing, is_chunking);
     own::write_head(download.head(), status, answer.reason(), &answer.fields);
     exchange.pinned(outcome);
     exchange.answered(status);

@@ -36,7 +36,7 @@ pub(crate) struct Outgoing {
 /// A backend that answers: the head of its answer is in the scratch.
 pub(crate) struct Backend {
     /// The connection that the answer comes over.
-    pub(crate) connection: Connection,
+    pub(crate) connection: Box<Connection>,
     /// The place of the backend among the version's members.
     pub(crate) member: usize,
     pub(crate) in_flight: BackendInFlight,
@@ -97,7 +97,6 @@ async fn attempt(
     }
     let asked = ask::ask(exchange, decided, outgoing, (member, connection), began).await;
     let (connection, answer) = asked.map_err(Setback::Failed)?;
-    exchange.tries.first_byte = Some(answer.at.saturating_duration_since(began));
     Ok(Backend { connection, member, in_flight, answer })
 }
 
@@ -250,7 +249,7 @@ impl Decided {
         member: usize,
         wants_fresh: bool,
         now: Instant,
-    ) -> Result<Connection, NoConnection> {
+    ) -> Result<Box<Connection>, NoConnection> {
         let policy = &self.service.set.policy.upstream;
         let generation = self.version_set().members[member].generation;
         let pool = self.pool(member);

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use crate::config::Network;
+use crate::facts::Authority;
 use crate::fields::Fields;
 use crate::list;
 use crate::name::{LEN_MAX, Name, Names};
@@ -20,6 +21,9 @@ pub(crate) const CLAIMS: Names = Names::of(&[
     Name::XForwardedSsl,
     Name::XRealIp,
 ]);
+
+/// Those of them that say where a request comes from.
+const ORIGIN: Names = Names::of(&[Name::Forwarded, Name::XForwardedFor, Name::XForwardedProto]);
 
 /// The other end of a client connection, with what is the same for all its requests.
 #[derive(Debug, Clone)]
@@ -74,7 +78,7 @@ impl Peer {
     #[must_use]
     pub fn origin(&self, fields: &Fields, trusted: &[Network]) -> Origin {
         let own = Origin { client: self.address, is_secure: self.is_tls };
-        if !self.is_trusted {
+        if !self.is_trusted || !fields.may_have(ORIGIN) {
             return own;
         }
         let client = if fields.contains(Name::XForwardedFor) {
@@ -95,7 +99,7 @@ impl Peer {
     /// Tells the app where a request comes from. What a trusted peer said is kept and this hop is added to it; what others said is replaced.
     ///
     /// `authority` is the host, with its port, that the client asked for. Called after the fields named in `Connection` are gone.
-    pub fn write(&self, fields: &mut Fields, authority: &str) {
+    pub fn write(&self, fields: &mut Fields, authority: Authority<'_>) {
         if !self.is_trusted {
             fields.remove_all(CLAIMS);
             fields.remove_where(|name, text| name == Name::Other && is_alias(text));
@@ -105,17 +109,17 @@ impl Peer {
         if !fields.contains(Name::XForwardedProto) {
             fields.append(Name::XForwardedProto, &[proto]);
         }
-        if !authority.is_empty() && !fields.contains(Name::XForwardedHost) {
-            fields.append(Name::XForwardedHost, &[authority.as_bytes()]);
+        let (hop, host) = (self.hop.as_bytes(), authority.text.as_bytes());
+        if !host.is_empty() && !fields.contains(Name::XForwardedHost) {
+            fields.append(Name::XForwardedHost, &[host]);
         }
-        // An authority has neither quotes nor backslashes, so that quoting it is all it takes.
-        let (hop, host) = (self.hop.as_bytes(), authority.as_bytes());
-        if host.is_empty() || memchr::memchr2(b'"', b'\\', host).is_some() {
-            fields.join(Name::Forwarded, &[hop]);
-        } else if host.contains(&b':') {
-            fields.join(Name::Forwarded, &[hop, b";host=\"", host, b"\""]);
-        } else {
+        if authority.is_token() {
             fields.join(Name::Forwarded, &[hop, b";host=", host]);
+        } else if host.is_empty() {
+            fields.join(Name::Forwarded, &[hop]);
+        } else {
+            // An authority has neither quotes nor backslashes, so that quoting it is all it takes.
+            fields.join(Name::Forwarded, &[hop, b";host=\"", host, b"\""]);
         }
     }
 
@@ -252,9 +256,13 @@ mod tests {
         assert!(!is_secure(false, &[("x-forwarded-proto", "http"), ("forwarded", "proto=https")]));
     }
 
+    fn authority_of(text: &str) -> Authority<'_> {
+        Authority { text, host: text.rsplit_once(':').map_or(text, |(host, _)| host) }
+    }
+
     fn written(address: &str, is_tls: bool, authority: &str, pairs: &[(&str, &str)]) -> Fields {
         let mut fields = fields(pairs);
-        peer(address, is_tls).write(&mut fields, authority);
+        peer(address, is_tls).write(&mut fields, authority_of(authority));
         fields
     }
 
@@ -314,7 +322,7 @@ mod tests {
             let address = IpAddr::from(v6).to_canonical();
             let stranger = Peer::new(address, true, &[]);
             let mut fields = Fields::from_iter([("x-forwarded-for", &hops), ("forwarded", &hops)]);
-            stranger.write(&mut fields, "h:1");
+            stranger.write(&mut fields, authority_of("h:1"));
             let next = Peer::new([10, 0, 0, 9].into(), false, &trusted());
             let expected = Origin { client: address, is_secure: true };
             prop_assert_eq!(next.origin(&fields, &trusted()), expected);
@@ -329,7 +337,7 @@ mod tests {
                 let mut fields = Fields::from_iter([(name.as_str(), &line)]);
                 let proxy = peer("10.0.0.9", false);
                 let _ = proxy.origin(&fields, &trusted());
-                proxy.write(&mut fields, "h");
+                proxy.write(&mut fields, authority_of("h"));
                 let last = fields.values(Name::Forwarded).last().unwrap();
                 prop_assert!(last.ends_with(b"for=10.0.0.9;proto=http;host=h"));
             }

@@ -58,6 +58,7 @@ mod relay;
 pub mod request_id;
 mod resolve;
 pub mod respond;
+mod scan;
 mod serve;
 mod server;
 mod shutdown;

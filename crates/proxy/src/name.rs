@@ -319,21 +319,40 @@ static TEXTS: [&str; Name::COUNT] = {
     texts
 };
 
-/// Whether a token is a known name in any case. Of the bytes that a token may have only the letters change by this bit.
+/// Whether a token is a known name in any case: their ends are the same, which overlap or meet. Of the bytes that a token may have
+/// only the letters change by this bit.
 #[inline]
 fn is_same(name: &[u8], known: &[u8]) -> bool {
-    const CASE: u64 = u64::from_ne_bytes([0x20; 8]);
+    const CASE: u128 = u128::from_ne_bytes([0x20; 16]);
     if name.len() != known.len() {
         return false;
     }
-    let (Some(last), Some(last_known)) = (name.last_chunk::<8>(), known.last_chunk::<8>()) else {
-        return name.eq_ignore_ascii_case(known);
+    let differ = match name.len() {
+        16.. => {
+            let [(first, last), (known_first, known_last)] = [name, known].map(ends::<16>);
+            let word = u128::from_ne_bytes;
+            (word(first) ^ word(known_first)) | (word(last) ^ word(known_last))
+        }
+        8.. => {
+            let [(first, last), (known_first, known_last)] = [name, known].map(ends::<8>);
+            let word = u64::from_ne_bytes;
+            ((word(first) ^ word(known_first)) | (word(last) ^ word(known_last))).into()
+        }
+        4.. => {
+            let [(first, last), (known_first, known_last)] = [name, known].map(ends::<4>);
+            let word = u32::from_ne_bytes;
+            ((word(first) ^ word(known_first)) | (word(last) ^ word(known_last))).into()
+        }
+        _ => return name.eq_ignore_ascii_case(known),
     };
-    let is_eight = |name: &[u8; 8], known: &[u8; 8]| {
-        u64::from_ne_bytes(*name) | CASE == u64::from_ne_bytes(*known) | CASE
-    };
-    let (eights, knowns) = (name.as_chunks::<8>().0, known.as_chunks::<8>().0);
-    is_eight(last, last_known) && eights.iter().zip(knowns).all(|(name, known)| is_eight(name, known))
+    differ & !CASE == 0
+}
+
+/// The first and the last `N` bytes of a name, which has so many.
+#[inline]
+fn ends<const N: usize>(name: &[u8]) -> ([u8; N], [u8; N]) {
+    let end = |chunk: Option<&[u8; N]>| chunk.copied().unwrap_or([0; N]);
+    (end(name.first_chunk()), end(name.last_chunk()))
 }
 
 /// Each known name in a slot of its own, so that a name is compared with one other at most.

@@ -42,7 +42,7 @@ pub(crate) struct Pool {
 }
 
 struct Idle {
-    connection: Connection,
+    connection: Box<Connection>,
     since: Instant,
 }
 
@@ -113,7 +113,7 @@ impl Pool {
         generation: u32,
         idle_timeout: Millis,
         now: Instant,
-    ) -> Result<Option<Connection>, NoConnection> {
+    ) -> Result<Option<Box<Connection>>, NoConnection> {
         if !self.is_meant(generation) {
             return Err(NoConnection::Replaced);
         }
@@ -144,7 +144,7 @@ impl Pool {
         &self,
         generation: u32,
         policy: &UpstreamPolicy,
-    ) -> Result<Connection, NoConnection> {
+    ) -> Result<Box<Connection>, NoConnection> {
         if !self.is_meant(generation) {
             return Err(NoConnection::Replaced);
         }
@@ -156,11 +156,11 @@ impl Pool {
         if !self.is_meant(generation) {
             return Err(NoConnection::Replaced);
         }
-        Ok(Connection { stream, generation, idled: None, slot })
+        Ok(Box::new(Connection { stream, generation, idled: None, slot }))
     }
 
     /// Takes a connection back whose answer was read to its end. It is kept if it can be used again.
-    pub(crate) fn give_back(&self, connection: Connection, policy: &UpstreamPolicy, now: Instant) {
+    pub(crate) fn give_back(&self, connection: Box<Connection>, policy: &UpstreamPolicy, now: Instant) {
         // An idle connection of this worker would keep the backend's last places from requests of the others.
         let is_full = policy.max_connections > 0 && self.traffic.connections() >= policy.max_connections;
         if !self.is_meant(connection.generation) || is_full {
@@ -270,10 +270,10 @@ mod tests {
     }
 
     /// A connection that is ready, and its other end.
-    async fn connection(pool: &Pool, generation: u32) -> (Connection, UnixStream) {
+    async fn connection(pool: &Pool, generation: u32) -> (Box<Connection>, UnixStream) {
         let (near, far) = UnixStream::pair().unwrap();
         let slot = pool.traffic.take_connection(0).unwrap();
-        (Connection { stream: Stream::Unix(near), generation, idled: None, slot }, far)
+        (Box::new(Connection { stream: Stream::Unix(near), generation, idled: None, slot }), far)
     }
 
     #[test]

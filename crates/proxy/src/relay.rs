@@ -92,18 +92,28 @@ pub(crate) enum Broken<E> {
 impl Relay {
     /// Begins with the next body.
     pub(crate) fn begin(&mut self, framing: Framing, is_chunking: bool) {
+        self.clear();
+        self.expect(framing, is_chunking);
+    }
+
+    /// Forgets the last body.
+    pub(crate) fn clear(&mut self) {
+        (self.source, self.decoder, self.is_chunking) = (Source::Over, Decoder::default(), false);
+        self.output.clear();
+        (self.is_held, self.is_watched, self.is_spliced) = (false, false, false);
+        (self.seam, self.cut, self.is_cut) = (Seam::Anywhere, None, false);
+        (self.waits, self.moved, self.wrote) = (Waits::Nobody, 0, 0);
+    }
+
+    /// Says how the next body is framed. The last one is [forgotten](Self::clear).
+    pub(crate) const fn expect(&mut self, framing: Framing, is_chunking: bool) {
         self.source = match framing {
             Framing::None | Framing::Length(0) => Source::Over,
             Framing::Length(length) => Source::Length(length),
             Framing::Chunked => Source::Chunked,
             Framing::UntilClose => Source::UntilClose,
         };
-        self.decoder = Decoder::default();
         self.is_chunking = is_chunking;
-        self.output.clear();
-        (self.is_held, self.is_watched, self.is_spliced) = (false, false, false);
-        (self.seam, self.cut, self.is_cut) = (Seam::Anywhere, None, false);
-        (self.waits, self.moved, self.wrote) = (Waits::Nobody, 0, 0);
     }
 
     /// Where the head of the message is written to.

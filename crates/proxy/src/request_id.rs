@@ -1,6 +1,7 @@
 //! `X-Request-Id`: kept when the client sent a sane one, else made; told to the app, the client and the log.
 
 use cutover_core::entropy::Entropy;
+use wide::u8x16;
 
 use crate::fields::Fields;
 use crate::name::Name;
@@ -22,25 +23,23 @@ fn is_sane(id: &[u8]) -> bool {
 }
 
 fn make(entropy: &mut Entropy) -> [u8; 32] {
-    let words = [entropy.word(), entropy.word()].map(u64::to_be_bytes);
-    let mut id = [0; 32];
-    for (digits, byte) in id.as_chunks_mut::<2>().0.iter_mut().zip(words.as_flattened()) {
-        *digits = HEX[usize::from(*byte)];
+    const LOW: u128 = u128::from_ne_bytes([0x0f; 16]);
+    let id = u128::from(entropy.word()) << 64 | u128::from(entropy.word());
+    let (high, low) = (digits(id >> 4 & LOW), digits(id & LOW));
+    let halves = [u8x16::unpack_low(high, low), u8x16::unpack_high(high, low)];
+    let mut text = [0; 32];
+    for (half, place) in halves.into_iter().zip(text.as_chunks_mut().0) {
+        *place = half.to_array();
     }
-    id
+    text
 }
 
-/// Every byte in hex.
-static HEX: [[u8; 2]; 256] = {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let mut table = [[0; 2]; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        table[byte] = [DIGITS[byte >> 4], DIGITS[byte & 0xf]];
-        byte += 1;
-    }
-    table
-};
+/// One hex digit per byte, for its value.
+fn digits(values: u128) -> u8x16 {
+    let values = u8x16::from(values.to_be_bytes());
+    let is_letter = values.max(u8x16::splat(10)).simd_eq(values);
+    values + u8x16::splat(b'0') + (is_letter & u8x16::splat(b'a' - b'0' - 10))
+}
 
 #[cfg(test)]
 mod tests {

@@ -15,7 +15,7 @@ use crate::decide::{self, Decided};
 use crate::decimal::Decimal;
 use crate::error::Error;
 use crate::exchange::{Exchange, Scratch};
-use crate::facts;
+use crate::facts::{self, Authority};
 use crate::fields::Fields;
 use crate::forward::{self, Outgoing};
 use crate::h1::framing::{self, Framing};
@@ -32,6 +32,8 @@ use crate::{finish, own, pass, pin, request_id, version_endpoint};
 pub(crate) enum Next {
     /// It serves the next request. This one ended then.
     Again(Instant),
+    /// It waits on: there was nothing to read, though it looked so.
+    Wait,
     /// It closes.
     Close,
     /// It closes, after the rest of the request was read.
@@ -45,7 +47,7 @@ pub(crate) async fn serve(connection: &mut Connection, scratch: &mut Scratch) ->
     let received = receive(connection, scratch).await;
     let began = match received {
         Received::Nothing => return Next::Close,
-        Received::NotYet(now) => return Next::Again(now),
+        Received::NotYet => return Next::Wait,
         Received::Head(began) | Received::Refused(began, _) => began,
     };
     connection.requests = connection.requests.saturating_add(1);
@@ -59,7 +61,7 @@ pub(crate) async fn serve(connection: &mut Connection, scratch: &mut Scratch) ->
     let mut exchange = Exchange::begin(connection, scratch, began);
     let answered = match received {
         Received::Refused(_, error) => Err(error),
-        Received::Head(_) | Received::NotYet(_) | Received::Nothing => answer(&mut exchange, is_last).await,
+        Received::Head(_) | Received::NotYet | Received::Nothing => answer(&mut exchange, is_last).await,
     };
     match answered {
         Ok(next) => next,
@@ -75,12 +77,13 @@ async fn answer(exchange: &mut Exchange<'_>, is_last: bool) -> Result<Next, Erro
     }
     let mut decided = decide::decide(exchange).await?;
     admit(exchange, &decided.service.set, framing)?;
-    if let Some(answer) = last_hop(exchange)? {
+    if is_last_hop(exchange) {
+        let answer = answer_here(exchange)?;
         return Ok(own::answer(exchange, answer).await);
     }
     let outgoing = prepare(exchange, &decided, framing);
     let backend = forward::forward(exchange, &mut decided, &outgoing).await?;
-    let passing = finish::finish(exchange, &decided, &backend);
+    let passing = finish::finish(exchange, &mut decided, &backend);
     Ok(pass::pass(exchange, decided, backend, passing).await)
 }
 
@@ -89,7 +92,7 @@ enum Received {
     /// It is in the scratch, and was whole at this moment.
     Head(Instant),
     /// There is nothing to read, though it looked so.
-    NotYet(Instant),
+    NotYet,
     /// The client closed.
     Nothing,
     /// What came is no request.
@@ -127,7 +130,7 @@ async fn receive(connection: &mut Connection, scratch: &mut Scratch) -> Received
                 Poll::Ready(Ok(1..)) => {}
                 Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Received::Nothing),
                 // It waits for a request with nothing in hand.
-                Poll::Pending if from_client.is_empty() => return Poll::Ready(Received::NotYet(began)),
+                Poll::Pending if from_client.is_empty() => return Poll::Ready(Received::NotYet),
                 Poll::Pending => {
                     is_slow = true;
                     ready!(alarm.poll(Some(began + limits.header_timeout), cx));
@@ -180,23 +183,24 @@ fn body_limits(limits: &Limits, set: &ServiceSet) -> BodyLimits {
     BodyLimits { bytes, idle: idle.min(limits.body_idle_timeout), replay: set.policy.upstream.replay_body }
 }
 
-/// `Max-Forwards` may say that the request ends here. There is nothing to say about us (RFC 9110 section 9.3.7), and what a TRACE
-/// would repeat may be secret.
-fn last_hop(exchange: &mut Exchange<'_>) -> Result<Option<Own>, Error> {
+/// Whether `Max-Forwards` says that the request ends here.
+fn is_last_hop(exchange: &mut Exchange<'_>) -> bool {
     let asked = &mut exchange.scratch.asked;
-    if headers::count_down(&asked.method, &mut asked.fields) == MaxForwards::Forward {
-        return Ok(None);
-    }
-    if asked.method == Method::TRACE {
+    headers::count_down(&asked.method, &mut asked.fields) == MaxForwards::AnswerHere
+}
+
+/// There is nothing to say about us (RFC 9110 section 9.3.7), and what a TRACE would repeat may be secret.
+fn answer_here(exchange: &Exchange<'_>) -> Result<Own, Error> {
+    if exchange.scratch.asked.method == Method::TRACE {
         return Err(Error::Trace);
     }
-    Ok(Some(Own { status: StatusCode::NO_CONTENT, fields: Fields::default(), body: Vec::new() }))
+    Ok(Own { status: StatusCode::NO_CONTENT, fields: Fields::default(), body: Vec::new() })
 }
 
 /// Makes the client's head one for the backend, in place.
 fn prepare(exchange: &mut Exchange<'_>, decided: &Decided, framing: Framing) -> Outgoing {
     let set = &decided.service.set;
-    let Scratch { asked, authority, from_client, .. } = exchange.scratch;
+    let Scratch { asked, authority, host_len, from_client, .. } = exchange.scratch;
     let wants_upgrade = headers::wants_upgrade(asked.version, &asked.fields, exchange.is_bodied);
     let expects = exchange.is_bodied && expects_continue(asked.version, &asked.fields);
     headers::prepare_request(&mut asked.fields, asked.version, wants_upgrade);
@@ -204,7 +208,8 @@ fn prepare(exchange: &mut Exchange<'_>, decided: &Decided, framing: Framing) -> 
         asked.fields.remove(Name::Expect);
     }
     pin::strip(&mut asked.fields, &set.policy.pin);
-    exchange.client.peer.write(&mut asked.fields, authority);
+    let given = Authority { text: authority, host: &authority[..*host_len] };
+    exchange.client.peer.write(&mut asked.fields, given);
     if asked.form() == Form::Absolute || !asked.fields.contains(Name::Host) {
         // The target's authority wins over `Host` (RFC 9112 section 3.2.2), and the backend sees it only there.
         asked.fields.set(Name::Host, &[authority.as_bytes()]);

@@ -21,11 +21,9 @@ pub(crate) struct Server {
 
 /// Where a connection is handed over.
 #[derive(Default)]
-struct Desk(Cell<Option<Handover>>);
-
-enum Handover {
-    ToServe(Box<Connection>),
-    Served(Box<Connection>, Next),
+struct Desk {
+    to_serve: Cell<Option<Box<Connection>>>,
+    served: Cell<Option<(Box<Connection>, Next)>>,
 }
 
 impl Default for Server {
@@ -38,35 +36,18 @@ impl Default for Server {
 impl Server {
     /// Serves what is there on the connection, until nothing more is at hand. It has to be finished before there is another one.
     pub(crate) async fn serve(&mut self, connection: Box<Connection>) -> (Box<Connection>, Next) {
-        self.desk.0.set(Some(Handover::ToServe(connection)));
+        self.desk.to_serve.set(Some(connection));
         poll_fn(|cx| {
             let Poll::Pending = self.serving.as_mut().poll(cx);
-            self.desk.served()
+            take(&self.desk.served)
         })
         .await
     }
 }
 
-impl Desk {
-    fn to_serve(&self) -> Poll<Box<Connection>> {
-        match self.0.take() {
-            Some(Handover::ToServe(connection)) => Poll::Ready(connection),
-            other => {
-                self.0.set(other);
-                Poll::Pending
-            }
-        }
-    }
-
-    fn served(&self) -> Poll<(Box<Connection>, Next)> {
-        match self.0.take() {
-            Some(Handover::Served(connection, next)) => Poll::Ready((connection, next)),
-            other => {
-                self.0.set(other);
-                Poll::Pending
-            }
-        }
-    }
+/// Takes what is there.
+fn take<T>(place: &Cell<Option<T>>) -> Poll<T> {
+    place.take().map_or(Poll::Pending, Poll::Ready)
 }
 
 /// One connection after the other.
@@ -74,10 +55,10 @@ async fn serve_each(desk: Rc<Desk>) -> Infallible {
     let mut scratch = Scratch::default();
     loop {
         // Whoever brings one polls this at once: nobody has to be woken.
-        let mut connection = poll_fn(|_| desk.to_serve()).await;
+        let mut connection = poll_fn(|_| take(&desk.to_serve)).await;
         let next = serve_all(&mut connection, &mut scratch).await;
         scratch.rest(&connection.client.worker.buffers);
-        desk.0.set(Some(Handover::Served(connection, next)));
+        desk.served.set(Some((connection, next)));
     }
 }
 

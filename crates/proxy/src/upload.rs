@@ -58,19 +58,24 @@ pub(crate) struct Upload {
 }
 
 impl Upload {
-    /// Begins with the body of the next request.
-    pub(crate) fn begin(&mut self, framing: Framing, limits: BodyLimits) {
-        self.relay.begin(framing, framing == Framing::Chunked);
-        self.limits = limits;
+    /// Forgets the body of the last request.
+    pub(crate) fn clear(&mut self) {
+        self.relay.clear();
         self.kept.clear();
         self.kept.shrink_to(KEPT_CAPACITY);
+        (self.limits, self.is_whole, self.is_keeping, self.fault) = (BodyLimits::default(), true, true, None);
+    }
+
+    /// Says how the body of the next request is framed, and what it may do. The last one is [forgotten](Self::clear).
+    pub(crate) fn expect(&mut self, framing: Framing, limits: BodyLimits) {
+        self.relay.expect(framing, framing == Framing::Chunked);
+        self.limits = limits;
         let is_larger = |limit| matches!(framing, Framing::Length(length) if length > limit);
         // What will not be at hand in the end is not copied in the beginning.
         self.is_keeping = !is_larger(limits.replay);
         if self.is_keeping {
             self.relay.watch();
         }
-        self.is_whole = true;
         self.fault = limits.bytes.is_some_and(is_larger).then_some(BodyFault::TooLarge);
     }
 

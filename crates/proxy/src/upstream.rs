@@ -37,7 +37,7 @@ pub(crate) enum ConnectError {
     Other(#[source] io::Error),
 }
 
-/// An open connection: one request at a time.
+/// An open connection: one request at a time. It is handed from hand to hand with every request, and therefore kept in a box.
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) stream: Stream,

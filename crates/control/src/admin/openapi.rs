@@ -10,7 +10,7 @@ use utoipa::{PartialSchema, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 
 use super::auth::Role;
-use super::routes;
+use super::routes::{self, Route};
 use super::wire::problem::{ProblemBody, ReasonBody};
 
 /// The security scheme of bearer tokens.
@@ -22,18 +22,19 @@ is newer than N and answers the state as it is then, or as it is when the time i
 
 Errors are `application/problem+json` (RFC 9457) and list every reason. Unknown fields and parameters are refused by name.
 
-PUT and DELETE may be repeated. POST takes an `Idempotency-Key`: a repeated request is answered the same again for 24 h and carried out \
+PUT and DELETE may be repeated, and so may a call for a permit. Every other POST takes an `Idempotency-Key`: a repeated request is answered the same again for 24 h and carried out \
 once, also when the process ends in between: the answer is stored together with the change. An answer to a request that changed nothing, \
 such as a refusal, is kept as long as the process lives; after that, the repeated request is decided anew. Changes take \
 `If-Match: \"<revision>\"` and answer 412 when the state is at another one.
 
 Durations are strings (`500ms`, `30s`, `1h`), times RFC 3339 in UTC. Names in paths are percent-encoded.";
 
-const TAGS: [(&str, &str); 6] = [
+const TAGS: [(&str, &str); 7] = [
     ("services", "Applications behind the proxy and their policies"),
     ("backends", "The servers of a service"),
     ("versions", "What the servers run"),
     ("switch", "Which version gets new sessions"),
+    ("roll", "Which server may be restarted"),
     ("history", "What happened"),
     ("node", "The proxy itself"),
 ];
@@ -63,7 +64,7 @@ pub fn document() -> OpenApi {
             ))
             .build();
     let mut router = OpenApiRouter::with_openapi(base);
-    for (role, (schemas, mut paths, methods)) in routes::table() {
+    for Route { role, methods: (schemas, mut paths, methods), .. } in routes::table() {
         for operation in paths.paths.values_mut().flat_map(operations) {
             complete(operation, role);
         }

@@ -15,19 +15,30 @@ use super::api::Api;
 use super::auth::{self, Role};
 use super::problem::Problem;
 use super::{
-    answer, backends, flips, freezes, gates, history, holds, host, node, replies, services, versions,
+    answer, backends, flips, freezes, gates, history, holds, host, node, permits, replies, rolls, services,
+    versions,
 };
 
-/// A route, and the role that it asks for; `None` = anybody's.
-pub(super) type Route = (Option<Role>, UtoipaMethodRouter<Api>);
+/// A route.
+pub(super) struct Route {
+    /// The role that it asks for; `None` = anybody's.
+    pub(super) role: Option<Role>,
+    /// Whether a POST that is sent again under the same key is answered from memory.
+    pub(super) is_remembered: bool,
+    /// What it does.
+    pub(super) methods: UtoipaMethodRouter<Api>,
+}
 
 /// Every route.
 pub(super) fn table() -> Vec<Route> {
-    let open = |routes| (None, routes);
-    let read = |routes| (Some(Role::Read), routes);
-    let register = |routes| (Some(Role::Register), routes);
-    let operate = |routes| (Some(Role::Operate), routes);
-    let admin = |routes| (Some(Role::Admin), routes);
+    let open = |methods| Route { role: None, is_remembered: false, methods };
+    let guarded = |role, methods| Route { role: Some(role), is_remembered: true, methods };
+    let read = |methods| guarded(Role::Read, methods);
+    let register = |methods| guarded(Role::Register, methods);
+    let operate = |methods| guarded(Role::Operate, methods);
+    let admin = |methods| guarded(Role::Admin, methods);
+    // A permit that was granted yesterday is no permit.
+    let as_of_now = |route| Route { is_remembered: false, ..route };
     vec![
         read(routes!(services::list)),
         read(routes!(services::show)),
@@ -48,6 +59,10 @@ pub(super) fn table() -> Vec<Route> {
         operate(routes!(versions::evict)),
         register(routes!(holds::set)),
         register(routes!(holds::drop)),
+        as_of_now(register(routes!(permits::ask))),
+        register(routes!(permits::give_back)),
+        read(routes!(rolls::show)),
+        operate(routes!(rolls::change)),
         operate(routes!(freezes::set)),
         operate(routes!(freezes::lift)),
         read(routes!(history::timeline)),
@@ -63,16 +78,19 @@ pub(super) fn table() -> Vec<Route> {
 /// The API as a service. Connections put a [`Peer`](super::peer::Peer) into each request.
 pub(super) fn router(api: Api) -> Router {
     let mut router = Router::new();
-    for (role, routes) in table() {
-        let routes = match role {
-            Some(role) => routes.map(|methods| {
-                methods
-                    .route_layer(from_fn_with_state(api.clone(), replies::repeat))
-                    .route_layer(from_fn_with_state((api.clone(), role), auth::demand))
-            }),
-            None => routes,
+    for Route { role, is_remembered, methods } in table() {
+        let methods = match is_remembered {
+            true => {
+                methods.map(|methods| methods.route_layer(from_fn_with_state(api.clone(), replies::repeat)))
+            }
+            false => methods,
         };
-        let (_, paths, methods) = routes;
+        let methods = match role {
+            Some(role) => methods
+                .map(|methods| methods.route_layer(from_fn_with_state((api.clone(), role), auth::demand))),
+            None => methods,
+        };
+        let (_, paths, methods) = methods;
         for path in paths.paths.keys() {
             router = router.route(path, methods.clone());
         }

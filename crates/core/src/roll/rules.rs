@@ -1,4 +1,7 @@
-//! What stands in the way of a restart: a failed one, a full batch, sessions that are still pinned, too little capacity.
+//! What stands in the way of a restart: a failed one, a full batch, a flip that is due, sessions that are still pinned, too little
+//! capacity.
+
+use std::collections::BTreeMap;
 
 use super::State;
 use crate::backend::{Backend, Operational};
@@ -9,130 +12,220 @@ use crate::id::{BackendId, VersionLabel};
 use crate::policy::FlipMode;
 use crate::rejected::{Code, Reason};
 use crate::report::Load;
-use crate::service::Service;
+use crate::service::{Capacity, Service};
 use crate::time::Timestamp;
 use crate::version::{Role, Version};
 
-/// Everything that stands in the way of a permit for a backend that has none; empty when it gets one.
-#[must_use]
-pub fn obstacles(service: &Service, id: &BackendId, now: Timestamp) -> Vec<Reason> {
-    let roll = &service.roll;
-    let mut reasons = Vec::new();
-    if roll.state == State::Frozen {
-        let detail = format!("the roll is frozen: {}; resume or abort it", roll.reason);
-        reasons.push(Reason::new(Code::RollFrozen, detail));
-    }
-    reasons.extend(full_batch(service));
-    let Some(backend) = service.backends.get(id) else { return reasons };
-    // What is down serves nobody. What only was not asked yet may serve in a moment.
-    if matches!(backend.operational, Operational::Down(_)) {
-        return reasons;
-    }
-    let Some(version) = backend.version.as_ref().and_then(|label| service.versions.get(label)) else {
-        return reasons;
-    };
-    match version.role {
-        Role::Active => reasons.extend(too_little_left(service, backend, now)),
-        Role::Canary => reasons.extend(none_left(service, backend, &version.label)),
-        Role::Draining => reasons.push(not_drained(service, version, now)),
-        Role::Staged | Role::Drained | Role::Rejected | Role::Superseded | Role::Retired => {}
-    }
-    reasons
-}
-
-fn full_batch(service: &Service) -> Option<Reason> {
-    let roll = &service.roll;
-    if roll.state != State::Running || roll.permits.is_empty() {
-        return None;
-    }
-    let size = service.policy.roll.batch_size(roll.size);
-    if roll.taken < size {
-        return None;
-    }
-    let names: Vec<&str> = roll.permits.keys().map(BackendId::as_str).collect();
-    let (batch, batches) = (roll.batch, service.policy.roll.batches(roll.size));
-    let detail =
-        format!("batch {batch} of {batches} is under way: {} must come back first", names.join(", "));
-    Some(Reason::new(Code::BatchFull, detail))
-}
-
-fn not_drained(service: &Service, version: &Version, now: Timestamp) -> Reason {
-    let ends = drain::deadline(version, service.policy.drain).map_or(now, |(_, ends)| ends);
-    let left = ends.since(now);
-    let pins = drain::pins_until(version, Load::default()).since(now);
-    let label = &version.label;
-    let detail = format!(
-        "sessions may be pinned to version {label}: it is drained in {left} at the latest (its last known pin ends in {pins})"
-    );
-    Reason::new(Code::NotDrained, detail)
-}
-
-/// A canary's sessions have nowhere to go inside their version but to its other backends.
-fn none_left(service: &Service, backend: &Backend, label: &VersionLabel) -> Option<Reason> {
-    let left = usable_without(service, backend, label);
-    let detail = || format!("{} is the last usable backend of the canary {label}", backend.id);
-    (left == 0).then(|| Reason::new(Code::BelowMinCapacity, detail()))
-}
-
-/// `min_capacity` of the expected weight must stay. Fleets that can't be halved would never come to a quorum so: when nothing is under
-/// way and nothing else can help, the share is rounded down, but never to nothing.
-fn too_little_left(service: &Service, backend: &Backend, now: Timestamp) -> Option<Reason> {
-    let label = backend.version.as_ref()?;
-    let (share, expected) = (service.policy.min_capacity, service.expected_weight());
-    let left = usable_without(service, backend, label);
-    let next = next_version(service);
-    let strictly = share.of(expected);
-    let is_stuck =
-        service.roll.permits.is_empty() && next.is_some_and(|next| lacks_only_share(service, next, now));
-    let needed = if is_stuck { share.at_most_of(expected).max(strictly.min(1)) } else { strictly };
-    if left >= needed {
-        return None;
-    }
-    let id = &backend.id;
-    let mut detail = format!(
-        "without {id} a weight of {left} of version {label} is usable, {needed} of {expected} is needed (min_capacity)"
-    );
-    if let Some(next) = next {
-        detail.push_str(&goes_on(service, &next.label, now));
-    }
-    Some(Reason::new(Code::BelowMinCapacity, detail))
-}
-
-/// The weight that is usable of a version without one of its backends.
-fn usable_without(service: &Service, backend: &Backend, label: &VersionLabel) -> u64 {
-    let usable = service.capacity(label).usable_weight;
-    if backend.is_usable() { usable.saturating_sub(u64::from(backend.weight().value())) } else { usable }
+/// A service as those see it who ask for permits. What does not depend on who asks is found out once, for all of its backends.
+#[derive(Debug)]
+pub struct Outlook<'a> {
+    service: &'a Service,
+    now: Timestamp,
+    capacities: BTreeMap<&'a VersionLabel, Capacity>,
+    next: Option<Next<'a>>,
 }
 
 /// The version that restarted backends came back with and that waits for its flip.
-fn next_version(service: &Service) -> Option<&Version> {
-    let to = service.versions.get(service.roll.to.as_ref()?)?;
-    (to.role == Role::Staged).then_some(to)
+#[derive(Debug)]
+struct Next<'a> {
+    version: &'a Version,
+    /// What the flip waits for.
+    obstacles: Vec<Reason>,
+    are_all_usable: bool,
 }
 
-/// Whether a flip waits for more backends and for nothing that time brings: all that are there are usable.
-fn lacks_only_share(service: &Service, next: &Version, now: Timestamp) -> bool {
-    let capacity = service.capacity(&next.label);
-    capacity.usable == capacity.registered
-        && flip_obstacles(service, &next.label, now).iter().any(|reason| reason.code == Code::QuorumShare)
-}
+impl<'a> Outlook<'a> {
+    /// The outlook of a service.
+    #[must_use]
+    pub fn new(service: &'a Service, now: Timestamp) -> Self {
+        let capacities = service.capacities();
+        let next = service.roll.to.as_ref().and_then(|to| service.versions.get(to));
+        let next = next.filter(|next| next.role == Role::Staged).map(|version| {
+            let flip = Flip { to: version.label.clone(), if_epoch: None, force: false };
+            let capacity = capacities.get(&version.label).copied().unwrap_or_default();
+            Next {
+                version,
+                obstacles: flip::obstacles(service, &flip, now),
+                are_all_usable: capacity.usable == capacity.registered,
+            }
+        });
+        Self { service, now, capacities, next }
+    }
 
-/// How the roll goes on: what the flip waits for, or who.
-fn goes_on(service: &Service, next: &VersionLabel, now: Timestamp) -> String {
-    let reasons = flip_obstacles(service, next, now);
-    let name = &service.name;
-    if reasons.is_empty() && service.policy.flip.mode == FlipMode::Manual {
-        return format!(
-            "; version {next} has its quorum, so that `cutover flip {name} {next}` goes on with the roll"
+    /// Everything that stands in the way of a permit for a backend that has none; empty when it gets one.
+    #[must_use]
+    pub fn obstacles(&self, id: &BackendId) -> Vec<Reason> {
+        let roll = &self.service.roll;
+        let mut reasons = Vec::new();
+        if roll.state == State::Frozen {
+            let detail = format!("the roll is frozen: {}; resume or abort it", roll.reason);
+            reasons.push(Reason::new(Code::RollFrozen, detail));
+        }
+        if !self.is_another(id) {
+            reasons.extend(self.full_batch());
+        }
+        let Some(backend) = self.service.backends.get(id) else { return reasons };
+        let Some(version) = self.version_at_stake(backend) else { return reasons };
+        match version.role {
+            Role::Active => {
+                reasons.extend(self.shortage(id));
+                reasons.extend(self.due_flip(id));
+            }
+            Role::Draining => reasons.push(self.not_drained(version)),
+            Role::Canary => reasons.extend(self.shortage(id)),
+            Role::Staged | Role::Drained | Role::Rejected | Role::Superseded | Role::Retired => {}
+        }
+        reasons
+    }
+
+    /// The usable weight of the active version.
+    #[must_use]
+    pub fn usable(&self) -> u64 {
+        self.service.active.as_ref().map_or(0, |active| self.capacity(active).usable_weight)
+    }
+
+    /// The weight of the active version that must stay usable when the next backend is taken out.
+    #[must_use]
+    pub fn needed(&self) -> u64 {
+        self.needed_of(self.service.roll.permits.is_empty(), self.next.as_ref())
+    }
+
+    /// Too little that would be left of a backend's version, whether or not the backend has a permit already.
+    pub(super) fn shortage(&self, id: &BackendId) -> Option<Reason> {
+        let backend = self.service.backends.get(id)?;
+        let version = self.version_at_stake(backend)?;
+        let usable = self.capacity(&version.label).usable_weight;
+        let own = if backend.is_usable() { u64::from(backend.weight().value()) } else { 0 };
+        let left = usable.saturating_sub(own);
+        match version.role {
+            Role::Active => self.too_little_left(backend, version, left),
+            // Their sessions have nowhere to go inside their version but to its other backends.
+            Role::Canary | Role::Draining if left == 0 => {
+                let detail = format!(
+                    "{id} is the last usable backend of {}, which is {}",
+                    version.label, version.role
+                );
+                Some(Reason::new(Code::BelowMinCapacity, detail))
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether a restart of this backend begins another roll: it is where this one leads to already, or that is gone.
+    pub(super) fn is_another(&self, id: &BackendId) -> bool {
+        let roll = &self.service.roll;
+        let version = self.service.backends.get(id).and_then(|backend| backend.version.as_ref());
+        let is_there = roll.to.is_none() || roll.to.as_ref() == version;
+        let is_gone = roll.to.as_ref().is_some_and(|to| !self.capacities.contains_key(to));
+        roll.state == State::Running
+            && roll.permits.is_empty()
+            && (is_gone || (is_there && roll.done.contains(id)))
+    }
+
+    /// The version that would serve less without this backend. What is down serves nobody; what only was not asked yet may serve in a
+    /// moment.
+    fn version_at_stake(&self, backend: &Backend) -> Option<&'a Version> {
+        if matches!(backend.operational, Operational::Down(_)) {
+            return None;
+        }
+        self.service.versions.get(backend.version.as_ref()?).map(AsRef::as_ref)
+    }
+
+    fn capacity(&self, label: &VersionLabel) -> Capacity {
+        self.capacities.get(label).copied().unwrap_or_default()
+    }
+
+    fn full_batch(&self) -> Option<Reason> {
+        let roll = &self.service.roll;
+        if roll.state != State::Running || roll.permits.is_empty() || !self.is_taken() {
+            return None;
+        }
+        let names: Vec<&str> = roll.permits.keys().map(BackendId::as_str).collect();
+        let (batch, batches) = (roll.batch, self.service.policy.roll.batches(roll.size));
+        let detail =
+            format!("batch {batch} of {batches} is under way: {} must come back first", names.join(", "));
+        Some(Reason::new(Code::BatchFull, detail))
+    }
+
+    /// Whether the batch has no permit left.
+    fn is_taken(&self) -> bool {
+        let roll = &self.service.roll;
+        roll.taken >= self.service.policy.roll.batch_size(roll.size)
+    }
+
+    /// Another batch of the active version helps nobody while what was restarted could have the traffic.
+    fn due_flip(&self, id: &BackendId) -> Option<Reason> {
+        let next = self.next_for(id).filter(|_| self.is_taken())?;
+        if next.lacks_weight() {
+            return None;
+        }
+        let batch = self.service.roll.batch;
+        let detail = format!("batch {batch} is restarted{}", self.goes_on(next));
+        Some(Reason::new(Code::BatchFull, detail))
+    }
+
+    fn not_drained(&self, version: &Version) -> Reason {
+        let ends = drain::deadline(version, self.service.policy.drain).map_or(self.now, |(_, ends)| ends);
+        let left = ends.since(self.now);
+        let pins = drain::pins_until(version, Load::default()).since(self.now);
+        let label = &version.label;
+        let detail = format!(
+            "sessions may be pinned to version {label}: it is drained in {left} at the latest (its last known pin ends in {pins})"
         );
+        Reason::new(Code::NotDrained, detail)
     }
-    let reasons: Vec<&str> = reasons.iter().map(|reason| reason.detail.as_str()).collect();
-    match reasons.is_empty() {
-        true => format!("; version {next} becomes active in a moment"),
-        false => format!("; version {next} waits for its flip: {}", reasons.join(", ")),
+
+    fn too_little_left(&self, backend: &Backend, version: &Version, left: u64) -> Option<Reason> {
+        let id = &backend.id;
+        let next = self.next_for(id);
+        let is_alone = self.service.roll.permits.keys().all(|other| other == id);
+        let needed = self.needed_of(is_alone, next);
+        if left >= needed {
+            return None;
+        }
+        let (label, expected) = (&version.label, self.service.expected_weight());
+        let mut detail = format!(
+            "without {id} a weight of {left} of version {label} is usable, {needed} of {expected} is needed (min_capacity)"
+        );
+        if let Some(next) = next {
+            detail.push_str(&self.goes_on(next));
+        }
+        Some(Reason::new(Code::BelowMinCapacity, detail))
+    }
+
+    /// `min_capacity` of the expected weight. Fleets that can't be halved would never come to a quorum so: when nothing else is out and
+    /// nothing else can help, the share is rounded down, but never to nothing.
+    fn needed_of(&self, is_alone: bool, next: Option<&Next<'a>>) -> u64 {
+        let (share, expected) = (self.service.policy.min_capacity, self.service.expected_weight());
+        let strictly = share.of(expected);
+        let is_stuck = is_alone && next.is_some_and(|next| next.are_all_usable && next.lacks_weight());
+        if is_stuck { share.at_most_of(expected).max(strictly.min(1)) } else { strictly }
+    }
+
+    fn next_for(&self, id: &BackendId) -> Option<&Next<'a>> {
+        self.next.as_ref().filter(|_| !self.is_another(id))
+    }
+
+    /// How the roll goes on: what the flip waits for, or who.
+    fn goes_on(&self, next: &Next<'a>) -> String {
+        let (name, label) = (&self.service.name, &next.version.label);
+        let reasons: Vec<&str> = next.obstacles.iter().map(|reason| reason.detail.as_str()).collect();
+        match (reasons.is_empty(), self.service.policy.flip.mode) {
+            (true, FlipMode::Manual) => {
+                format!(
+                    "; version {label} has its quorum: `cutover flip {name} {label}` goes on with the roll"
+                )
+            }
+            (true, FlipMode::Auto) => format!("; version {label} becomes active in a moment"),
+            (false, _) => format!("; version {label} waits for its flip: {}", reasons.join(", ")),
+        }
     }
 }
 
-fn flip_obstacles(service: &Service, to: &VersionLabel, now: Timestamp) -> Vec<Reason> {
-    flip::obstacles(service, &Flip { to: to.clone(), if_epoch: None, force: false }, now)
+impl Next<'_> {
+    /// Whether the flip waits for more backends.
+    fn lacks_weight(&self) -> bool {
+        let is_lack = |code| matches!(code, Code::QuorumShare | Code::QuorumCount | Code::NothingUsable);
+        self.obstacles.iter().any(|reason| is_lack(reason.code))
+    }
 }

@@ -84,6 +84,8 @@ pub(crate) enum Command {
     Ready(Patch),
     /// Take a backend out altogether
     Maint(Patch),
+    /// Ask for leave to restart a backend: it is drained first, and enough others stay
+    Permit(Permit),
     /// Open or close a gate of a version
     Gate {
         #[command(flatten)]
@@ -323,6 +325,25 @@ pub(crate) struct Patch {
     pub(crate) limit: Limit,
 }
 
+/// Leave to restart a backend.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "A fleet is rolled by halves, whoever restarts it:\n\n  \
+                        for h in a b c d; do cutover permit web $h --wait && ssh $h restart-app; done")]
+pub(crate) struct Permit {
+    #[command(flatten)]
+    pub(crate) backend: BackendArgs,
+    /// Wait until it is granted, and say what it waits for
+    #[arg(long)]
+    pub(crate) wait: bool,
+    /// How long to wait at most
+    // Longer than a version drains by default: the second half of a fleet waits for the end of the old version.
+    #[arg(long, value_name = "TIME", default_value = "2h", value_parser = duration)]
+    pub(crate) timeout: Duration,
+    /// Give it back: the backend is not restarted after all
+    #[arg(long = "return", conflicts_with = "wait")]
+    pub(crate) give_back: bool,
+}
+
 /// How long a command waits.
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub(crate) struct Limit {
@@ -389,7 +410,8 @@ impl Sessions {
     }
 }
 
-fn duration(text: &str) -> Result<Duration, scalar::DurationError> {
+/// A duration as the API and the configuration write it.
+pub(crate) fn duration(text: &str) -> Result<Duration, scalar::DurationError> {
     scalar::duration(text).map(Duration::from)
 }
 

@@ -1,17 +1,23 @@
 //! Commands that change something.
 
-use std::io::Read;
+use std::io::{Read, Write};
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Duration;
 
 use cutover_core::time::Millis;
 use http::Method;
 use serde_json::{Map, Value, json};
+use tokio::time::Instant;
 
-use super::args::{BackendArgs, Command, Flip, Patch, Register, Rollback, ServiceChange, VersionArgs};
+use super::args::{
+    BackendArgs, Command, Flip, Patch, Permit, Register, Rollback, ServiceChange, VersionArgs,
+};
 use super::client::{CALL_TIMEOUT, Client, path};
 use super::error::{Error, Exit};
+use super::permit::{self, Asked, Told};
 use super::{Output, show, view, wait};
+use crate::signals::{Signal, Signals};
 
 /// The largest document of a service that is read from a file.
 const DOCUMENT_BYTES_MAX: u64 = 1 << 20;
@@ -27,6 +33,7 @@ pub(super) async fn carry_out(command: Command) -> Result<Output, Error> {
         Command::Drain(args) => patch(args, "drain").await,
         Command::Ready(args) => patch(args, "ready").await,
         Command::Maint(args) => patch(args, "maint").await,
+        Command::Permit(args) => permit(args).await,
         Command::Gate { version, gate, close, note } => set_gate(&version, &gate, !close, note).await,
         Command::Hold { version, hold, ttl, release } => {
             set_hold(&version, &hold, (!release).then_some(ttl)).await
@@ -201,6 +208,56 @@ async fn patch(args: Patch, admin: &str) -> Result<Output, Error> {
     Ok(Output::new(answer, said))
 }
 
+async fn permit(args: Permit) -> Result<Output, Error> {
+    let BackendArgs { service, backend, remote } = &args.backend;
+    let client = Client::new(remote);
+    if args.give_back {
+        let document = permit::give_back(&client, service, backend).await?;
+        return Ok(Output::new(document, format!("{service}/{backend}: the permit is given back\n")));
+    }
+    let (granted, document) = if args.wait {
+        permit_in_time(&client, service, backend, args.timeout).await?
+    } else {
+        match permit::ask(&client, service, backend, Duration::ZERO).await? {
+            Asked::Granted(granted, document) => (granted, document),
+            Asked::NotYet(not_yet, document) => {
+                return Err(Error::Refused(permit::refusal(service, backend, &not_yet, document)));
+            }
+        }
+    };
+    Ok(Output::new(document, show::granted(service, backend, &granted)))
+}
+
+/// Waits for a permit and says on standard error what for. Whoever is interrupted restarts nothing, and so wants no permit.
+async fn permit_in_time(
+    client: &Client,
+    service: &str,
+    backend: &str,
+    limit: Duration,
+) -> Result<(view::Granted, Value), Error> {
+    let mut signals =
+        Signals::catch().map_err(|source| Error::Io { what: "catch signals".to_owned(), source })?;
+    let mut told = Told::default();
+    let granted = permit::wait_for(client, service, backend, limit, |state, reasons| {
+        let text = permit::in_words(state, reasons);
+        if told.is_news(&text, Instant::now()) {
+            // Standard error that is closed has no reader to miss the line.
+            let _ = writeln!(std::io::stderr(), "{service}/{backend}: {text}");
+        }
+        ControlFlow::Continue(())
+    });
+    tokio::select! {
+        granted = granted => granted,
+        signal = signals.next() => {
+            permit::withdraw(client, service, backend).await;
+            Err(Error::Interrupted(match signal {
+                Signal::Stop(name) => name,
+                Signal::Reload => "SIGHUP",
+            }))
+        }
+    }
+}
+
 async fn set_gate(args: &VersionArgs, gate: &str, open: bool, note: Option<String>) -> Result<Output, Error> {
     let VersionArgs { service, version, remote } = args;
     let body = object([("open", Some(json!(open))), ("note", note.map(Value::from))]);
@@ -268,6 +325,6 @@ fn object<const N: usize>(fields: [(&str, Option<Value>); N]) -> Value {
 }
 
 /// A duration as the API writes it.
-fn text(span: Duration) -> String {
+pub(super) fn text(span: Duration) -> String {
     Millis(u64::try_from(span.as_millis()).unwrap_or(u64::MAX)).to_string()
 }

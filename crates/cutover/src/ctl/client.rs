@@ -22,7 +22,7 @@ use super::target::Target;
 /// Time to open a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Time for one call, beside what the server is told to wait.
-pub(super) const CALL_TIMEOUT: Duration = Duration::from_secs(30);
+pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 /// The largest answer that is read.
 const ANSWER_BYTES_MAX: usize = 64 << 20;
 
@@ -67,7 +67,7 @@ impl Client {
     ///
     /// # Errors
     /// The server can't be reached, refuses, or answers something else.
-    pub(super) async fn read<T: DeserializeOwned>(&self, path: &str) -> Result<(Value, T), Error> {
+    pub(crate) async fn read<T: DeserializeOwned>(&self, path: &str) -> Result<(Value, T), Error> {
         let document = self.get(path).await?;
         let view = self.view(&document)?;
         Ok((document, view))
@@ -77,7 +77,7 @@ impl Client {
     ///
     /// # Errors
     /// It is none of the admin API.
-    pub(super) fn view<T: DeserializeOwned>(&self, document: &Value) -> Result<T, Error> {
+    pub(crate) fn view<T: DeserializeOwned>(&self, document: &Value) -> Result<T, Error> {
         T::deserialize(document).map_err(|error| self.foreign(&error))
     }
 
@@ -121,7 +121,7 @@ impl Client {
     }
 
     /// A broken connection as an error.
-    pub(super) fn unreachable(&self, source: io::Error) -> Error {
+    pub(crate) fn unreachable(&self, source: io::Error) -> Error {
         Error::Unreachable { target: self.target.clone(), source }
     }
 
@@ -204,7 +204,7 @@ fn bearer(token: &str) -> Result<HeaderValue, Error> {
 }
 
 /// A path of segments that may have any characters.
-pub(super) fn path(segments: &[&str]) -> String {
+pub(crate) fn path(segments: &[&str]) -> String {
     let mut path = String::from("/v1");
     for segment in segments {
         path.push('/');
@@ -214,7 +214,7 @@ pub(super) fn path(segments: &[&str]) -> String {
 }
 
 /// Percent-encodes what is not unreserved (RFC 3986 section 2.3), and a segment that would be taken for a step.
-pub(super) fn encode(text: &str) -> String {
+pub(crate) fn encode(text: &str) -> String {
     use std::fmt::Write;
     let is_step = matches!(text, "." | "..");
     let mut encoded = String::with_capacity(text.len());

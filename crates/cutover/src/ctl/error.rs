@@ -78,6 +78,12 @@ pub(crate) enum Error {
     /// An argument that makes no sense.
     #[error("{0}")]
     Usage(String),
+    /// What is so forbids it.
+    #[error("{0}")]
+    State(String),
+    /// A signal ended the wait.
+    #[error("interrupted by {0}")]
+    Interrupted(&'static str),
 }
 
 impl Error {
@@ -86,7 +92,11 @@ impl Error {
     pub(crate) const fn exit(&self) -> Exit {
         match self {
             Self::Unreachable { .. } => Exit::Unreachable,
-            Self::Refused(_) | Self::Foreign { .. } | Self::Io { .. } => Exit::Failed,
+            Self::Refused(_)
+            | Self::Foreign { .. }
+            | Self::Io { .. }
+            | Self::State(_)
+            | Self::Interrupted(_) => Exit::Failed,
             Self::TimedOut { .. } => Exit::TimedOut,
             Self::Usage(_) => Exit::Usage,
         }
@@ -96,6 +106,16 @@ impl Error {
     #[must_use]
     pub(crate) fn is_not_found(&self) -> bool {
         matches!(self, Self::Refused(problem) if problem.status == 404)
+    }
+
+    /// Whether the same call may succeed when the server is back.
+    #[must_use]
+    pub(crate) fn is_passing(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } => true,
+            Self::Refused(problem) => problem.status == 503,
+            _ => false,
+        }
     }
 
     /// The error as an object, for `--json`.

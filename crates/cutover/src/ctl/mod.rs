@@ -1,15 +1,16 @@
 //! The command-line client: each command is one or a few calls of the admin API, shown as text or as JSON.
 
-mod args;
+pub(crate) mod args;
 mod change;
-mod client;
+pub(crate) mod client;
 mod error;
 mod follow;
+pub(crate) mod permit;
 mod show;
 mod sse;
-mod table;
+pub(crate) mod table;
 mod target;
-mod view;
+pub(crate) mod view;
 mod wait;
 
 use std::io::{self, Write};
@@ -22,21 +23,30 @@ pub(crate) use error::{Error, Exit};
 
 /// What a command has to say at its end.
 #[derive(Debug)]
-struct Output {
-    document: Value,
-    text: String,
-    exit: Exit,
+pub(crate) struct Output {
+    /// For `--json`.
+    pub(crate) document: Value,
+    /// For people.
+    pub(crate) text: String,
+    /// How it ended.
+    pub(crate) exit: Exit,
 }
 
 impl Output {
-    fn new(document: Value, text: impl Into<String>) -> Self {
+    /// What a command says that did what it was to do.
+    pub(crate) fn new(document: Value, text: impl Into<String>) -> Self {
         Self { document, text: text.into(), exit: Exit::Done }
     }
 }
 
 /// Carries out a command, prints what it has to say, and tells how it ended.
 pub(crate) async fn run(command: Command, json: bool) -> Exit {
-    let (written, exit) = match carry_out(command, json).await {
+    finish(carry_out(command, json).await, json)
+}
+
+/// Prints what a command has to say at its end, and tells how it ended.
+pub(crate) fn finish(ended: Result<Option<Output>, Error>, json: bool) -> Exit {
+    let (written, exit) = match ended {
         Ok(None) => return Exit::Done,
         Ok(Some(output)) if json => {
             (write(io::stdout().lock(), &format!("{:#}\n", output.document)), output.exit)
@@ -72,8 +82,11 @@ fn in_words(error: &Error) -> String {
 async fn carry_out(command: Command, json: bool) -> Result<Option<Output>, Error> {
     let output = match command {
         Command::Status { remote } => {
-            let (document, status) = Client::new(&remote).read(&path(&["status"])).await?;
-            Output::new(document, show::status(&status))
+            let client = Client::new(&remote);
+            let (mut document, status) = client.read(&path(&["status"])).await?;
+            let (_, list): (_, view::Services) = client.read(&path(&["services"])).await?;
+            document["rolls"] = show::rolls_document(&list.services);
+            Output::new(document, show::status(&status) + &show::rolls(&list.services))
         }
         Command::Services(args) => services(args).await?,
         Command::Backends { service, remote } => {
@@ -115,13 +128,15 @@ async fn services(args: args::Services) -> Result<Output, Error> {
         (None, None) => {
             let (document, view) =
                 Client::new(&args.remote).read::<view::Services>(&path(&["services"])).await?;
-            Ok(Output::new(document, show::services(&view.services)))
+            Ok(Output::new(document, show::services(&view.services) + &show::rolls(&view.services)))
         }
         (None, Some(service)) => {
             let (document, view) =
                 Client::new(&args.remote).read::<view::Service>(&path(&["services", &service])).await?;
             let policy = toml::to_string(&document["policy"]).unwrap_or_default();
-            Ok(Output::new(document, format!("{}\n{policy}", show::services(&[view]))))
+            let services = [view];
+            let text = format!("{}{}\n{policy}", show::services(&services), show::rolls(&services));
+            Ok(Output::new(document, text))
         }
     }
 }

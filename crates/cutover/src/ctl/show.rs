@@ -2,8 +2,12 @@
 
 use std::fmt::Write;
 
+use serde_json::{Value, json};
+
 use super::table::{or_dash, table, time, until};
-use super::view::{Backend, DryRun, Entry, Flipped, Registered, Service, Status, Version};
+use super::view::{
+    Backend, DryRun, Entry, Flipped, Granted, Permit, Registered, Service, Status, Summary, Version,
+};
 
 pub(super) fn status(status: &Status) -> String {
     let state = if status.ready { "ready" } else { "not ready" };
@@ -18,7 +22,7 @@ pub(super) fn services(services: &[Service]) -> String {
         return "no services\n".to_owned();
     }
     table(
-        &["SERVICE", "ACTIVE", "EPOCH", "USABLE", "BACKENDS", "VERSIONS", "FROZEN", "SOURCE"],
+        &["SERVICE", "ACTIVE", "EPOCH", "USABLE", "BACKENDS", "VERSIONS", "ROLL", "FROZEN", "SOURCE"],
         services.iter().map(|service| {
             vec![
                 service.name.clone(),
@@ -27,6 +31,7 @@ pub(super) fn services(services: &[Service]) -> String {
                 format!("{}/{}", service.usable_weight, service.expected_weight),
                 service.backends.to_string(),
                 or_dash(Some(&versions_in_short(service))),
+                or_dash(roll_in_short(&service.roll).as_deref()),
                 or_dash(frozen(service).as_deref()),
                 or_dash(Some(&service.source)),
             ]
@@ -37,6 +42,49 @@ pub(super) fn services(services: &[Service]) -> String {
 fn versions_in_short(service: &Service) -> String {
     let versions = service.versions.iter().map(|version| format!("{} ({})", version.version, version.role));
     versions.collect::<Vec<_>>().join(", ")
+}
+
+/// Where a roll stands, in a few words; nothing where there is none.
+fn roll_in_short(roll: &Summary) -> Option<String> {
+    match roll.state.as_str() {
+        "running" | "frozen" => Some(format!("{}, batch {} of {}", roll.state, roll.batch, roll.batches)),
+        "" | "idle" => None,
+        state => Some(state.to_owned()),
+    }
+}
+
+/// A line for each service whose roll has something to say: who may be restarted, and why it goes no further.
+pub(super) fn rolls(services: &[Service]) -> String {
+    let mut text = String::new();
+    for Service { name, roll, .. } in services {
+        let permits: Vec<String> = roll.permits.iter().map(permit).collect();
+        let reason = roll.reason.as_deref().filter(|reason| !reason.is_empty());
+        if permits.is_empty() && reason.is_none() {
+            continue;
+        }
+        let _ = write!(text, "{name}: the roll is {}", roll.state);
+        if let Some(reason) = reason {
+            let _ = write!(text, ": {reason}");
+        }
+        if !permits.is_empty() {
+            let _ = write!(text, "; permits: {}", permits.join(", "));
+        }
+        text.push('\n');
+    }
+    text
+}
+
+/// The rolls that are under way or have something to say, by service.
+pub(super) fn rolls_document(services: &[Service]) -> Value {
+    let rolls = services.iter().filter(|service| !matches!(service.roll.state.as_str(), "" | "idle"));
+    Value::Object(rolls.map(|service| (service.name.clone(), json!(service.roll))).collect())
+}
+
+fn permit(permit: &Permit) -> String {
+    match permit.deadline.as_deref() {
+        Some(deadline) => format!("{} (back by {})", permit.backend, time(deadline)),
+        None => format!("{} ({})", permit.backend, permit.state),
+    }
 }
 
 fn frozen(service: &Service) -> Option<String> {
@@ -119,6 +167,12 @@ pub(super) fn registered(service: &str, backend: &str, answer: &Registered) -> S
     let version = or_dash(answer.version.as_deref());
     let role = or_dash(answer.role.as_deref());
     format!("{service}/{backend}: {}, version {version}, role {role}, epoch {}\n", answer.admin, answer.epoch)
+}
+
+pub(super) fn granted(service: &str, backend: &str, granted: &Granted) -> String {
+    let back = granted.deadline.as_deref().map(|at| format!(", back by {}", time(at))).unwrap_or_default();
+    let Granted { batch, batches, .. } = granted;
+    format!("{service}/{backend}: may be restarted, batch {batch} of {batches}{back}\n")
 }
 
 pub(super) fn flipped(service: &str, answer: &Flipped) -> String {

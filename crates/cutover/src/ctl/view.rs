@@ -1,8 +1,12 @@
 //! What the client reads of the admin API's answers. Fields that it has no use for are left out, so newer servers are understood.
 
+mod roll;
+
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+
+pub(crate) use self::roll::{Granted, NotYet, Permit, Policy, Roll, RolledService, Summary};
 
 /// `GET /v1/services`.
 #[derive(Debug, Clone, Deserialize)]
@@ -24,6 +28,8 @@ pub(super) struct Service {
     pub(super) usable_weight: u64,
     #[serde(default)]
     pub(super) backends: u64,
+    #[serde(default)]
+    pub(super) roll: Summary,
     pub(super) freeze: Option<Freeze>,
     pub(super) versions: Vec<VersionSummary>,
 }
@@ -89,40 +95,40 @@ pub(super) struct Drained {
 
 /// `GET …/backends`.
 #[derive(Debug, Clone, Deserialize)]
-pub(super) struct Backends {
-    pub(super) backends: Vec<Backend>,
+pub(crate) struct Backends {
+    pub(crate) backends: Vec<Backend>,
 }
 
 /// One backend with its three axes.
 #[derive(Debug, Clone, Deserialize)]
-pub(super) struct Backend {
-    pub(super) id: String,
-    pub(super) address: String,
-    pub(super) version: Option<String>,
-    pub(super) weight: u64,
-    pub(super) admin: String,
-    pub(super) operational: String,
-    pub(super) identity: Identity,
+pub(crate) struct Backend {
+    pub(crate) id: String,
+    pub(crate) address: String,
+    pub(crate) version: Option<String>,
+    pub(crate) weight: u64,
+    pub(crate) admin: String,
+    pub(crate) operational: String,
+    pub(crate) identity: Identity,
     #[serde(default)]
-    pub(super) usable: bool,
+    pub(crate) usable: bool,
     #[serde(default)]
-    pub(super) in_flight: u64,
-    pub(super) lease_expires_at: Option<String>,
-    pub(super) last_probe: Option<Probe>,
+    pub(crate) in_flight: u64,
+    pub(crate) lease_expires_at: Option<String>,
+    pub(crate) last_probe: Option<Probe>,
 }
 
 /// Which version a backend runs, and whether that is known.
 #[derive(Debug, Clone, Deserialize)]
-pub(super) struct Identity {
-    pub(super) state: String,
-    pub(super) version: Option<String>,
+pub(crate) struct Identity {
+    pub(crate) state: String,
+    pub(crate) version: Option<String>,
 }
 
 /// What a probe found.
 #[derive(Debug, Clone, Deserialize)]
-pub(super) struct Probe {
+pub(crate) struct Probe {
     #[serde(default)]
-    pub(super) detail: String,
+    pub(crate) detail: String,
 }
 
 /// What a backend learns when it registers or sends a heartbeat.

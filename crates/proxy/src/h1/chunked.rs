@@ -2,6 +2,7 @@
 
 use super::line::{Found, Lines, Malformed};
 use crate::fields::{Fields, is_value_byte};
+use crate::scan;
 
 /// Bytes of one line with a chunk's size and extensions, with its line end.
 const LINE_MAX: u16 = 4096;
@@ -235,7 +236,7 @@ impl Decoder {
     /// Takes up a line of the trailer section, or what there is of it. Answers how many bytes that was.
     fn take_trailer(&mut self, input: &[u8]) -> Result<usize, ChunkError> {
         let trailers = self.trailers.get_or_insert_default();
-        let line_end = memchr::memchr(b'\n', input);
+        let line_end = scan::byte(input, b'\n');
         let len = line_end.map_or(input.len(), |at| at + 1);
         if trailers.fields.bytes().len() + len > TRAILER_BYTES_MAX {
             return Err(ChunkError::TrailersTooLarge);

@@ -7,6 +7,7 @@ use http::{Method, StatusCode, Version};
 use super::line::{self, Found, Lines, Malformed};
 use super::target::{Form, Target, TargetError};
 use crate::fields::Fields;
+use crate::scan;
 
 /// Bytes of the longest method that is understood. The longest registered one has 17.
 const METHOD_MAX: usize = 32;
@@ -132,7 +133,7 @@ impl RequestHead {
     }
 
     /// The target's path, as it came.
-    pub(crate) fn path(&self) -> &str {
+    pub(crate) fn path(&self) -> &[u8] {
         self.target.path(self.fields.bytes())
     }
 
@@ -177,7 +178,7 @@ impl RequestHead {
             return Err(HeadError::Start);
         }
         let (method, rest) = (&line[..method_len], &line[method_len + 1..]);
-        let target_len = memchr::memchr(b' ', rest).ok_or(HeadError::Start)?;
+        let target_len = scan::byte(rest, b' ').ok_or(HeadError::Start)?;
         self.version = version(&rest[target_len + 1..])?;
         if method.len() > METHOD_MAX {
             return Err(HeadError::Method);

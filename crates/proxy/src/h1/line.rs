@@ -1,9 +1,12 @@
 //! One line of a head or trailer section: found by its line end, checked byte by byte, taken apart (RFC 9112 sections 2.2 and 5).
 
+use std::ops::Range;
+
 use wide::u8x16;
 
 use crate::fields::{Line, is_value_byte, offset};
 use crate::name::Name;
+use crate::scan;
 
 /// What is wrong with a line. All of it is refused: what two readers take for two things is how requests are smuggled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -53,7 +56,7 @@ impl Lines {
     /// its first byte.
     #[inline]
     pub(crate) fn next<'a>(&mut self, input: &'a [u8]) -> Result<Option<(usize, &'a [u8])>, Malformed> {
-        let Some(end) = memchr::memchr(b'\n', &input[self.scanned..]) else {
+        let Some(end) = scan::byte(&input[self.scanned..], b'\n') else {
             self.scanned = input.len();
             return Ok(None);
         };
@@ -65,31 +68,32 @@ impl Lines {
 
     /// The next line as a field line; `None` until it is whole. Two looks find all that there is to see in a good one: where its name
     /// ends, and where the first control byte behind it is, which is its line end.
-    #[inline]
+    // As a call, it would hand every line through memory three times.
+    #[inline(always)]
     pub(crate) fn next_field(&mut self, input: &[u8]) -> Result<Option<Found>, Malformed> {
         let start = self.next;
         if input[start..].starts_with(b"\r\n") {
             self.next = start + 2;
             return Ok(Some(Found::End));
         }
-        let colon = find::<true>(input, start);
+        let colon = scan::first(input, start, |chunk| controls(chunk) | chunk.simd_eq(u8x16::splat(b':')));
         let name = &input[start..colon];
         let known = Name::of(name);
         // A known name is a token.
         let is_token = known != Name::Other || (!name.is_empty() && name.iter().copied().all(is_token_byte));
         if input.get(colon) != Some(&b':') || !is_token {
-            return self.refuse(input);
+            return self.what_is_wrong(input).map_or(Ok(None), Err);
         }
-        let mut end = find::<false>(input, self.scanned.max(colon + 1));
+        let mut end = scan::first(input, self.scanned.max(colon + 1), controls);
         while input.get(end) == Some(&b'\t') {
-            end = find::<false>(input, end + 1);
+            end = scan::first(input, end + 1, controls);
         }
         if !input[end..].starts_with(b"\r\n") {
             self.scanned = end;
-            return self.refuse(input);
+            return self.what_is_wrong(input).map_or(Ok(None), Err);
         }
         (self.next, self.scanned) = (end + 2, end + 2);
-        let (value_start, value_end) = trim(input, colon + 1, end);
+        let (value_start, value_end) = trimmed(input, colon + 1..end);
         Ok(Some(Found::Field(Line {
             // Limits keep heads far below 4 GiB, and names with them.
             start: offset(start),
@@ -104,11 +108,11 @@ impl Lines {
 
     /// What is wrong with the next line, if it is whole.
     #[cold]
-    fn refuse(&self, input: &[u8]) -> Result<Option<Found>, Malformed> {
-        let Some((line, _)) = split_line(&input[self.next..]) else { return Ok(None) };
-        let line = line.strip_suffix(b"\r").ok_or(Malformed::LineEnd)?;
+    fn what_is_wrong(&self, input: &[u8]) -> Option<Malformed> {
+        let (line, _) = split_line(&input[self.next..])?;
+        let Some(line) = line.strip_suffix(b"\r") else { return Some(Malformed::LineEnd) };
         let name_len = line.iter().position(|&byte| !is_token_byte(byte));
-        Err(match (line.first(), name_len) {
+        Some(match (line.first(), name_len) {
             (Some(b' ' | b'\t'), _) => Malformed::Folded,
             (_, None) => Malformed::NoColon,
             (_, Some(len)) if len == 0 || line[len] != b':' => Malformed::Name,
@@ -119,41 +123,30 @@ impl Lines {
 
 /// The first line, without its LF, and what is behind it.
 fn split_line(input: &[u8]) -> Option<(&[u8], &[u8])> {
-    let end = memchr::memchr(b'\n', input)?;
+    let end = scan::byte(input, b'\n')?;
     Some((&input[..end], &input[end + 1..]))
 }
 
-/// Where optional whitespace (RFC 9110 section 5.6.3) ends and begins in a part of `input`.
+/// Where a checked value begins and ends without the optional whitespace (RFC 9110 section 5.6.3) around it.
 #[inline]
-fn trim(input: &[u8], mut from: usize, mut to: usize) -> (usize, usize) {
-    while from < to && matches!(input[from], b' ' | b'\t') {
+fn trimmed(input: &[u8], value: Range<usize>) -> (usize, usize) {
+    // Of the bytes that a value may have, only tabs and spaces are so low.
+    let is_blank = |at: usize| input[at] <= b' ';
+    let Range { start: mut from, end: mut to } = value;
+    while from < to && is_blank(from) {
         from += 1;
     }
-    while from < to && matches!(input[to - 1], b' ' | b'\t') {
+    while from < to && is_blank(to - 1) {
         to -= 1;
     }
     (from, to)
 }
 
-/// Where the first control byte (or colon) is at `from` or behind it, or the end. Sixteen at a time: most of a head is values.
+/// Marks control bytes, tabs among them.
 #[inline]
-fn find<const COLON: bool>(input: &[u8], from: usize) -> usize {
-    let mut at = from;
-    while let Some(bytes) = input.get(at..).and_then(|rest| rest.first_chunk::<16>()) {
-        let bytes = u8x16::from(*bytes);
-        let below_space = bytes.min(u8x16::splat(b' ' - 1)).simd_eq(bytes);
-        let mut found = below_space | bytes.simd_eq(u8x16::splat(0x7f));
-        if COLON {
-            found |= bytes.simd_eq(u8x16::splat(b':'));
-        }
-        match found.to_bitmask() {
-            0 => at += 16,
-            found => return at + found.trailing_zeros() as usize,
-        }
-    }
-    let rest = input.get(at..).unwrap_or_default();
-    let is_it = |&byte: &u8| byte < b' ' || byte == 0x7f || (COLON && byte == b':');
-    at + rest.iter().position(is_it).unwrap_or(rest.len())
+fn controls(chunk: u8x16) -> u8x16 {
+    let below_space = chunk.min(u8x16::splat(b' ' - 1)).simd_eq(chunk);
+    below_space | chunk.simd_eq(u8x16::splat(0x7f))
 }
 
 /// Whether every byte may be in a field value. Eight at a time: most of a head is values.

@@ -102,9 +102,9 @@ impl Target {
     }
 
     /// The path as it came; `/` where an absolute form has none, `*` in asterisk form, nothing in authority form.
-    pub(crate) fn path<'a>(&self, head: &'a [u8]) -> &'a str {
-        let path = text(head, self.path_start, self.path_end);
-        if path.is_empty() && self.form == Form::Absolute { "/" } else { path }
+    pub(crate) fn path<'a>(&self, head: &'a [u8]) -> &'a [u8] {
+        let path = head.get(self.path_start as usize..self.path_end as usize).unwrap_or_default();
+        if path.is_empty() && self.form == Form::Absolute { b"/" } else { path }
     }
 
     /// Path and query of a target in origin form, which is what nearly all are.

@@ -7,6 +7,7 @@ use cutover_core::version::Version;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::roll::RollView;
 use super::service::ServiceSpec;
 use super::time;
 
@@ -38,7 +39,7 @@ pub struct ServiceView {
     pub usable_weight: u64,
     /// Its backends, usable or not.
     pub backends: usize,
-    /// The roll that goes on.
+    /// How far a roll of its backends is.
     pub roll: RollView,
     /// Whether flips are refused, and why.
     pub freeze: Option<FreezeView>,
@@ -58,22 +59,6 @@ pub enum SourceView {
     Config,
     /// This API.
     Api,
-}
-
-/// How far a roll is.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(title = "Roll")]
-pub struct RollView {
-    /// The state of the roll.
-    pub state: RollState,
-}
-
-/// The state of a roll.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum RollState {
-    /// There is none.
-    Idle,
 }
 
 /// A freeze: flips are refused without `force`.
@@ -128,7 +113,7 @@ impl ServiceView {
             expected_weight: service.expected_weight(),
             usable_weight: service.active_version().map_or(0, |active| capacity(active).usable_weight),
             backends: service.backends.len(),
-            roll: RollView { state: RollState::Idle },
+            roll: RollView::new(service),
             freeze: service.freeze.as_ref().map(FreezeView::new),
             versions: newest_first(service)
                 .into_iter()

@@ -13,7 +13,7 @@ fn parse(method: &str, target: &[u8]) -> Result<Parts, TargetError> {
     Ok((
         found.form(),
         found.authority(&head).map(str::to_owned),
-        found.path(&head).to_owned(),
+        String::from_utf8(found.path(&head).to_vec()).unwrap(),
         found.query(&head).map(str::to_owned),
         found.path_and_query(method.as_bytes(), &head).into_owned(),
     ))

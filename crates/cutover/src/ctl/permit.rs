@@ -1,0 +1,184 @@
+//! Leave to restart a backend: asked for until it is given, whatever happens to the server meanwhile.
+
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+use http::{Method, StatusCode};
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
+
+use super::change::text;
+use super::client::{CALL_TIMEOUT, Client, path};
+use super::error::{Error, Problem, Reason};
+use super::view::{Granted, NotYet};
+
+/// How long the server is told to wait in one call. Shorter than what proxies in between cut off.
+const ROUND: Duration = Duration::from_secs(30);
+/// Time before a server is asked again that can't be reached, or that answered without waiting.
+const PAUSE: Duration = Duration::from_millis(250);
+/// Time after which what is waited for is told again if only its numbers changed.
+const TOLD_AGAIN: Duration = Duration::from_secs(60);
+
+/// The answer to somebody who wants to restart a backend.
+#[derive(Debug)]
+pub(crate) enum Asked {
+    /// The backend is empty: it may be restarted.
+    Granted(Granted, Value),
+    /// It must wait.
+    NotYet(NotYet, Value),
+}
+
+/// What is waited for: told when it changes, but not for every second that passes.
+#[derive(Debug, Default)]
+pub(crate) struct Told {
+    shape: String,
+    at: Option<Instant>,
+}
+
+/// Asks once, for which the server takes up to `wait`.
+///
+/// # Errors
+/// The server can't be reached, or refuses.
+pub(crate) async fn ask(
+    client: &Client,
+    service: &str,
+    backend: &str,
+    wait: Duration,
+) -> Result<Asked, Error> {
+    let mut body = json!({ "backend": backend });
+    if !wait.is_zero() {
+        body["wait"] = json!(text(wait));
+    }
+    let path = path(&["services", service, "permits"]);
+    let answer = client.call(Method::POST, &path, Some(&body), wait + CALL_TIMEOUT).await?;
+    Ok(match answer.status {
+        StatusCode::ACCEPTED => Asked::NotYet(client.view(&answer.body)?, answer.body),
+        _ => Asked::Granted(client.view(&answer.body)?, answer.body),
+    })
+}
+
+/// Asks until the permit is granted, also while the server can't be reached. `on_wait` is told what is waited for after each
+/// round, and may end the wait. An error leaves no permit behind, as far as the server can be reached.
+///
+/// # Errors
+/// [`Error::TimedOut`] after `limit`; a refusal; what was waited for, when `on_wait` ends the wait.
+pub(crate) async fn wait_for(
+    client: &Client,
+    service: &str,
+    backend: &str,
+    limit: Duration,
+    mut on_wait: impl FnMut(&str, &[Reason]) -> ControlFlow<()>,
+) -> Result<(Granted, Value), Error> {
+    let deadline = Instant::now() + limit;
+    loop {
+        let began = Instant::now();
+        let round = deadline.saturating_duration_since(began).min(ROUND);
+        match ask(client, service, backend, round).await {
+            Ok(Asked::Granted(granted, document)) => return Ok((granted, document)),
+            Ok(Asked::NotYet(not_yet, document)) => {
+                if on_wait(&not_yet.state, &not_yet.reasons).is_break() {
+                    withdraw(client, service, backend).await;
+                    return Err(Error::Refused(refusal(service, backend, &not_yet, document)));
+                }
+            }
+            Err(error) if error.is_passing() => {
+                let is_over = on_wait("", &[unreachable(&error)]).is_break() || Instant::now() >= deadline;
+                if is_over {
+                    return Err(error);
+                }
+            }
+            Err(error) => return Err(error),
+        }
+        if Instant::now() >= deadline {
+            withdraw(client, service, backend).await;
+            return Err(Error::TimedOut { what: format!("{service}/{backend} has no permit"), limit });
+        }
+        if began.elapsed() < PAUSE {
+            sleep(PAUSE).await;
+        }
+    }
+}
+
+/// Gives a permit back that is not used.
+///
+/// # Errors
+/// There is none, or the server can't be reached.
+pub(crate) async fn give_back(client: &Client, service: &str, backend: &str) -> Result<Value, Error> {
+    let path = path(&["services", service, "permits", backend]);
+    Ok(client.call(Method::DELETE, &path, None, CALL_TIMEOUT).await?.body)
+}
+
+/// Gives a permit back, if there is one and the server can be reached. Otherwise it ends at its deadline.
+pub(crate) async fn withdraw(client: &Client, service: &str, backend: &str) {
+    if let Err(error) = give_back(client, service, backend).await
+        && !error.is_not_found()
+    {
+        tracing::warn!(%service, %backend, cause = %error, "the permit could not be given back");
+    }
+}
+
+/// A permit that is not granted, as a refusal with all reasons.
+pub(super) fn refusal(service: &str, backend: &str, not_yet: &NotYet, document: Value) -> Problem {
+    let detail = match not_yet.state.as_str() {
+        "draining" => format!("{service}/{backend} drains, and may be restarted when it is empty; ask again"),
+        _ => format!("{service}/{backend} may not be restarted yet"),
+    };
+    Problem {
+        status: StatusCode::ACCEPTED.as_u16(),
+        title: "no permit yet".to_owned(),
+        detail: Some(detail),
+        reasons: not_yet.reasons.clone(),
+        document,
+    }
+}
+
+/// What is waited for, in one line.
+pub(crate) fn in_words(state: &str, reasons: &[Reason]) -> String {
+    let details: Vec<&str> = reasons.iter().map(|reason| reason.detail.as_str()).collect();
+    let verb = if state == "draining" { "drains" } else { "waits" };
+    match details.is_empty() {
+        true => verb.to_owned(),
+        false => format!("{verb}: {}", details.join("; ")),
+    }
+}
+
+fn unreachable(error: &Error) -> Reason {
+    Reason { code: "unreachable".to_owned(), detail: error.to_string() }
+}
+
+impl Told {
+    /// Whether `text` is news, at `now`; then it counts as told.
+    pub(crate) fn is_news(&mut self, text: &str, now: Instant) -> bool {
+        let shape: String = text.chars().filter(|letter| !letter.is_ascii_digit()).collect();
+        let is_old = |at: Instant| shape == self.shape && now.duration_since(at) < TOLD_AGAIN;
+        if self.at.is_some_and(is_old) {
+            return false;
+        }
+        (self.shape, self.at) = (shape, Some(now));
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_waited_for_is_told_when_it_changes_and_now_and_then() {
+        let (mut told, start) = (Told::default(), Instant::now());
+        let mut is_news = |text: &str, second| told.is_news(text, start + Duration::from_secs(second));
+
+        assert!(is_news("drained in 300s", 0));
+        assert!(!is_news("drained in 299s", 1));
+        assert!(is_news("batch full", 2));
+        assert!(is_news("drained in 297s", 3));
+        assert!(is_news("drained in 237s", 63));
+    }
+
+    #[test]
+    fn a_wait_names_all_that_it_is_for() {
+        let reason = |detail: &str| Reason { code: String::new(), detail: detail.to_owned() };
+        assert_eq!(in_words("waiting", &[reason("a is out"), reason("b too")]), "waits: a is out; b too");
+        assert_eq!(in_words("draining", &[]), "drains");
+    }
+}

@@ -1,0 +1,130 @@
+//! What a roll shows while it goes on, on standard error: at a terminal a bar for each backend, elsewhere a line for each step.
+
+use std::collections::BTreeMap;
+use std::io::{IsTerminal as _, Write as _, stderr};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+
+/// Time between two pictures of a bar that turns.
+const TICK: Duration = Duration::from_millis(100);
+/// Longest message of a bar: a line that wraps can't be drawn over. The plain lines have all of it.
+const MESSAGE_CHARS_MAX: usize = 160;
+
+/// The display of one roll.
+#[derive(Debug)]
+pub(super) struct Progress {
+    began: Instant,
+    display: Display,
+}
+
+#[derive(Debug)]
+enum Display {
+    Terminal { all: MultiProgress, total: ProgressBar, bars: Mutex<BTreeMap<String, ProgressBar>> },
+    Plain,
+}
+
+/// Where a backend is.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Step<'a> {
+    /// Something is waited for; whether that is news.
+    Waits(&'a str, bool),
+    /// The next part of its restart begins.
+    Does(&'a str),
+    /// It is done.
+    Back(&'a str),
+    /// It is not restarted, or did not come back.
+    Ended(&'a str),
+}
+
+impl Progress {
+    /// Shows a roll of so many backends from now on.
+    pub(super) fn start(backends: usize) -> Self {
+        let display = if stderr().is_terminal() { Display::terminal(backends) } else { Display::Plain };
+        Self { began: Instant::now(), display }
+    }
+
+    /// Shows where a backend is now.
+    pub(super) fn show(&self, backend: &str, step: Step<'_>) {
+        match &self.display {
+            Display::Terminal { all, total, bars } => draw(all, total, bars, backend, step),
+            Display::Plain => match step {
+                Step::Waits(_, false) => {}
+                Step::Waits(text, true) | Step::Does(text) | Step::Back(text) | Step::Ended(text) => {
+                    self.say(&format!("{backend}: {text}"));
+                }
+            },
+        }
+    }
+
+    /// Says something that is about no backend, or more than a line.
+    pub(super) fn say(&self, text: &str) {
+        match &self.display {
+            Display::Terminal { all, .. } => {
+                // A terminal that can't be written to shows nothing; the report still comes.
+                let _ = all.println(text);
+            }
+            Display::Plain => {
+                let seconds = self.began.elapsed().as_secs_f64();
+                // Standard error that is closed has no reader to miss the line.
+                let _ = writeln!(stderr(), "[{seconds:6.1} s] {text}");
+            }
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if let Display::Terminal { total, bars, .. } = &self.display {
+            let bars = bars.lock().unwrap_or_else(PoisonError::into_inner);
+            bars.values().filter(|bar| !bar.is_finished()).for_each(ProgressBar::abandon);
+            total.finish_and_clear();
+        }
+    }
+}
+
+impl Display {
+    fn terminal(backends: usize) -> Self {
+        let all = MultiProgress::new();
+        let total = all.add(ProgressBar::new(u64::try_from(backends).unwrap_or(u64::MAX)));
+        total.set_style(style("{bar:30} {pos} of {len} backends, {elapsed}"));
+        total.enable_steady_tick(TICK);
+        Self::Terminal { all, total, bars: Mutex::default() }
+    }
+}
+
+fn draw(
+    all: &MultiProgress,
+    total: &ProgressBar,
+    bars: &Mutex<BTreeMap<String, ProgressBar>>,
+    backend: &str,
+    step: Step<'_>,
+) {
+    let mut bars = bars.lock().unwrap_or_else(PoisonError::into_inner);
+    let bar = bars.entry(backend.to_owned()).or_insert_with(|| {
+        let bar = all.insert_before(total, ProgressBar::new_spinner());
+        bar.set_style(style("{spinner} {prefix}  {msg}"));
+        bar.set_prefix(backend.to_owned());
+        bar.enable_steady_tick(TICK);
+        bar
+    });
+    let short = |text: &str| text.chars().take(MESSAGE_CHARS_MAX).collect::<String>();
+    match step {
+        Step::Waits(text, _) | Step::Does(text) => bar.set_message(short(text)),
+        Step::Back(text) => {
+            bar.set_style(style("✓ {prefix}  {msg}"));
+            bar.finish_with_message(short(text));
+            total.inc(1);
+        }
+        Step::Ended(text) => {
+            bar.set_style(style("✗ {prefix}  {msg}"));
+            bar.abandon_with_message(short(text));
+        }
+    }
+}
+
+/// All templates are constants; one that doesn't parse leaves the default style.
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner())
+}

@@ -1,0 +1,228 @@
+//! The restart of one backend: its permit, the command, its return.
+
+use std::io;
+use std::ops::ControlFlow;
+use std::process::ExitStatus;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use super::fleet::read_roll;
+use super::job::{self, Ended};
+use super::logs::Logs;
+use super::progress::{Progress, Step};
+use super::stop::{Stop, Stopped};
+use super::template::{NoPort, Place, Template};
+use crate::ctl::Error;
+use crate::ctl::client::Client;
+use crate::ctl::permit::{self, Told};
+use crate::ctl::view::{Granted, Roll};
+
+/// Time between two looks at a backend that is to come back.
+const POLL: Duration = Duration::from_millis(250);
+/// Time after a permit's deadline in which the server must have said that it is over.
+const SLACK: Duration = Duration::from_secs(60);
+/// A restart's time where the server names none.
+const RESTART_TIME: Duration = Duration::from_secs(600);
+
+/// What all restarts of a roll share.
+#[derive(Debug)]
+pub(super) struct Context {
+    /// Who is asked.
+    pub(super) client: Client,
+    /// The service.
+    pub(super) service: String,
+    /// What restarts a backend.
+    pub(super) template: Template,
+    /// Where output is kept.
+    pub(super) logs: Logs,
+    /// What is shown.
+    pub(super) progress: Progress,
+    /// How much is to stop.
+    pub(super) stopped: Stopped,
+    /// The longest wait for a permit.
+    pub(super) limit: Duration,
+}
+
+/// How the restart of a backend ended.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    /// It is back.
+    Back,
+    /// It was not restarted: the roll stopped before.
+    Left,
+    /// It was not restarted, or is not back.
+    Failed(Failure),
+}
+
+/// Why a backend is not restarted or not back.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failure {
+    /// No permit: frozen, refused, or nobody to ask.
+    #[error(transparent)]
+    NoPermit(#[from] Error),
+    /// The command can't be made for this backend.
+    #[error(transparent)]
+    NoPort(#[from] NoPort),
+    /// The command can't be run, or its output can't be kept.
+    #[error("the command can't be run: {0}")]
+    NotRun(#[source] io::Error),
+    /// The command failed.
+    #[error(
+        "the command ended with {0}; the permit stays until the backend is back, or its deadline freezes the roll"
+    )]
+    Command(ExitStatus),
+    /// The command took longer than the permit lasts.
+    #[error("the command was ended after {0:?}, when the permit was over")]
+    Late(Duration),
+    /// Somebody ended the command.
+    #[error("the command was ended")]
+    Killed,
+    /// The permit is over, and the backend not back.
+    #[error("it did not come back: {0}")]
+    NotBack(String),
+    /// It runs something else than the others.
+    #[error("it came back with {version}, the others with {to}")]
+    WrongVersion {
+        /// What it runs.
+        version: String,
+        /// What the others run.
+        to: String,
+    },
+}
+
+impl Failure {
+    /// Whether there is output of the command to be shown.
+    pub(super) const fn has_output(&self) -> bool {
+        match self {
+            Self::Command(_)
+            | Self::Late(_)
+            | Self::Killed
+            | Self::NotBack(_)
+            | Self::WrongVersion { .. } => true,
+            Self::NoPermit(_) | Self::NoPort(_) | Self::NotRun(_) => false,
+        }
+    }
+}
+
+/// Restarts one backend as soon as it may be.
+pub(super) async fn restart(context: Arc<Context>, place: Place) -> (Place, Outcome) {
+    let outcome = match carry_out(&context, &place).await {
+        Ok(true) => {
+            context.progress.show(&place.id, Step::Back("is back"));
+            Outcome::Back
+        }
+        Ok(false) => {
+            context.progress.show(&place.id, Step::Ended("is left as it is"));
+            Outcome::Left
+        }
+        Err(failure) => {
+            context.progress.show(&place.id, Step::Ended(&failure.to_string()));
+            Outcome::Failed(failure)
+        }
+    };
+    (place, outcome)
+}
+
+/// Whether it is back, or was left as it is.
+async fn carry_out(context: &Context, place: &Place) -> Result<bool, Failure> {
+    let Context { client, service, progress, stopped, .. } = context;
+    let granted = tokio::select! {
+        biased;
+        () = stopped.until(Stop::Asking) => None,
+        granted = ask(context, &place.id) => Some(granted?),
+    };
+    let Some(granted) = granted.filter(|_| !stopped.is(Stop::Asking)) else {
+        // The server may have granted it, or have begun to drain the backend, while nobody listened any more.
+        permit::withdraw(client, service, &place.id).await;
+        return Ok(false);
+    };
+    let limit = time_for(&granted);
+    let (batch, batches) = (granted.batch, granted.batches);
+    progress.show(&place.id, Step::Does(&format!("batch {batch} of {batches}: the command runs")));
+    if let Err(failure) = run(context, place, batch, limit).await {
+        if matches!(failure, Failure::NoPort(_) | Failure::NotRun(_)) {
+            permit::withdraw(client, service, &place.id).await;
+        }
+        return Err(failure);
+    }
+    progress.show(&place.id, Step::Does("the command is done, the backend is waited for"));
+    until_back(context, &place.id, limit + SLACK).await?;
+    Ok(true)
+}
+
+async fn ask(context: &Context, backend: &str) -> Result<Granted, Error> {
+    let mut told = Told::default();
+    let granted =
+        permit::wait_for(&context.client, &context.service, backend, context.limit, |state, reasons| {
+            let text = permit::in_words(state, reasons);
+            let is_news = told.is_news(&text, Instant::now());
+            context.progress.show(backend, Step::Waits(&text, is_news));
+            // A frozen roll waits for a person.
+            match reasons.iter().any(|reason| reason.code == "roll_frozen") {
+                true => ControlFlow::Break(()),
+                false => ControlFlow::Continue(()),
+            }
+        });
+    Ok(granted.await?.0)
+}
+
+async fn run(context: &Context, place: &Place, batch: u32, limit: Duration) -> Result<(), Failure> {
+    let command = context.template.command(place, batch)?;
+    let log = context.logs.append(&place.id).map_err(Failure::NotRun)?;
+    let ended = job::run(&command, log, limit, context.stopped.until(Stop::Commands)).await;
+    match ended.map_err(Failure::NotRun)? {
+        Ended::By(status) if status.success() => Ok(()),
+        Ended::By(status) => Err(Failure::Command(status)),
+        Ended::Late => Err(Failure::Late(limit)),
+        Ended::Killed => Err(Failure::Killed),
+    }
+}
+
+/// Waits until the permit is over, also while the server can't be reached.
+async fn until_back(context: &Context, backend: &str, limit: Duration) -> Result<(), Failure> {
+    let deadline = Instant::now() + limit;
+    loop {
+        match read_roll(&context.client, &context.service).await {
+            Ok(roll) if roll.permit(backend).is_some() => {}
+            Ok(roll) if roll.came_back(backend) => return with_its_version(&roll, backend),
+            Ok(roll) => {
+                let reason = roll.summary.reason.filter(|reason| !reason.is_empty());
+                let reason = reason.unwrap_or_else(|| "its permit was given back or aborted".to_owned());
+                return Err(Failure::NotBack(reason));
+            }
+            Err(error) if error.is_passing() => {}
+            Err(error) => return Err(error.into()),
+        }
+        if Instant::now() >= deadline {
+            return Err(Failure::NotBack(format!("the server does not say so after {limit:?}")));
+        }
+        tokio::select! {
+            () = sleep(POLL) => {}
+            () = context.stopped.until(Stop::Commands) => {
+                return Err(Failure::NotBack("it was no longer waited for".to_owned()));
+            }
+        }
+    }
+}
+
+/// Whether a backend came back with the version that the others came back with.
+fn with_its_version(roll: &Roll, backend: &str) -> Result<(), Failure> {
+    let version = roll.backend(backend).and_then(|backend| backend.version.clone());
+    match (version, &roll.to) {
+        (Some(version), Some(to)) if version != *to => Err(Failure::WrongVersion { version, to: to.clone() }),
+        _ => Ok(()),
+    }
+}
+
+/// How long a restart may take. Both times are the server's, whose clock may be another than ours.
+fn time_for(granted: &Granted) -> Duration {
+    let parse = |text: &Option<String>| text.as_deref()?.parse::<jiff::Timestamp>().ok();
+    match (parse(&granted.granted_at), parse(&granted.deadline)) {
+        (Some(granted), Some(deadline)) => {
+            Duration::try_from(deadline.duration_since(granted)).unwrap_or(RESTART_TIME)
+        }
+        _ => RESTART_TIME,
+    }
+}
