@@ -69,10 +69,15 @@ impl App {
 
     /// Stops what runs, gracefully, and starts `version` on the same port.
     pub(crate) async fn restart(&mut self, version: &str) {
+        self.restart_with(version, &[]).await;
+    }
+
+    /// The same with more options of `cutover demo-app`.
+    pub(crate) async fn restart_with(&mut self, version: &str, options: &[&str]) {
         self.stop().await;
         let mut command = Command::new(env!("CARGO_BIN_EXE_cutover"));
         command.args(["demo-app", "--leashed", "--version", version, "--listen"]);
-        command.arg(self.address());
+        command.arg(self.address()).args(options);
         let log = self.directory.path().join("app.log");
         let mut child = Child::spawn(&format!("app {version}"), &mut command, &log);
         until(&format!("the app {version} listens"), async || {

@@ -5,6 +5,7 @@ pub(crate) mod app;
 pub(crate) mod child;
 pub(crate) mod config;
 pub(crate) mod cutover;
+pub(crate) mod deployer;
 pub(crate) mod http;
 pub(crate) mod load;
 pub(crate) mod port;

@@ -12,8 +12,8 @@ use super::client::{CALL_TIMEOUT, Client, path};
 use super::error::{Error, Problem, Reason};
 use super::view::{Granted, NotYet};
 
-/// How long the server is told to wait in one call. Shorter than what proxies in between cut off.
-const ROUND: Duration = Duration::from_secs(30);
+/// How long the server is told to wait in one call: what is waited for is known again after each.
+const ROUND: Duration = Duration::from_secs(5);
 /// Time before a server is asked again that can't be reached, or that answered without waiting.
 const PAUSE: Duration = Duration::from_millis(250);
 /// Time after which what is waited for is told again if only its numbers changed.
@@ -70,9 +70,10 @@ pub(crate) async fn wait_for(
     mut on_wait: impl FnMut(&str, &[Reason]) -> ControlFlow<()>,
 ) -> Result<(Granted, Value), Error> {
     let deadline = Instant::now() + limit;
+    // The first answer comes at once: somebody may want to know what there is to wait for.
+    let mut round = Duration::ZERO;
     loop {
         let began = Instant::now();
-        let round = deadline.saturating_duration_since(began).min(ROUND);
         match ask(client, service, backend, round).await {
             Ok(Asked::Granted(granted, document)) => return Ok((granted, document)),
             Ok(Asked::NotYet(not_yet, document)) => {
@@ -93,9 +94,10 @@ pub(crate) async fn wait_for(
             withdraw(client, service, backend).await;
             return Err(Error::TimedOut { what: format!("{service}/{backend} has no permit"), limit });
         }
-        if began.elapsed() < PAUSE {
+        if !round.is_zero() && began.elapsed() < PAUSE {
             sleep(PAUSE).await;
         }
+        round = deadline.saturating_duration_since(Instant::now()).min(ROUND);
     }
 }
 
