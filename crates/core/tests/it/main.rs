@@ -19,6 +19,7 @@ mod outlier;
 mod people;
 mod registry;
 mod reload;
+mod roll;
 mod rollback;
 mod sessions;
 mod world;
