@@ -14,6 +14,8 @@ use tokio::time::{sleep, timeout};
 
 /// The argument that makes this program become the app.
 pub(super) const LAUNCH: &str = "agent-launch";
+/// Time for the kernel to end what was killed.
+const KILL_TIMEOUT: Duration = Duration::from_secs(1);
 /// Time between two looks whether the group is empty.
 const LOOK: Duration = Duration::from_millis(10);
 
@@ -68,17 +70,18 @@ impl App {
         Ok(status)
     }
 
-    /// Lets the app end (SIGTERM), and kills what is left of its group after `limit`.
+    /// Lets the app end (SIGTERM), and kills what is left of its group after `limit`. Then its address is free for the next one.
     ///
     /// # Errors
     /// The system doesn't know the app.
     pub(super) async fn stop(&mut self, limit: Duration) -> io::Result<ExitStatus> {
-        if !self.is_over {
-            self.group.send(Signal::TERM);
-            // A stopped process acts on nothing else.
-            self.group.send(Signal::CONT);
-        }
         let group = self.group;
+        adopt_orphans(true);
+        if !self.is_over {
+            group.send(Signal::TERM);
+            // A stopped process acts on nothing else.
+            group.send(Signal::CONT);
+        }
         let child = &mut self.child;
         // The first process of the group is the app to whoever waits, but those that it started may still finish requests.
         let emptied = async {
@@ -90,7 +93,11 @@ impl App {
             Ok(result) => result?,
             Err(_) => group.send(Signal::KILL),
         }
-        self.ended().await
+        let status = self.ended().await;
+        // What was killed is gone in a moment; what is not, nobody can end.
+        let _ = timeout(KILL_TIMEOUT, group.emptied()).await;
+        adopt_orphans(false);
+        status
     }
 
     fn bury(&mut self) {
@@ -135,7 +142,7 @@ impl Group {
         }
     }
 
-    /// Takes leave of processes in it that were left to the agent, which happens where the agent is the first process of a container.
+    /// Waits for those in it that ended and are the agent's: see [`adopt_orphans`].
     fn reap(self) {
         while let Ok(Some(_)) = process::waitpgid(self.0, WaitOptions::NOHANG) {}
     }
@@ -145,6 +152,18 @@ impl fmt::Display for Group {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.as_raw_nonzero().fmt(f)
     }
+}
+
+/// Whether processes that the app leaves behind become the agent's, so that their end is seen when it comes: a process that nobody
+/// waited for is still in its group. Only while the app stops, because nobody waits for them otherwise (prctl(2),
+/// `PR_SET_CHILD_SUBREAPER`).
+fn adopt_orphans(is_adopting: bool) {
+    #[cfg(target_os = "linux")]
+    if let Err(cause) = process::set_child_subreaper(is_adopting.then(process::getpid)) {
+        tracing::debug!(%cause, "what the app leaves behind is left to others");
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = is_adopting;
 }
 
 /// This very program, also after its file was replaced by a newer one.

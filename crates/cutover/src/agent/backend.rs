@@ -79,8 +79,8 @@ impl Backend {
                 let body = self.registration(process);
                 self.client.call(Method::PUT, &self.path(&[]), Some(&body), limit).await
             }
-            Call::Heartbeat => {
-                let body = Value::Object(of_process(process));
+            Call::Introduce | Call::Heartbeat => {
+                let body = Value::Object(of_process(process, call == Call::Introduce));
                 self.client.call(Method::POST, &self.path(&["heartbeat"]), Some(&body), limit).await
             }
         };
@@ -112,7 +112,7 @@ impl Backend {
     }
 
     fn registration(&self, process: &Process) -> Value {
-        let mut body = of_process(process);
+        let mut body = of_process(process, true);
         body.insert("address".to_owned(), self.address.to_string().into());
         body.insert("ttl".to_owned(), text(self.ttl).into());
         if let Some(weight) = self.weight {
@@ -139,11 +139,13 @@ impl Process {
     }
 }
 
-fn of_process(process: &Process) -> Map<String, Value> {
+fn of_process(process: &Process, is_introduction: bool) -> Map<String, Value> {
     let mut body = Map::new();
-    body.insert("boot_id".to_owned(), process.boot_id.clone().into());
     if let Some(version) = &process.version {
         body.insert("version".to_owned(), version.as_str().into());
+    }
+    if is_introduction {
+        body.insert("boot_id".to_owned(), process.boot_id.clone().into());
     }
     body
 }

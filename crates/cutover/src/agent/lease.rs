@@ -25,16 +25,21 @@ pub(super) struct Lease {
 enum State {
     New,
     Registered,
-    /// The configuration file of cutover defines the backend: it has no lease.
-    Static,
+    /// The configuration file of cutover defines the backend: it has no lease, but is told when another process runs.
+    Static {
+        is_told: bool,
+    },
 }
 
 /// What is said to cutover.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Call {
-    /// `PUT` of the backend.
+    /// `PUT` of the backend, with the process that runs.
     Register,
-    /// `POST` of a heartbeat.
+    /// `POST` of a heartbeat that names the process.
+    Introduce,
+    /// `POST` of a heartbeat. It does not name the process again: an app may answer with a boot id of its own, which then counts, and
+    /// to contradict it each time would look like a restart each time.
     Heartbeat,
 }
 
@@ -106,29 +111,32 @@ impl Lease {
     pub(super) const fn next(&self) -> Call {
         match self.state {
             State::New => Call::Register,
-            State::Registered | State::Static => Call::Heartbeat,
+            State::Static { is_told: false } => Call::Introduce,
+            State::Registered | State::Static { is_told: true } => Call::Heartbeat,
         }
     }
 
     /// Whether the configuration file of cutover defines the backend.
     pub(super) fn is_static(&self) -> bool {
-        self.state == State::Static
+        matches!(self.state, State::Static { .. })
     }
 
     /// The app was restarted: what it runs now is said at once.
     pub(super) fn renew(&mut self) {
-        if self.state == State::Registered {
-            self.state = State::New;
-        }
+        self.state = match self.state {
+            State::New | State::Registered => State::New,
+            State::Static { .. } => State::Static { is_told: false },
+        };
     }
 
     /// Takes an answer; answers the pause until the next call, and what is new.
     pub(super) fn hear(&mut self, answer: Answer, entropy: u64) -> (Duration, Option<News>) {
         match answer {
             Answer::Known(standing) => {
-                if self.state == State::New {
-                    self.state = State::Registered;
-                }
+                self.state = match self.state {
+                    State::New | State::Registered => State::Registered,
+                    State::Static { .. } => State::Static { is_told: true },
+                };
                 self.backoff.reset();
                 let was_trouble = self.trouble.take().is_some();
                 let is_new = self.standing.as_ref() != Some(&standing);
@@ -136,13 +144,13 @@ impl Lease {
                 (self.beat(), (was_trouble || is_new).then_some(News::Stands(standing)))
             }
             // A service that is unknown has no backends: to register is refused too, and that is told.
-            Answer::Unknown if self.next() == Call::Heartbeat => {
+            Answer::Unknown if self.state != State::New => {
                 (self.state, self.standing) = (State::New, None);
                 (Duration::ZERO, Some(News::Lost))
             }
             Answer::Unknown => self.fail(Failure::Refused("there is no such service".to_owned()), entropy),
             Answer::Defined => {
-                self.state = State::Static;
+                self.state = State::Static { is_told: false };
                 (Duration::ZERO, Some(News::Defined))
             }
             Answer::Failed(failure) => self.fail(failure, entropy),
@@ -253,8 +261,11 @@ mod tests {
         assert_eq!(lease.next(), Call::Register);
 
         assert_eq!(lease.hear(Answer::Defined, 0), (Duration::ZERO, Some(News::Defined)));
-        assert!(lease.is_static() && lease.next() == Call::Heartbeat);
-        lease.renew();
-        assert_eq!(lease.next(), Call::Heartbeat);
+        for _ in 0..2 {
+            assert_eq!((lease.is_static(), lease.next()), (true, Call::Introduce));
+            lease.hear(Answer::Known(active()), 0);
+            assert_eq!(lease.next(), Call::Heartbeat);
+            lease.renew();
+        }
     }
 }

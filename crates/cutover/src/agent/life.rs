@@ -111,13 +111,13 @@ impl Agent {
             End::Stopped(status) => {
                 self.registration.leave(Duration::ZERO).await;
                 permit::give_back(&self.backend).await;
-                code_of(status, true)
+                code_of(&status, true)
             }
             End::Ended(status) => {
                 tell_of_end(&status);
                 self.guard.watch(None);
                 self.registration.leave(Duration::ZERO).await;
-                code_of(status, false)
+                code_of(&status, false)
             }
             End::NotStarted => {
                 self.registration.leave(Duration::ZERO).await;
@@ -237,7 +237,7 @@ impl Agent {
         if self.has_asked {
             permit::give_back(&self.backend).await;
         }
-        code_of(status, true)
+        code_of(&status, true)
     }
 
     /// Phase: the app is stopped. Answers how it ended, and whether it is to stay so. Whoever asks for that once more kills it.
@@ -262,7 +262,7 @@ impl Agent {
 
 /// The exit code of the agent for the end of its app: the same, so that whoever runs the agent judges the app. An app that was asked to
 /// end, and did so by the signal that asked, ended well.
-fn code_of(status: io::Result<ExitStatus>, is_asked: bool) -> u8 {
+fn code_of(status: &io::Result<ExitStatus>, is_asked: bool) -> u8 {
     let Ok(status) = status else { return FAILED };
     let code = match (status.code(), status.signal()) {
         (Some(code), _) => code,
@@ -292,12 +292,12 @@ mod tests {
 
     #[test]
     fn the_exit_code_is_the_app_s() {
-        let code = |raw, is_asked| code_of(Ok(ExitStatus::from_raw(raw)), is_asked);
+        let code = |raw, is_asked| code_of(&Ok(ExitStatus::from_raw(raw)), is_asked);
         let (exit_0, exit_7, by_term, by_kill) = (0, 7 << 8, Signal::TERM.as_raw(), Signal::KILL.as_raw());
 
         assert_eq!([code(exit_0, false), code(exit_7, false), code(exit_7, true)], [0, 7, 7]);
         assert_eq!([code(by_term, true), code(by_term, false)], [0, 143]);
         assert_eq!([code(by_kill, true), code(by_kill, false)], [137, 137]);
-        assert_eq!(code_of(Err(io::ErrorKind::Other.into()), true), FAILED);
+        assert_eq!(code_of(&Err(io::ErrorKind::Other.into()), true), FAILED);
     }
 }

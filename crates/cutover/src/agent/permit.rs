@@ -8,8 +8,8 @@ use super::backend::{Backend, failure};
 use super::backoff::{Backoff, entropy};
 use crate::ctl::permit::{self, Asked, Told};
 
-/// How long cutover is told to wait in one call. Shorter than what proxies in between cut off.
-const ROUND: Duration = Duration::from_secs(30);
+/// How long cutover is told to wait in one call: a grant is told at once, and what is waited for is told anew after this.
+const ROUND: Duration = Duration::from_secs(10);
 /// The longest pause after a failure.
 const PAUSE_MAX: Duration = Duration::from_secs(5);
 /// Time between two questions at least, for a cutover that answers without waiting.
@@ -26,14 +26,19 @@ pub(super) async fn wait_for(backend: &Backend) {
         }
     };
     let mut backoff = Backoff::up_to(PAUSE_MAX);
+    // The first answer comes without a wait, so that the log says what is waited for while it is.
+    let mut wait = Duration::ZERO;
     loop {
         let began = Instant::now();
-        match permit::ask(&backend.client, backend.service.as_str(), backend.id.as_str(), ROUND).await {
+        match permit::ask(&backend.client, backend.service.as_str(), backend.id.as_str(), wait).await {
             Ok(Asked::Granted(..)) => return,
             Ok(Asked::NotYet(not_yet, _)) => {
                 tell(&permit::in_words(&not_yet.state, &not_yet.reasons));
                 backoff.reset();
-                sleep(PAUSE_MIN.saturating_sub(began.elapsed())).await;
+                if !wait.is_zero() {
+                    sleep(PAUSE_MIN.saturating_sub(began.elapsed())).await;
+                }
+                wait = ROUND;
             }
             // A backend that is not registered, too, is so in a moment.
             Err(error) => {
