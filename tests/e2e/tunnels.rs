@@ -1,10 +1,13 @@
 //! Tunnels and streams: a WebSocket and server-sent events that were opened before a flip go on after it.
 
+use std::time::Duration;
+
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use crate::support::config::{Config, Service};
 use crate::support::cutover::Cutover;
@@ -97,6 +100,85 @@ async fn a_websocket_server_of_others_is_reached_too() {
 
     let mut socket = open(&cutover, "/chat").await;
     assert_eq!(echo(&mut socket, Message::text("hello")).await, Message::text("hello"));
+}
+
+#[tokio::test]
+async fn at_the_deadline_of_its_version_a_websocket_is_told_to_connect_again() {
+    let service = Service::new("web").set("drain.deadline", "1s").set("drain.spread", "0s");
+    let stage = Stage::v1_and_v2_with(service).await;
+    let mut socket = open(&stage, "/ws?greet=1").await;
+    assert_eq!(next(&mut socket).await, Message::text("v1"));
+    stage.admin().flip("v2").await;
+    assert_eq!(echo(&mut socket, Message::text("still here")).await, Message::text("still here"));
+
+    is_told_to_begin_anew(socket).await;
+
+    assert_eq!(next(&mut open(&stage, "/ws?greet=1").await).await, Message::text("v2"));
+    let drained = stage.admin().get("/v1/services/web/versions/v1?wait=drained&timeout=10s").await;
+    assert_eq!(drained["tunnels"], 0, "{drained}");
+}
+
+#[tokio::test]
+async fn websockets_leave_a_drained_backend_at_its_deadline_and_find_their_version_elsewhere() {
+    let service = Service::new("web").set("drain.deadline", "1s").set("drain.spread", "500ms");
+    let mut stage = Stage::v1_with(service.set("balance", "round-robin")).await;
+    stage.add("c", "v1").await;
+    let mut sockets = Vec::new();
+    for _ in 0..4 {
+        sockets.push(open(&stage, "/ws?greet=1").await);
+    }
+    for socket in &mut sockets {
+        assert_eq!(next(socket).await, Message::text("v1"));
+    }
+    assert_eq!(stage.admin().backend("a").await["in_flight"], 2);
+
+    let drained = stage.cli(&["drain", "web", "a", "--force", "--wait", "--timeout", "10s"]);
+    let told = async {
+        let mut stay = Vec::new();
+        for mut socket in sockets {
+            match tokio::time::timeout(Duration::from_secs(3), socket.next()).await {
+                Ok(message) => is_restart(message.unwrap().unwrap()),
+                Err(_) => stay.push(socket),
+            }
+        }
+        stay
+    };
+    let (drained, mut stay) = tokio::join!(drained, told);
+
+    assert_eq!(drained.code, 0, "{drained:?}");
+    assert_eq!(stay.len(), 2, "those of the other backend");
+    for socket in &mut stay {
+        assert_eq!(echo(socket, Message::text("hello")).await, Message::text("hello"));
+    }
+    assert_eq!(next(&mut open(&stage, "/ws?greet=1").await).await, Message::text("v1"));
+}
+
+#[tokio::test]
+async fn at_the_deadline_of_its_version_an_event_stream_ends_whole() {
+    let service = Service::new("web").set("drain.deadline", "1s").set("drain.spread", "0s");
+    let stage = Stage::v1_and_v2_with(service).await;
+    let mut events = stage.connect().await;
+    events.send(Request::get("/sse?every_ms=20").render()).await;
+    let head = within("the head", events.head()).await.unwrap();
+    stage.admin().flip("v2").await;
+
+    let mut seen = Vec::new();
+    within("the end", events.body(&head, "GET", |part| seen.extend_from_slice(part))).await.unwrap();
+
+    assert!(seen.ends_with(b"\n\n"), "{:?}", String::from_utf8_lossy(&seen));
+    events.send("GET /set-header HTTP/1.1\r\nHost: web.test\r\n\r\n").await;
+    assert_eq!(events.answer("GET").await.status(), 200, "the stream had an end, and the connection goes on");
+}
+
+/// The proxy says goodbye with code 1012, and closes when the client has said it too.
+async fn is_told_to_begin_anew(mut socket: WebSocketStream<TcpStream>) {
+    is_restart(next(&mut socket).await);
+    assert!(within("the end of the tunnel", socket.next()).await.is_none());
+}
+
+fn is_restart(message: Message) {
+    let Message::Close(Some(close)) = message else { panic!("no close frame: {message:?}") };
+    assert_eq!(close.code, CloseCode::Restart);
 }
 
 async fn open(cutover: &Cutover, path: &str) -> WebSocketStream<TcpStream> {

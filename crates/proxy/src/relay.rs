@@ -4,6 +4,7 @@ mod output;
 mod seam;
 
 use std::io;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use tokio::net::TcpStream;
@@ -13,7 +14,7 @@ pub(crate) use self::seam::Seam;
 use crate::buffer::{Buffer, Buffers};
 use crate::h1::chunked::{self, ChunkError, Decoder, Step};
 use crate::h1::framing::Framing;
-use crate::headers;
+use crate::headers::{self, IdentityFields};
 use crate::splice::{self, Pipes};
 use crate::stream::Stream;
 
@@ -45,6 +46,8 @@ pub(crate) struct Relay {
     /// What goes out behind the place where it is cut, once it shall be.
     cut: Option<Vec<u8>>,
     is_cut: bool,
+    /// What the receiver does not get to know by the trailers.
+    secret: Option<Rc<IdentityFields>>,
     waits: Waits,
     moved: u64,
     wrote: u64,
@@ -101,7 +104,7 @@ impl Relay {
         (self.source, self.decoder, self.is_chunking) = (Source::Over, Decoder::default(), false);
         self.output.clear();
         (self.is_held, self.is_watched, self.is_spliced) = (false, false, false);
-        (self.seam, self.cut, self.is_cut) = (Seam::Anywhere, None, false);
+        (self.seam, self.cut, self.is_cut) = (Seam::Pause, None, false);
         (self.waits, self.moved, self.wrote) = (Waits::Nobody, 0, 0);
     }
 
@@ -124,6 +127,11 @@ impl Relay {
     /// Lets every piece of the body be watched, also of one whose length is known.
     pub(crate) const fn watch(&mut self) {
         self.is_watched = true;
+    }
+
+    /// Lets what tells about the app's processes be taken out of the trailers too.
+    pub(crate) fn hide(&mut self, secret: &Rc<IdentityFields>) {
+        self.secret = Some(Rc::clone(secret));
     }
 
     /// Lets the body be cut at such places only. It goes through the buffer then, where they are looked for.
@@ -261,7 +269,14 @@ impl Relay {
             {
                 continue;
             }
-            if ready!(buffer.poll_fill(from, cx)).map_err(Broken::SourceGone)? == 0 {
+            let Poll::Ready(filled) = buffer.poll_fill(from, cx) else {
+                if self.cut.is_some() && self.seam.is_here(true) {
+                    self.put_cut();
+                    continue;
+                }
+                return Poll::Pending;
+            };
+            if filled.map_err(Broken::SourceGone)? == 0 {
                 self.source_ended()?;
             } else if buffer.is_full() && buffer.capacity() < crate::buffer::LARGE {
                 // It fills buffers: fewer and larger steps from here on.
@@ -283,7 +298,7 @@ impl Relay {
         buffer: &mut Buffer,
         watch: &mut impl FnMut(&[u8]) -> Result<(), E>,
     ) -> Result<bool, Broken<E>> {
-        if self.cut.is_some() && self.seam.is_here() {
+        if self.cut.is_some() && self.seam.is_here(false) {
             self.put_cut();
             return Ok(false);
         }
@@ -313,6 +328,9 @@ impl Relay {
                     self.source = Source::Over;
                     if let Some(trailers) = self.decoder.trailers() {
                         headers::prepare_trailers(trailers);
+                        if let Some(secret) = &self.secret {
+                            secret.hide_in(trailers);
+                        }
                     }
                     self.put_end();
                     return Ok(false);

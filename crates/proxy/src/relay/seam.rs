@@ -6,9 +6,9 @@ use crate::websocket::Walker;
 /// The places between two pieces that its receiver takes one by one.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) enum Seam {
-    /// Nobody knows what it is made of, so no place is better than another.
+    /// Nobody knows what it is made of: where its sender pauses is as good a place as any.
     #[default]
-    Anywhere,
+    Pause,
     /// Between WebSocket frames.
     Frames(Walker),
     /// Between server-sent events.
@@ -19,16 +19,16 @@ impl Seam {
     /// Goes over `data`, up to the next seam if it `stops` there. Answers how many bytes that are.
     pub(super) fn pass(&mut self, data: &[u8], stops: bool) -> usize {
         match self {
-            Self::Anywhere => data.len(),
+            Self::Pause => data.len(),
             Self::Frames(walker) => walker.walk(data, stops),
             Self::Events(events) => events.walk(data, stops),
         }
     }
 
-    /// Whether this is a place.
-    pub(super) fn is_here(&self) -> bool {
+    /// Whether this is a place, given whether the sender pauses.
+    pub(super) fn is_here(&self, pauses: bool) -> bool {
         match self {
-            Self::Anywhere => true,
+            Self::Pause => pauses,
             Self::Frames(walker) => walker.is_between(),
             Self::Events(events) => events.is_between(),
         }
@@ -38,7 +38,7 @@ impl Seam {
     pub(super) const fn is_last(&self) -> bool {
         match self {
             Self::Frames(walker) => walker.is_closed(),
-            Self::Anywhere | Self::Events(_) => false,
+            Self::Pause | Self::Events(_) => false,
         }
     }
 }
