@@ -1,6 +1,7 @@
 //! End-to-end tests: the real binary, real app servers, real sockets on loopback.
 #![cfg(test)]
 
+mod agent;
 mod api;
 mod cli;
 mod drains;
