@@ -11,6 +11,7 @@ mod garbage;
 mod health;
 mod http;
 mod idempotency;
+mod identity;
 mod in_place;
 mod load;
 mod peers;

@@ -64,6 +64,9 @@ pub(crate) fn finish(exchange: &mut Exchange<'_>, decided: &mut Decided, backend
         own::write_connection(&mut answer.fields, asked.version, exchange.closes);
     }
     download.expect(backend.answer.framing, is_chunking);
+    if backend.answer.framing == Framing::Chunked {
+        download.hide(&decided.service.identity);
+    }
     own::write_head(download.head(), status, answer.reason(), &answer.fields);
     exchange.pinned(outcome);
     exchange.answered(status);

@@ -64,7 +64,8 @@ pub(crate) async fn forward(
             Ok(backend) => return Ok(backend),
             Err(setback) => setback,
         };
-        member = course.after(exchange, decided, member, &setback).await?;
+        // What it takes to go on is large, rarely needed, and would be part of everything that serves a connection.
+        member = Box::pin(course.after(exchange, decided, member, &setback)).await?;
         began = Instant::now();
     }
 }

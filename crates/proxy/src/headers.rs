@@ -99,6 +99,16 @@ pub struct IdentityFields {
     pub is_exposed: bool,
 }
 
+impl IdentityFields {
+    /// Takes out of an answer's fields, or its trailers, what clients don't get to know.
+    pub fn hide_in(&self, fields: &mut Fields) {
+        if !self.is_exposed {
+            fields.remove_configured(&self.version);
+            fields.remove_configured(&self.process);
+        }
+    }
+}
+
 impl From<&IdentityPolicy> for IdentityFields {
     fn from(policy: &IdentityPolicy) -> Self {
         Self {
@@ -158,10 +168,7 @@ pub fn prepare_answer(status: StatusCode, version: Version, fields: &mut Fields,
     let keeps_upgrade = matches!(status, StatusCode::SWITCHING_PROTOCOLS | StatusCode::UPGRADE_REQUIRED)
         && fields.contains(Name::Upgrade);
     remove_hop_by_hop(fields, Names::default(), keeps_upgrade);
-    if !identity.is_exposed {
-        fields.remove_configured(&identity.version);
-        fields.remove_configured(&identity.process);
-    }
+    identity.hide_in(fields);
     fields.append(Name::Via, &[via(version)]);
 }
 

@@ -105,6 +105,7 @@ impl Relay {
         self.output.clear();
         (self.is_held, self.is_watched, self.is_spliced) = (false, false, false);
         (self.seam, self.cut, self.is_cut) = (Seam::Pause, None, false);
+        self.secret = None;
         (self.waits, self.moved, self.wrote) = (Waits::Nobody, 0, 0);
     }
 

@@ -37,7 +37,7 @@ pub(crate) struct ServiceView {
     pub(crate) versions: Vec<VersionView>,
     /// One per backend, in the order of [`ServiceSet::backends`].
     pools: Vec<Rc<Pool>>,
-    pub(crate) identity: IdentityFields,
+    pub(crate) identity: Rc<IdentityFields>,
     /// Kept through all snapshots.
     pub(crate) budget: Rc<RefCell<Budget>>,
     pub(crate) metrics: ServiceHandles,
@@ -159,7 +159,7 @@ impl ServiceView {
         let versions = versions.collect();
         let budget =
             old.map_or_else(|| Rc::new(RefCell::new(Budget::new(now))), |old| Rc::clone(&old.budget));
-        let identity = (&set.policy.identity).into();
+        let identity = Rc::new((&set.policy.identity).into());
         Self { set: Arc::clone(set), versions, pools, identity, budget, metrics }
     }
 }
