@@ -92,3 +92,116 @@ pub(crate) fn entry<'a>(
     let backends = &snapshot.services[service].backends;
     backends.binary_search_by(|entry| entry.id.cmp(backend)).ok().map(|at| &backends[at])
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use cutover_core::command::{Change, Command, Finding, Registration};
+    use cutover_core::policy::{IdentityPolicy, IdentitySource, Policy};
+    use cutover_core::time::Millis;
+
+    use super::*;
+    use crate::handle::Request;
+    use crate::store::{Fault, FaultyStore, MemoryStore, Store};
+    use crate::timeline::Actor;
+    use crate::world::{World, id, label, registration, web};
+
+    /// Backend `a`, as a worker sees it that has not taken anything newer over.
+    fn held(world: &World) -> Arc<BackendEntry> {
+        Arc::clone(entry(&world.serve(), &web(), &id("a")).expect("a"))
+    }
+
+    /// A change that no worker has taken over yet.
+    async fn change(world: &mut World, change: Change) {
+        let request = Request::new(Command::Service(web(), change), Actor::config());
+        world.controller.handle(request, world.now).await.expect("nothing forbids it");
+    }
+
+    #[tokio::test]
+    async fn workers_stop_using_a_process_that_is_replaced_before_they_serve_the_snapshot() {
+        let boot = |boot_id: &str| Some(boot_id.to_owned());
+        let again = Registration { boot_id: boot("1"), ..registration("a", "v1") };
+        let news = [
+            Change::Register(registration("a", "v3")),
+            Change::Heartbeat { backend: id("a"), version: None, boot_id: boot("2") },
+            Change::Register(Registration {
+                address: "127.0.0.1:81".parse().expect("it is one"),
+                ..again.clone()
+            }),
+            Change::Deregister { backend: id("a"), drain: Millis::ZERO },
+        ];
+        for news in news {
+            let mut world = World::with_two_versions(Arc::new(MemoryStore::new())).await;
+            change(&mut world, Change::Register(again.clone())).await;
+            let held = held(&world);
+            assert!(held.is_sendable());
+
+            change(&mut world, news.clone()).await;
+
+            assert!(!held.is_sendable(), "{news:?}");
+            let now = entry(&world.worker.load(), &web(), &id("a")).map(|entry| entry.is_sendable());
+            assert!(now.is_none_or(|is_sendable| is_sendable), "{news:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn workers_stop_using_a_process_whose_lease_lapses() {
+        let mut world = World::with_two_versions(Arc::new(MemoryStore::new())).await;
+        let ttl = Some(Millis(500));
+        change(&mut world, Change::Register(Registration { ttl, ..registration("a", "v1") })).await;
+        let held = held(&world);
+        world.pass(Millis(500)).await;
+        assert!(!world.web().backends.contains_key(&id("a")) && !held.is_sendable());
+    }
+
+    #[tokio::test]
+    async fn workers_stop_using_a_replaced_process_even_while_the_store_fails() {
+        let fault = Arc::new(Mutex::new(Fault::None));
+        let plan = Arc::clone(&fault);
+        let store: Arc<dyn Store> = Arc::new(FaultyStore::new(Arc::new(MemoryStore::new()), move || {
+            *plan.lock().expect("nobody panicked")
+        }));
+        let mut world = World::with_two_versions(store).await;
+        let held = held(&world);
+
+        *fault.lock().expect("nobody panicked") = Fault::Unavailable;
+        let finding = Finding::Up { version: Some(label("v3")), boot_id: None };
+        world.found("a", finding.clone()).await;
+        assert!(!held.is_sendable());
+        assert_eq!(world.web().backends[&id("a")].version, Some(label("v1")), "it could not be committed");
+
+        *fault.lock().expect("nobody panicked") = Fault::None;
+        world.pass(Millis(100)).await;
+        world.found("a", finding).await;
+        let backend = Arc::clone(&world.web().backends[&id("a")]);
+        assert!(backend.is_usable() && backend.version == Some(label("v3")));
+        assert!(self::held(&world).is_sendable());
+    }
+
+    #[tokio::test]
+    async fn a_label_is_no_process() {
+        let mut world = World::with_two_versions(Arc::new(MemoryStore::new())).await;
+        let identity = IdentityPolicy { source: IdentitySource::Label, ..IdentityPolicy::default() };
+        let policy = Arc::new(Policy { identity, ..Policy::default() });
+        let put = Command::PutService { service: web(), policy, document: "{}".into() };
+        world.submit(put).await.expect("a service");
+        world.found("a", Finding::Up { version: None, boot_id: None }).await;
+        let held = held(&world);
+        change(&mut world, Change::Register(registration("a", "v3"))).await;
+        assert!(held.is_sendable(), "nobody asks what a label is about");
+    }
+
+    #[tokio::test]
+    async fn the_errors_of_a_process_end_with_it_and_not_with_a_doubt() {
+        let mut world = World::with_two_versions(Arc::new(MemoryStore::new())).await;
+        let entry = held(&world);
+        entry.traffic.note_error();
+        entry.traffic.note_identity_lost(entry.generation);
+        world.pass(Millis(5)).await;
+        assert_eq!(world.web().backends[&id("a")].identity.as_str(), "unknown");
+        assert_eq!(entry.traffic.consecutive_errors(), 1);
+        world.up("a", "v3").await;
+        assert_eq!(entry.traffic.consecutive_errors(), 0);
+    }
+}

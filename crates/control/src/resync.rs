@@ -74,3 +74,32 @@ fn merge_version(stored: &mut Arc<Version>, known: &Arc<Version>) {
 fn are_same<K: Ord, V>(a: &BTreeMap<K, Arc<V>>, b: &BTreeMap<K, Arc<V>>) -> bool {
     a.len() == b.len() && a.iter().zip(b).all(|((a, x), (b, y))| a == b && Arc::ptr_eq(x, y))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::MemoryStore;
+    use crate::world::{World, id, web};
+
+    #[tokio::test]
+    async fn who_came_back_meanwhile_is_not_taken_for_who_left() {
+        let world = World::with_two_versions(Arc::new(MemoryStore::new())).await;
+        let mut believed = State::clone(world.controller.state());
+        let service = Arc::make_mut(believed.services.get_mut(&web()).expect("web"));
+        Arc::make_mut(service.backends.get_mut(&id("a")).expect("a")).generation = 7;
+        let mut stored = believed.clone();
+        let without = |state: &mut State| {
+            let service = Arc::make_mut(state.services.get_mut(&web()).expect("web"));
+            service.backends.remove(&id("a")).expect("a")
+        };
+        let mut back = without(&mut stored);
+        Arc::make_mut(&mut back).generation = 1;
+
+        let gone = merge(stored.clone(), &believed);
+        let service = Arc::make_mut(stored.services.get_mut(&web()).expect("web"));
+        service.backends.insert(id("a"), back);
+        let merged = merge(stored, &gone);
+
+        assert_eq!(merged.services[&web()].backends[&id("a")].generation, 8);
+    }
+}

@@ -1,6 +1,9 @@
 //! When which backend is asked next. The phases of all backends are spread evenly over their intervals, by a hash of their names, so that
 //! ten thousand of them make a stream and not a burst. Out of turn are asked those for whose answer somebody waits.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -194,22 +197,23 @@ impl Schedule {
 impl Slot {
     /// When the backend is asked next: at its turn, which is at `regular`, or before if somebody waits for what it answers.
     fn plan(&mut self, service: &Service, backend: &Backend, regular: Instant, now: Instant) -> Due {
-        let in_turn = |at: Instant| Due { at: at.min(regular), is_out_of_turn: false };
-        if service.roll.permits.contains_key(&backend.id) {
+        let wait = if service.roll.permits.contains_key(&backend.id) {
             self.retries = 0;
-            return in_turn(now + PERMIT_INTERVAL);
-        }
-        if !self.target.is_awaited(backend) {
+            Some(PERMIT_INTERVAL)
+        } else if self.target.is_awaited(backend) {
+            // No longer than the interval, so that the count stays small.
+            Some(RETRY_FIRST.saturating_mul(2_u32.saturating_pow(self.retries)))
+        } else {
             self.retries = 0;
-            return in_turn(regular);
+            None
+        };
+        match wait.map(|wait| now + wait).filter(|&at| at < regular) {
+            Some(at) => {
+                self.retries += 1;
+                Due { at, is_out_of_turn: true }
+            }
+            None => Due { at: regular, is_out_of_turn: false },
         }
-        // No longer than the interval, so that the shift stays small.
-        let retry = now + RETRY_FIRST.saturating_mul(2_u32.saturating_pow(self.retries));
-        if retry >= regular {
-            return in_turn(regular);
-        }
-        self.retries += 1;
-        Due { at: retry, is_out_of_turn: true }
     }
 }
 
@@ -231,126 +235,4 @@ fn phase((service, backend): &Key, interval: Duration) -> Duration {
 /// Nanoseconds of a span; 584 years at most.
 fn nanos(span: Duration) -> u64 {
     u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use cutover_core::policy::{HealthPolicy, Policy};
-    use cutover_core::service::Source;
-    use cutover_core::time::Millis;
-
-    use super::super::ask::Answer;
-    use super::*;
-    use crate::world::{World, id, web};
-
-    const INTERVAL: Duration = Duration::from_secs(1);
-
-    /// A schedule of this many backends of one service that is probed every second.
-    async fn schedule(backends: usize, now: Instant) -> (Schedule, Arc<State>) {
-        let mut world = World::new().await;
-        world.put_web().await.expect("a service");
-        world.register("b", "v1").await.expect("a backend");
-        let template = Arc::clone(&world.web().backends[&id("b")]);
-        let health = HealthPolicy { interval: Millis::from_secs(1), ..HealthPolicy::default() };
-        let policy = Arc::new(Policy { health, ..Policy::default() });
-        let mut service = Service::new(web(), policy, Source::Config);
-        service.backends = (0..backends)
-            .map(|number| {
-                let id = id(&format!("b-{number}"));
-                (id.clone(), Arc::new(Backend { id, ..Backend::clone(&template) }))
-            })
-            .collect();
-        let state = State { services: BTreeMap::from([(web(), Arc::new(service))]), ..State::default() };
-        let state = Arc::new(state);
-        let mut schedule = Schedule::new(now);
-        schedule.follow(&state, Timestamp(0), now);
-        (schedule, state)
-    }
-
-    fn good(question: Question) -> Asked {
-        let answer = Answer { version: None, boot_id: None, detail: String::new() };
-        let Question { key, generation, number, .. } = question;
-        Asked { key, generation, number, outcome: Ok(answer), took: Duration::ZERO }
-    }
-
-    #[tokio::test]
-    async fn new_backends_are_asked_at_once_and_then_spread_over_the_interval() {
-        let begin = Instant::now();
-        let (mut schedule, state) = schedule(10_000, begin).await;
-        let mut first = 0;
-        while let Some(question) = schedule.take_due(begin) {
-            schedule.hear(&good(question), &state, begin);
-            first += 1;
-        }
-        assert_eq!(first, 10_000);
-
-        let mut busiest = 0;
-        for slice in 1..=100 {
-            let now = begin + INTERVAL / 100 * slice;
-            let mut asked = 0;
-            while let Some(question) = schedule.take_due(now) {
-                schedule.hear(&good(question), &state, now);
-                asked += 1;
-            }
-            busiest = busiest.max(asked);
-        }
-        // On average a hundred; far more would be a burst.
-        assert!((100..160).contains(&busiest), "{busiest} of 10000 in a hundredth of the interval");
-    }
-
-    #[tokio::test]
-    async fn a_backend_keeps_its_phase_and_is_asked_once_in_every_interval() {
-        let begin = Instant::now();
-        let (mut schedule, state) = schedule(1, begin).await;
-        let first = schedule.take_due(begin).expect("at once");
-        schedule.hear(&good(first), &state, begin);
-        let phase = schedule.next_at().expect("a next time");
-        for turn in 0..5 {
-            let at = phase + INTERVAL * turn;
-            assert_eq!(schedule.next_at(), Some(at));
-            let question = schedule.take_due(at).expect("due");
-            assert!(schedule.take_due(at + INTERVAL * 9).is_none(), "asked twice at a time");
-            schedule.hear(&good(question), &state, at + Duration::from_millis(1));
-        }
-    }
-
-    #[tokio::test]
-    async fn a_suspected_backend_is_asked_at_once_even_while_it_is_being_asked() {
-        let begin = Instant::now();
-        let (mut schedule, state) = schedule(1, begin).await;
-        let question = schedule.take_due(begin).expect("at once");
-        let mut suspected = State::clone(&state);
-        let service = Arc::make_mut(suspected.services.get_mut(&web()).expect("web"));
-        Arc::make_mut(service.backends.get_mut(&id("b-0")).expect("b-0")).forget_process();
-        let suspected = Arc::new(suspected);
-        let now = begin + Duration::from_millis(1);
-        schedule.follow(&suspected, Timestamp(0), now);
-
-        let news = schedule.hear(&good(question), &suspected, now);
-
-        assert_eq!(news, News::None, "an answer of the process before");
-        assert_eq!(schedule.take_due(now).map(|question| question.generation), Some(2));
-    }
-
-    #[tokio::test]
-    async fn an_answer_of_a_backend_that_left_is_not_taken_for_the_one_that_came() {
-        let begin = Instant::now();
-        let (mut schedule, state) = schedule(1, begin).await;
-        let before = schedule.take_due(begin).expect("at once");
-        schedule.follow(&Arc::default(), Timestamp(0), begin);
-        schedule.follow(&state, Timestamp(0), begin);
-        schedule.hear(&good(before), &state, begin);
-        let after = schedule.take_due(begin).expect("at once");
-        assert!(schedule.take_due(begin + INTERVAL * 9).is_none(), "asked twice at a time");
-        schedule.hear(&good(after), &state, begin);
-        assert_eq!(schedule.due.len(), 1);
-    }
-
-    #[tokio::test]
-    async fn backends_that_are_gone_leave_nothing_behind() {
-        let begin = Instant::now();
-        let (mut schedule, _) = schedule(3, begin).await;
-        let gone = schedule.follow(&Arc::default(), Timestamp(0), begin);
-        assert_eq!((gone.len(), schedule.next_at(), schedule.targets.len()), (3, None, 0));
-    }
 }

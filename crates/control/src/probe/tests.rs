@@ -286,3 +286,29 @@ async fn only_news_is_told() {
     watched.world.found("a", known).await;
     assert!(Arc::ptr_eq(&backend, &watched.world.web().backends[&id("a")]), "news that is none");
 }
+
+#[tokio::test]
+async fn workers_stop_using_a_process_that_a_probe_finds_replaced_before_the_controller_knows() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address").to_string().parse().expect("an address");
+    let (deploy, mut deployed) = watch::channel("v1");
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            drop(stream.read(&mut [0; 4096]).await);
+            let version = *deployed.borrow_and_update();
+            let answer = format!("HTTP/1.1 200 OK\r\nx-app-version: {version}\r\ncontent-length: 0\r\n\r\n");
+            drop(stream.write_all(answer.as_bytes()).await);
+        }
+    });
+    let mut watched = Watched::begin(world_with("a", address).await);
+    watched.until("a", |backend| backend.is_usable()).await;
+    let entry = Arc::clone(&watched.world.serve().services[0].backends[0]);
+    assert!(entry.is_sendable());
+
+    deploy.send_replace("v2");
+    let found = watched.findings.recv().await.expect("it is found out");
+
+    assert!(matches!(found.finding, Finding::Up { version: Some(version), .. } if version == label("v2")));
+    assert!(!entry.is_sendable());
+    watched.until("a", |backend| backend.is_usable() && backend.version == Some(label("v2"))).await;
+}
