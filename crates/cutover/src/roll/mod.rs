@@ -22,6 +22,7 @@ use std::sync::Arc;
 
 use http::Method;
 use serde_json::json;
+use tokio::sync::{Mutex, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
@@ -104,6 +105,9 @@ async fn roll(
         progress: Progress::start(places.len()),
         stopped,
         limit: options.timeout,
+        settle: options.settle,
+        turn: Mutex::new(()),
+        last_back: watch::Sender::new(None),
     });
     context.progress.say(&format!("the output of the commands is in {}", context.logs.directory().display()));
     let began = Instant::now();

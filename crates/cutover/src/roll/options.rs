@@ -41,6 +41,10 @@ pub(crate) struct Options {
     /// How long the whole roll may take; a second half may have to wait until the old version is drained
     #[arg(long, value_name = "TIME", default_value = "6h", value_parser = duration)]
     pub(super) timeout: Duration,
+    /// Time after the command in which a restart must be seen; later, a backend that is up counts as restarted
+    // A restart to the same version, without a boot id and faster than the probes, leaves no trace.
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
+    pub(super) settle: Duration,
     /// Where the output of each command is kept, in a file for each backend; default: a new temporary directory
     #[arg(long, value_name = "DIR")]
     pub(super) logs: Option<PathBuf>,

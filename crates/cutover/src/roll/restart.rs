@@ -6,6 +6,7 @@ use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::{Mutex, watch};
 use tokio::time::{Instant, sleep};
 
 use super::fleet::read_roll;
@@ -15,9 +16,9 @@ use super::progress::{Progress, Step};
 use super::stop::{Stop, Stopped};
 use super::template::{NoPort, Place, Template};
 use crate::ctl::Error;
-use crate::ctl::client::Client;
+use crate::ctl::client::{Client, path};
 use crate::ctl::permit::{self, Told};
-use crate::ctl::view::{Granted, Roll};
+use crate::ctl::view::{Backends, Granted, Roll};
 
 /// Time between two looks at a backend that is to come back.
 const POLL: Duration = Duration::from_millis(250);
@@ -43,6 +44,12 @@ pub(super) struct Context {
     pub(super) stopped: Stopped,
     /// The longest wait for a permit.
     pub(super) limit: Duration,
+    /// Time after which a restart that nobody saw counts as one.
+    pub(super) settle: Duration,
+    /// Whose turn it is to ask first: in the order of the plan.
+    pub(super) turn: Mutex<()>,
+    /// The backend that came back last: a roll that does not know it is another one.
+    pub(super) last_back: watch::Sender<Option<String>>,
 }
 
 /// How the restart of a backend ended.
@@ -62,6 +69,9 @@ pub(super) enum Failure {
     /// No permit: frozen, refused, or nobody to ask.
     #[error(transparent)]
     NoPermit(#[from] Error),
+    /// Somebody ended the roll.
+    #[error("the roll was aborted")]
+    Aborted,
     /// The command can't be made for this backend.
     #[error(transparent)]
     NoPort(#[from] NoPort),
@@ -101,7 +111,7 @@ impl Failure {
             | Self::Killed
             | Self::NotBack(_)
             | Self::WrongVersion { .. } => true,
-            Self::NoPermit(_) | Self::NoPort(_) | Self::NotRun(_) => false,
+            Self::NoPermit(_) | Self::Aborted | Self::NoPort(_) | Self::NotRun(_) => false,
         }
     }
 }
@@ -138,6 +148,10 @@ async fn carry_out(context: &Context, place: &Place) -> Result<bool, Failure> {
         permit::withdraw(client, service, &place.id).await;
         return Ok(false);
     };
+    if is_another_roll(context).await {
+        permit::withdraw(client, service, &place.id).await;
+        return Err(Failure::Aborted);
+    }
     let limit = time_for(&granted);
     let (batch, batches) = (granted.batch, granted.batches);
     progress.show(&place.id, Step::Does(&format!("batch {batch} of {batches}: the command runs")));
@@ -154,8 +168,10 @@ async fn carry_out(context: &Context, place: &Place) -> Result<bool, Failure> {
 
 async fn ask(context: &Context, backend: &str) -> Result<Granted, Error> {
     let mut told = Told::default();
+    let mut turn = Some(context.turn.lock().await);
     let granted =
         permit::wait_for(&context.client, &context.service, backend, context.limit, |state, reasons| {
+            turn.take();
             let text = permit::in_words(state, reasons);
             let is_news = told.is_news(&text, Instant::now());
             context.progress.show(backend, Step::Waits(&text, is_news));
@@ -180,13 +196,33 @@ async fn run(context: &Context, place: &Place, batch: u32, limit: Duration) -> R
     }
 }
 
+/// Whether the roll that this one was is over, and asking began another.
+async fn is_another_roll(context: &Context) -> bool {
+    let last = context.last_back.borrow().clone();
+    let Some(last) = last else { return false };
+    // A server that can't be asked now was asked a moment ago.
+    read_roll(&context.client, &context.service).await.is_ok_and(|roll| !roll.came_back(&last))
+}
+
 /// Waits until the permit is over, also while the server can't be reached.
 async fn until_back(context: &Context, backend: &str, limit: Duration) -> Result<(), Failure> {
-    let deadline = Instant::now() + limit;
+    let began = Instant::now();
+    let deadline = began + limit;
     loop {
         match read_roll(&context.client, &context.service).await {
-            Ok(roll) if roll.permit(backend).is_some() => {}
-            Ok(roll) if roll.came_back(backend) => return with_its_version(&roll, backend),
+            Ok(roll) if roll.permit(backend).is_some() => {
+                if began.elapsed() >= context.settle && is_up(context, backend).await {
+                    context.progress.say(&format!(
+                        "{backend} is up, and nobody saw its restart (the version is the same, and no boot id tells): \
+                         its permit is given back"
+                    ));
+                    return Ok(permit::withdraw(&context.client, &context.service, backend).await);
+                }
+            }
+            Ok(roll) if roll.came_back(backend) => {
+                context.last_back.send_replace(Some(backend.to_owned()));
+                return with_its_version(&roll, backend);
+            }
             Ok(roll) => {
                 let reason = roll.summary.reason.filter(|reason| !reason.is_empty());
                 let reason = reason.unwrap_or_else(|| "its permit was given back or aborted".to_owned());
@@ -205,6 +241,14 @@ async fn until_back(context: &Context, backend: &str, limit: Duration) -> Result
             }
         }
     }
+}
+
+/// Whether a backend answers, and which version is known.
+async fn is_up(context: &Context, backend: &str) -> bool {
+    let path = path(&["services", &context.service, "backends"]);
+    let Ok((_, found)) = context.client.read::<Backends>(&path).await else { return false };
+    let found = found.backends.iter().find(|candidate| candidate.id == backend);
+    found.is_some_and(|found| found.operational == "up" && found.identity.state == "known")
 }
 
 /// Whether a backend came back with the version that the others came back with.
