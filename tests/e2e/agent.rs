@@ -43,6 +43,43 @@ async fn an_app_is_registered_and_served_and_what_is_in_flight_finishes_before_i
 }
 
 #[tokio::test]
+async fn a_drain_may_take_longer_than_the_lease() {
+    let cutover = Cutover::start(&Config::of(Service::new("web"))).await;
+    let mut agent = Agent::start(&cutover, "a", "v1", &["--ttl", "1s"], APP);
+    let admin = cutover.admin();
+    admin.until_role("v1", "active").await;
+    let mut connection = cutover.connect().await;
+    connection.send("GET /slow?ms=3000 HTTP/1.1\r\nHost: web.test\r\n\r\n").await;
+    until("it is in flight", async || (admin.version("v1").await["in_flight"] == 1).then_some(())).await;
+
+    agent.signal(Signal::TERM);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+
+    assert!(!admin.backend("a").await["leaving_until"].is_null());
+    assert_eq!(agent.lines("left the service"), 0, "{}", agent.log());
+    assert_eq!(connection.answer("GET").await.status(), 200);
+    assert_eq!(agent.exit_code().await, 0);
+}
+
+#[tokio::test]
+async fn an_app_may_tell_its_version_and_its_boot_id_itself() {
+    let cutover = Cutover::start(&Config::of(Service::new("web").set("min_capacity", 0.0))).await;
+    let app = "exec \"$0\" demo-app --leashed --listen $CUTOVER_ADDRESS --version $(cat next || echo v1)";
+    let agent = Agent::start(&cutover, "a", "", &["--ttl", "1s"], app);
+    let admin = cutover.admin();
+    admin.until_role("v1", "active").await;
+
+    // Several heartbeats long, none of which may look like a restart.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(cutover.log().matches("is known to run").count(), 1, "{}", cutover.log());
+    std::fs::write(agent.file("next"), "v2").unwrap();
+    agent.signal(Signal::HUP);
+
+    admin.until_usable("v2", 1).await;
+    assert_eq!(agent.lines("the app is started"), 2, "{}", agent.log());
+}
+
+#[tokio::test]
 async fn an_app_finds_its_backend_in_its_environment() {
     let cutover = Cutover::start(&Config::of(Service::new("web"))).await;
     let variables = "echo $CUTOVER_SERVICE $CUTOVER_BACKEND $CUTOVER_VERSION ${#CUTOVER_BOOT_ID} $PORT ${CUTOVER_TOKEN:-no} > env";
@@ -270,7 +307,7 @@ async fn a_backend_of_the_configuration_file_is_restarted_with_permits_too() {
     assert!(is_registered(&admin, "a").await, "only the configuration file takes it out");
 }
 
-/// An agent with its app, in a directory with the file `VERSION`.
+/// An agent with its app, in a directory with the file `VERSION` unless that is to be empty.
 struct Agent {
     // Ends before the directory goes, because its log is in there.
     child: Child,
@@ -290,11 +327,14 @@ impl Agent {
 
     fn on(port: Port, cutover: &Cutover, id: &str, version: &str, options: &[&str], app: &[&str]) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        std::fs::write(directory.path().join("VERSION"), version).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_cutover"));
         command.current_dir(directory.path()).env_remove("CUTOVER_TOKEN").env_remove("RUST_LOG");
         command.args(["agent", "--admin", &format!("http://{}", cutover.admin_address())]);
-        command.args(["--id", id, "--address", &port.address().to_string(), "--version-file", "VERSION"]);
+        command.args(["--id", id, "--address", &port.address().to_string()]);
+        if !version.is_empty() {
+            std::fs::write(directory.path().join("VERSION"), version).unwrap();
+            command.args(["--version-file", "VERSION"]);
+        }
         command.args(options).arg("--").args(app);
         let child = Child::spawn(&format!("agent {id}"), &mut command, &directory.path().join("log"));
         Self { child, port, directory }

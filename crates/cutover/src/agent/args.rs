@@ -4,12 +4,11 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use cutover_control::document::scalar;
 use cutover_core::address::Address;
 use cutover_core::id::{BackendId, ServiceName, VersionLabel};
 
 use super::version::Source;
-use crate::ctl::args::Remote;
+use crate::ctl::args::{Remote, duration, pair};
 
 /// How an app is run.
 #[derive(Debug, clap::Args)]
@@ -58,7 +57,7 @@ pub(crate) struct Options {
     #[command(flatten)]
     pub(super) remote: Remote,
     /// The app and its arguments
-    #[arg(last = true, required = true, value_name = "COMMAND")]
+    #[arg(last = true, required = true, value_name = "COMMAND", help_heading = "App")]
     pub(super) command: Vec<OsString>,
 }
 
@@ -117,20 +116,11 @@ impl Options {
     }
 }
 
-fn duration(text: &str) -> Result<Duration, scalar::DurationError> {
-    scalar::duration(text).map(Duration::from)
-}
-
 /// What the admin API takes: without a lease the backend of an agent that was killed would stay for ever.
 fn ttl(text: &str) -> Result<Duration, String> {
     let ttl = duration(text).map_err(|error| error.to_string())?;
     let allowed = Duration::from_secs(1)..=Duration::from_secs(24 * 3600);
     if allowed.contains(&ttl) { Ok(ttl) } else { Err("must be from \"1s\" to \"1d\"".to_owned()) }
-}
-
-fn pair(text: &str) -> Result<(String, String), String> {
-    let (key, value) = text.split_once('=').ok_or_else(|| format!("{text:?} has no '='; write KEY=VALUE"))?;
-    Ok((key.to_owned(), value.to_owned()))
 }
 
 #[cfg(test)]

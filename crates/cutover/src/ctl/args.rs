@@ -415,7 +415,8 @@ pub(crate) fn duration(text: &str) -> Result<Duration, scalar::DurationError> {
     scalar::duration(text).map(Duration::from)
 }
 
-fn pair(text: &str) -> Result<(String, String), String> {
+/// Metadata of a backend as an argument.
+pub(crate) fn pair(text: &str) -> Result<(String, String), String> {
     let (key, value) = text.split_once('=').ok_or_else(|| format!("{text:?} has no '='; write KEY=VALUE"))?;
     Ok((key.to_owned(), value.to_owned()))
 }
