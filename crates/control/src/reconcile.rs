@@ -21,9 +21,11 @@ use crate::walk::differences;
 /// by an older one, in which the version was active or the backend there.
 pub(crate) fn traffic(state: &State, snapshot: &Snapshot, is_served: bool) -> Traffic {
     let mut traffic = snapshot.traffic();
-    // A backend that nobody could use before is no other in the snapshot when it leaves, which then does not know.
+    // A backend that nobody could use before is no other in the snapshot when it leaves or is to be restarted, which then does not know.
     for service in state.services.values() {
-        let leaving = service.backends.values().filter(|backend| backend.leaving.is_some());
+        let is_awaited =
+            |backend: &Backend| backend.leaving.is_some() || service.roll.is_emptying(&backend.id);
+        let leaving = service.backends.values().filter(|backend| is_awaited(backend));
         for backend in leaving {
             if let Some(entry) = entry(snapshot, &service.name, &backend.id) {
                 traffic.backends.insert((service.name.clone(), backend.id.clone()), entry.facts());
@@ -100,6 +102,7 @@ mod tests {
     use cutover_core::command::{Change, Command, Finding, Registration};
     use cutover_core::policy::{IdentityPolicy, IdentitySource, Policy};
     use cutover_core::time::Millis;
+    use cutover_core::traffic::Sighting;
 
     use super::*;
     use crate::handle::Request;
@@ -155,13 +158,27 @@ mod tests {
         assert!(!world.web().backends.contains_key(&id("a")) && !held.is_sendable());
     }
 
-    #[tokio::test]
-    async fn workers_stop_using_a_replaced_process_even_while_the_store_fails() {
+    /// A store that fails as it is told to.
+    fn store() -> (Arc<dyn Store>, Arc<Mutex<Fault>>) {
         let fault = Arc::new(Mutex::new(Fault::None));
         let plan = Arc::clone(&fault);
-        let store: Arc<dyn Store> = Arc::new(FaultyStore::new(Arc::new(MemoryStore::new()), move || {
-            *plan.lock().expect("nobody panicked")
-        }));
+        let plan = move || *plan.lock().expect("nobody panicked");
+        (Arc::new(FaultyStore::new(Arc::new(MemoryStore::new()), plan)), fault)
+    }
+
+    /// Makes another source of identities count.
+    async fn identify_by(world: &mut World, source: IdentitySource) {
+        let identity = IdentityPolicy { source, ..IdentityPolicy::default() };
+        let policy = Arc::new(Policy { identity, ..Policy::default() });
+        let put = Command::PutService { service: web(), policy, document: "{}".into() };
+        world.submit(put).await.expect("a service");
+        world.up("a", "v1").await;
+        world.up("b", "v2").await;
+    }
+
+    #[tokio::test]
+    async fn workers_stop_using_a_replaced_process_even_while_the_store_fails() {
+        let (store, fault) = store();
         let mut world = World::with_two_versions(store).await;
         let held = held(&world);
 
@@ -180,13 +197,34 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn while_the_store_fails_a_sighting_is_a_doubt_and_holds_up_no_other() {
+        let (store, fault) = store();
+        let mut world = World::with_two_versions(store).await;
+        identify_by(&mut world, IdentitySource::Response).await;
+        let snapshot = world.serve();
+        let [a, b] = ["a", "b"].map(|backend| entry(&snapshot, &web(), &id(backend)).expect("it is there"));
+        let version = Some(label("v3"));
+        a.traffic.note_sighting(Sighting { generation: a.generation, version, boot_id: None });
+        b.traffic.note_identity_lost(b.generation);
+
+        *fault.lock().expect("nobody panicked") = Fault::Unavailable;
+        world.pass(Millis(5)).await;
+
+        let believed = |world: &World| {
+            ["a", "b"].map(|backend| {
+                let backend = &world.web().backends[&id(backend)];
+                (backend.identity.as_str(), backend.version.clone())
+            })
+        };
+        assert_eq!(believed(&world), [("unknown", Some(label("v1"))), ("unknown", Some(label("v2")))]);
+        world.up("b", "v2").await;
+        assert!(world.web().backends[&id("b")].is_usable(), "that needs no commit");
+    }
+
+    #[tokio::test]
     async fn a_label_is_no_process() {
         let mut world = World::with_two_versions(Arc::new(MemoryStore::new())).await;
-        let identity = IdentityPolicy { source: IdentitySource::Label, ..IdentityPolicy::default() };
-        let policy = Arc::new(Policy { identity, ..Policy::default() });
-        let put = Command::PutService { service: web(), policy, document: "{}".into() };
-        world.submit(put).await.expect("a service");
-        world.found("a", Finding::Up { version: None, boot_id: None }).await;
+        identify_by(&mut world, IdentitySource::Label).await;
         let held = held(&world);
         change(&mut world, Change::Register(registration("a", "v3"))).await;
         assert!(held.is_sendable(), "nobody asks what a label is about");

@@ -8,6 +8,7 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use cutover_core::command::Change;
+use cutover_core::drain;
 use cutover_core::id::{BackendId, Revision, ServiceName};
 use cutover_core::rejected::{Code, Rejected};
 use cutover_core::roll::Outlook;
@@ -25,6 +26,7 @@ use super::problem::Problem;
 use super::query::WAIT_MAX;
 use super::wire::problem::ReasonBody;
 use super::wire::roll::{Granted, NotYet, NotYetState, PermitAnswer, PermitBody};
+use super::wire::time;
 use crate::error::SubmitError;
 use crate::handle::Current;
 use crate::reconcile;
@@ -146,23 +148,26 @@ fn permitted(api: &Api, service: &Service, id: &BackendId) -> Option<PermitAnswe
     }
     Some(match Granted::new(service, id) {
         Some(granted) => PermitAnswer::Granted(granted),
-        None => draining(&api.control().current(), &service.name, id),
+        None => draining(&api.control().current(), service, id),
     })
 }
 
-fn draining(current: &Current, service: &ServiceName, id: &BackendId) -> PermitAnswer {
-    let in_flight =
-        reconcile::entry(&current.snapshot, service, id).map_or(0, |entry| entry.traffic.in_flight());
-    let what = match in_flight {
-        0 => "is empty, and may be restarted in a moment".to_owned(),
-        1 => "drains: 1 request is in flight".to_owned(),
-        several => format!("drains: {several} requests are in flight"),
+fn draining(current: &Current, service: &Service, id: &BackendId) -> PermitAnswer {
+    let entry = reconcile::entry(&current.snapshot, &service.name, id);
+    let requests = match entry.map_or(0, |entry| entry.traffic.in_flight()) {
+        0 => "nothing is in flight any more".to_owned(),
+        1 => "1 request is in flight".to_owned(),
+        several => format!("{several} requests are in flight"),
     };
+    let backend = service.backends.get(id);
+    let ends = backend.and_then(|backend| drain::backend_deadline(backend, service.policy.drain));
+    let at_most = ends.map_or_else(String::new, |(_, ends)| format!(", until {} at most", time::write(ends)));
+    let detail = format!("backend {id} drains: {requests}{at_most}");
     PermitAnswer::NotYet(NotYet {
         granted: false,
         backend: id.to_string(),
         state: NotYetState::Draining,
-        reasons: vec![ReasonBody { code: "draining", detail: format!("backend {id} {what}"), field: None }],
+        reasons: vec![ReasonBody { code: "draining", detail, field: None }],
         retry_after: AGAIN_DRAINING_SECS,
     })
 }

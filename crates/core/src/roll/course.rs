@@ -6,9 +6,11 @@ use super::{Roll, State};
 use crate::backend::{AdminState, Backend, Identity, Operational};
 use crate::drain;
 use crate::id::{BackendId, VersionLabel};
+use crate::policy::{Affinity, PinMode};
 use crate::report::Traffic;
 use crate::service::Service;
 use crate::time::Timestamp;
+use crate::version::Role;
 
 /// What time makes of a permit.
 enum Turn {
@@ -125,9 +127,25 @@ fn turns(service: &Service, traffic: &Traffic, now: Timestamp) -> Vec<(BackendId
 /// Whether nothing is left on a backend that would be lost by its restart, or had its time.
 fn is_empty(service: &Service, id: &BackendId, traffic: &Traffic, now: Timestamp) -> bool {
     let Some(backend) = service.backends.get(id) else { return true };
+    if drain::backend_deadline(backend, service.policy.drain).is_some_and(|(_, ends)| ends <= now) {
+        return true;
+    }
     let facts = traffic.backends.get(&(service.name.clone(), id.clone()));
-    let drain = drain::backend_deadline(backend, service.policy.drain);
-    facts.is_some_and(|facts| facts.in_flight == 0) || drain.is_some_and(|(_, ends)| ends <= now)
+    facts.is_some_and(|facts| facts.in_flight == 0) && !keeps_sessions(service, backend)
+}
+
+/// Whether sessions go on being sent to a backend that drains, because it has them in its memory.
+fn keeps_sessions(service: &Service, backend: &Backend) -> bool {
+    let is_answering = matches!(backend.operational, Operational::Up(_));
+    let has_sessions = |label| {
+        let role = service.versions.get(label).map(|version| version.role);
+        matches!(role, Some(Role::Active | Role::Canary | Role::Draining))
+    };
+    service.policy.affinity == Affinity::Backend
+        && service.policy.pin.mode != PinMode::None
+        && backend.admin.state == AdminState::Drain
+        && is_answering
+        && backend.version.as_ref().is_some_and(has_sessions)
 }
 
 fn is_back(backend: &Backend) -> bool {

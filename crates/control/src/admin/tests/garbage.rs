@@ -80,6 +80,18 @@ fn routes() -> Vec<Route> {
         ("clear", post(format!("{version}/clear")), json!({}), reason()),
         ("evict", post(format!("{version}/evict")), json!({}), reason()),
         (
+            "permit",
+            post("/v1/services/web/permits"),
+            json!({"backend": "b"}),
+            vec![("backend", "string"), ("wait", "string")],
+        ),
+        (
+            "roll",
+            post("/v1/services/web/roll"),
+            json!({"action": "resume"}),
+            vec![("action", "enum"), ("reason", "string")],
+        ),
+        (
             "freeze",
             put("/v1/services/web/freeze"),
             json!({"reason": "x"}),

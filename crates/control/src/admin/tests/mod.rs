@@ -5,5 +5,6 @@ mod errors;
 mod garbage;
 mod life;
 mod repeated;
+mod rolls;
 mod stage;
 mod waiting;
