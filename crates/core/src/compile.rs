@@ -136,11 +136,8 @@ fn compile_version(
     let mut members = pick(&Backend::is_usable);
     let ready = members.len();
     if service.policy.affinity == Affinity::Backend {
-        // Sessions that live in a backend's memory stay with it until it is gone or they are evicted. A permit does not wait for them: what
-        // they have there ends with the restart, so they begin anew elsewhere before it, and nothing breaks off.
-        members.extend(pick(&|backend| {
-            keeps_sessions(backend) && !service.roll.permits.contains_key(&backend.id)
-        }));
+        // Sessions that live in a backend's memory stay with it until it is gone or they are evicted.
+        members.extend(pick(&keeps_sessions));
     }
     let weights: Vec<u16> = members[..ready].iter().map(|entry| entry.weight).collect();
     let set = VersionSet {

@@ -372,17 +372,6 @@ fn sessions_leave_a_drained_backend_at_once_unless_they_live_in_its_memory() {
 }
 
 #[test]
-fn a_permit_does_not_wait_for_the_sessions_in_the_memory_of_its_backend() {
-    let mut world = World::serving(tied(), "v1", &["a", "b"]);
-    let sessions: Vec<_> = (0..50).map(|_| world.request(None)).collect();
-    world.change(Change::AskPermit { backend: id("a") }).unwrap();
-    for session in sessions {
-        let again = world.request(session.pin);
-        assert_eq!((again.version.as_str(), again.backend.as_str()), ("v1", "b"));
-    }
-}
-
-#[test]
 fn at_the_deadline_of_a_backend_its_sessions_move_inside_their_version_one_after_the_other() {
     let mut world = World::serving(tied(), "v1", &["a", "b"]);
     let sessions: Vec<_> = (0..400).map(|_| world.request(None)).collect();
