@@ -17,6 +17,7 @@ mod load;
 mod peers;
 mod pins;
 mod reload;
+mod roll;
 mod spread;
 mod start;
 mod support;

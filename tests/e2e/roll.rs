@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::support::child::Child;
 use crate::support::config::{Config, Service};
 use crate::support::deployer::Deployer;
+use crate::support::http::{Connection, Request};
 use crate::support::load::Load;
 use crate::support::stage::Stage;
 use crate::support::wait::until;
@@ -149,6 +150,40 @@ async fn a_batch_is_restarted_in_parallel_and_never_more() {
 }
 
 #[tokio::test]
+async fn a_restart_that_leaves_no_trace_counts_when_it_had_its_time() {
+    // The same version, no boot id, no connection that breaks, and no probe at all after the first one.
+    let service = manual().set("boot_id_header", "x-none").set("health.interval", "1h");
+    let mut stage = Stage::v1_with(service).await;
+    stage.add("b", "v1").await;
+    let deployer = Deployer::start(std::mem::take(&mut stage.apps), "v1");
+
+    let done = stage.cli(&["roll", "web", "--settle", "200ms", "--run", &deployer.command()]).await;
+
+    assert_eq!(done.code, 0, "{done:?}");
+    assert_eq!(done.stderr.matches("nobody saw its restart").count(), 2, "{done:?}");
+    assert_eq!((deployer.done(), permits(&stage).await), (vec!["a".to_owned(), "b".to_owned()], vec![]));
+    for id in ["a", "b"] {
+        assert_eq!(stage.admin().backend(id).await["admin"], "ready", "{id}");
+    }
+}
+
+#[tokio::test]
+async fn a_roll_that_somebody_aborts_ends() {
+    let mut stage = six(manual()).await;
+    let deployer = deployer(&mut stage);
+    let mut client = roll(&stage, &["--run", &deployer.command()]);
+    until("it waits for the flip", async || client.output().contains("cutover flip").then_some(())).await;
+
+    let aborted = stage.cli(&["roll", "web", "--abort", "--reason", "not today"]).await;
+
+    assert_eq!(aborted.code, 0, "{aborted:?}");
+    assert_eq!(client.exit().await.code(), Some(1), "{}", client.output());
+    assert!(client.output().contains("d: the roll was aborted"), "{}", client.output());
+    assert_eq!((deployer.done().len(), permits(&stage).await), (3, vec![]));
+    assert_eq!(stage.admin().version("v2").await["role"], "rejected");
+}
+
+#[tokio::test]
 async fn a_dry_run_prints_the_plan_and_asks_for_nothing() {
     let stage = six(manual()).await;
     let before = stage.admin().get("/v1/services/web").await;
@@ -253,6 +288,34 @@ async fn a_permit_takes_the_backend_out_and_can_be_given_back() {
     assert!(services.contains("running, batch 1 of 2") && services.contains("permits: a"), "{services}");
     assert_eq!((returned.code, twice.code), (0, 1), "{returned:?} {twice:?}");
     assert_eq!(stage.admin().backend("a").await["admin"], "ready");
+}
+
+#[tokio::test]
+async fn whoever_is_interrupted_while_a_backend_drains_leaves_no_permit() {
+    let mut stage = Stage::v1().await;
+    stage.add("b", "v1").await;
+    // A request in flight on each, so that whichever drains is not empty.
+    let (proxy, log) = (stage.proxy(), stage.file("permit.log"));
+    let slow = || {
+        tokio::spawn(async move { Connection::open(proxy).await.ask(&Request::get("/slow?ms=60000")).await })
+    };
+    let busy: Vec<_> = std::iter::repeat_with(slow).take(8).collect();
+    until("both are busy", async || {
+        let is_busy = async |id: &str| stage.admin().backend(id).await["in_flight"] != 0;
+        (is_busy("a").await && is_busy("b").await).then_some(())
+    })
+    .await;
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_cutover"));
+    command.args(["permit", "web", "a", "--wait", "--admin", &format!("http://{}", stage.admin_address())]);
+    let mut client = Child::spawn("cutover permit", &mut command, &log);
+
+    until("it drains", async || client.output().contains("web/a: drains").then_some(())).await;
+    let while_draining = permits(&stage).await;
+    client.signal(Signal::INT);
+
+    assert_eq!(client.exit().await.code(), Some(1), "{}", client.output());
+    assert_eq!((while_draining, permits(&stage).await), (vec!["a".to_owned()], vec![]));
+    busy.iter().for_each(tokio::task::JoinHandle::abort);
 }
 
 /// Six backends of v1, which is active.

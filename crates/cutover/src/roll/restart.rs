@@ -22,6 +22,8 @@ use crate::ctl::view::{Backends, Granted, Roll};
 
 /// Time between two looks at a backend that is to come back.
 const POLL: Duration = Duration::from_millis(250);
+/// Time between two looks whether the roll goes on at all.
+const WATCH: Duration = Duration::from_secs(1);
 /// Time after a permit's deadline in which the server must have said that it is over.
 const SLACK: Duration = Duration::from_secs(60);
 /// A restart's time where the server names none.
@@ -142,6 +144,7 @@ async fn carry_out(context: &Context, place: &Place) -> Result<bool, Failure> {
         biased;
         () = stopped.until(Stop::Asking) => None,
         granted = ask(context, &place.id) => Some(granted?),
+        () = until_another_roll(context) => return Err(Failure::Aborted),
     };
     let Some(granted) = granted.filter(|_| !stopped.is(Stop::Asking)) else {
         // The server may have granted it, or have begun to drain the backend, while nobody listened any more.
@@ -193,6 +196,16 @@ async fn run(context: &Context, place: &Place, batch: u32, limit: Duration) -> R
         Ended::By(status) => Err(Failure::Command(status)),
         Ended::Late => Err(Failure::Late(limit)),
         Ended::Killed => Err(Failure::Killed),
+    }
+}
+
+/// Resolves when somebody ended the roll while a permit is waited for.
+async fn until_another_roll(context: &Context) {
+    loop {
+        sleep(WATCH).await;
+        if is_another_roll(context).await {
+            return;
+        }
     }
 }
 
