@@ -20,6 +20,7 @@ use cutover_core::compile::compile;
 use cutover_core::id::{BackendId, Revision, ServiceName};
 use cutover_core::publish::Publisher;
 use cutover_core::rejected::Rejected;
+use cutover_core::report::Traffic;
 use cutover_core::state::State;
 use cutover_core::time::Timestamp;
 use tokio::sync::watch;
@@ -157,18 +158,16 @@ impl Controller {
         let snapshot = self.parts.publisher.current();
         let is_served = self.is_served(snapshot.generation);
         let traffic = reconcile::traffic(&self.state, &snapshot, is_served);
-        let after = match self.state.apply(&Command::Tick(traffic), now) {
+        let command = Command::Tick(traffic);
+        let after = match self.state.apply(&command, now) {
             Ok(after) => after,
             Err(rejected) => return tracing::error!(%rejected, "time can't be refused"),
         };
         let step = self.step(after, &Why::itself(), now);
-        let rest = step.volatile_part(&self.state);
-        if self.advance(step).await.is_err() {
-            // Whatever must be committed is decided again by the next tick.
-            let step = self.step(rest, &Why::itself(), now);
-            if step.is_volatile() {
-                self.adopt(step);
-            }
+        if self.advance(step).await.is_err()
+            && let Command::Tick(traffic) = command
+        {
+            self.pass_volatile(traffic, now);
         }
     }
 
@@ -302,6 +301,18 @@ impl Controller {
             } else {
                 self.unsaved.extend([into_pair(found)]);
             }
+        }
+    }
+
+    /// Lets happen what needs no commit of a tick that could not be committed. The rest is decided again by the next one; until then, who
+    /// was seen to run something else is only doubted.
+    fn pass_volatile(&mut self, mut traffic: Traffic, now: Timestamp) {
+        traffic.backends.values_mut().for_each(|facts| facts.sighting = None);
+        let Ok(after) = self.state.apply(&Command::Tick(traffic), now) else { return };
+        let rest = self.step(after, &Why::itself(), now).volatile_part(&self.state);
+        let step = self.step(rest, &Why::itself(), now);
+        if step.is_volatile() {
+            self.adopt(step);
         }
     }
 
