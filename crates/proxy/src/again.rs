@@ -1,14 +1,16 @@
 //! Choosing again for a request whose backend turned out not to serve it: by the newest view, and inside the version that was
 //! decided for, for as long as that version has a backend or may have one in a moment.
 
-use cutover_core::decide::{Decision, Facts};
-use cutover_core::snapshot::VersionSet;
+use std::rc::Rc;
+
+use cutover_core::decide::{Choice, Decision, Facts};
+use cutover_core::snapshot::BackendEntry;
 use tokio::time::Instant;
 
 use crate::decide::{Decided, wait};
 use crate::error::Error;
 use crate::exchange::Exchange;
-use crate::view::View;
+use crate::view::{ServiceView, View};
 
 /// A process that was tried: the backend by the hash of its name, and the generation under which it was known.
 pub(crate) type Tried = (u64, u32);
@@ -26,22 +28,14 @@ pub(crate) async fn choose(
 ) -> Result<usize, Error> {
     let mut place = None;
     loop {
-        if let Some(member) = decided.choose(exchange, tried) {
-            return Ok(member);
-        }
         let now = Instant::now();
-        let waits = match decided.prospect() {
+        let waits = match decided.look(exchange, tried) {
+            Prospect::Member(member) => return Ok(member),
             Prospect::Pending => true,
             Prospect::Tried => false,
             Prospect::Nothing => match decided.decide_anew(exchange, now < until, now) {
-                Decision::Serve(choice) => {
-                    let member = choice.member;
-                    return if tried.contains(&decided.process(member)) {
-                        Err(otherwise)
-                    } else {
-                        Ok(member)
-                    };
-                }
+                Decision::Serve(Choice { member, .. }) if tried.contains(&decided.process(member)) => false,
+                Decision::Serve(choice) => return Ok(choice.member),
                 Decision::Wait => true,
                 Decision::Unavailable => false,
                 Decision::MissingVersion(what) => return Err(Error::MissingVersion(what)),
@@ -57,13 +51,15 @@ pub(crate) async fn choose(
     }
 }
 
-/// What a version that has no member for another try may have in a moment.
-enum Prospect {
-    /// One that is being asked who it is.
+/// What the version has for another try.
+pub(crate) enum Prospect {
+    /// This member.
+    Member(usize),
+    /// None, but one that is being asked who it is.
     Pending,
     /// None but those that were tried.
     Tried,
-    /// None: the version has no backend any more.
+    /// None: the version has no backend any more, or may not serve.
     Nothing,
 }
 
@@ -74,23 +70,30 @@ impl Decided {
         (entry.hash, entry.generation)
     }
 
-    /// A member of the version that was not tried, by the newest view: a backend that drains by now is none.
-    pub(crate) fn choose(&mut self, exchange: &mut Exchange<'_>, tried: &[Tried]) -> Option<usize> {
+    /// What the version has beside those that were tried, by the newest view: a backend that drains by now is none.
+    pub(crate) fn look(&mut self, exchange: &mut Exchange<'_>, tried: &[Tried]) -> Prospect {
         if !self.renew(exchange) {
-            return None;
+            return Prospect::Nothing;
         }
-        let worker = &exchange.client.worker;
-        let members = self.version_set().members.iter().enumerate();
-        let places: Vec<usize> = members
-            .filter(|(_, entry)| tried.contains(&(entry.hash, entry.generation)))
-            .map(|(at, _)| at)
-            .collect();
+        let version = self.version_set();
+        let is_tried = |entry: &BackendEntry| tried.contains(&(entry.hash, entry.generation));
+        let members = version.members.iter().enumerate();
+        let places: Vec<usize> =
+            members.filter(|(_, entry)| is_tried(entry)).map(|(place, _)| place).collect();
         let facts = self.facts(0, false, Instant::now(), exchange);
-        let mut entropy = worker.entropy.borrow_mut();
-        self.service.set.choose_again(self.version_set(), &places, &facts, &mut entropy)
+        let mut entropy = exchange.client.worker.entropy.borrow_mut();
+        if let Some(member) = self.service.set.choose_again(version, &places, &facts, &mut entropy) {
+            return Prospect::Member(member);
+        }
+        let is_asked = version.members[..version.ready].iter().any(|entry| !entry.is_sendable());
+        match version.ready {
+            _ if version.is_pending || is_asked => Prospect::Pending,
+            0 => Prospect::Nothing,
+            _ => Prospect::Tried,
+        }
     }
 
-    /// Takes up the newest view. `false` when the version is not in it.
+    /// Takes up the newest view. `false` when the version is not in it, or may not serve its sessions any more.
     fn renew(&mut self, exchange: &mut Exchange<'_>) -> bool {
         let view = exchange.client.worker.view();
         if view.snapshot.generation == self.view.snapshot.generation {
@@ -98,28 +101,22 @@ impl Decided {
         }
         let Some((_, service)) = self.place(&view) else { return false };
         let old = self.version_set();
-        let Some(version) = service.set.versions.iter().position(|set| set.label == old.label) else {
+        let Some(at) = service.set.versions.iter().position(|set| set.label == old.label) else {
             return false;
         };
-        let members = &service.set.versions[version].members;
-        let chosen = old.members.get(self.choice.member).map(|entry| entry.hash);
-        // A place behind the last one is nobody's: whoever serves it is another one than was chosen.
-        let member = members.iter().position(|entry| Some(entry.hash) == chosen).unwrap_or(members.len());
-        (self.choice.version, self.choice.member) = (version, member);
-        self.service = std::rc::Rc::clone(service);
-        self.view = view;
-        exchange.decided(&self.service, version);
-        true
-    }
-
-    fn prospect(&self) -> Prospect {
-        let version: &VersionSet = self.version_set();
-        let is_asked = version.members[..version.ready].iter().any(|entry| !entry.is_sendable());
-        match version.ready {
-            _ if version.is_pending || is_asked => Prospect::Pending,
-            0 => Prospect::Nothing,
-            _ => Prospect::Tried,
+        let new = &service.set.versions[at];
+        if old.serves_pins() && !new.serves_pins() {
+            return false;
         }
+        let chosen = old.members.get(self.choice.member).map(|entry| entry.hash);
+        let member = new.members.iter().position(|entry| Some(entry.hash) == chosen);
+        // A place behind the last one is nobody's: whoever serves it is another one than was chosen.
+        let member = member.unwrap_or(new.members.len());
+        let service = Rc::clone(service);
+        exchange.decided(&service, at);
+        (self.choice.version, self.choice.member) = (at, member);
+        (self.service, self.view) = (service, view);
+        true
     }
 
     /// Decides as for a request that comes now.
@@ -129,15 +126,16 @@ impl Decided {
         let facts = self.facts(at, may_wait, now, exchange);
         let decision = view.snapshot.decide(&facts, &mut exchange.client.worker.entropy.borrow_mut());
         if let Decision::Serve(choice) = decision {
-            let service = std::rc::Rc::clone(service);
+            let service = Rc::clone(service);
             exchange.decided(&service, choice.version);
+            self.is_explicit &= service.set.versions[choice.version].label == self.version_set().label;
             (self.choice, self.service, self.view) = (choice, service, view);
         }
         decision
     }
 
     /// The service in another view.
-    fn place<'v>(&self, view: &'v View) -> Option<(usize, &'v std::rc::Rc<crate::view::ServiceView>)> {
+    fn place<'v>(&self, view: &'v View) -> Option<(usize, &'v Rc<ServiceView>)> {
         let mut services = view.services.iter().enumerate();
         services.find(|(_, service)| service.set.name == self.service.set.name)
     }

@@ -7,7 +7,7 @@ use cutover_core::snapshot::VersionSet;
 use cutover_core::traffic::BackendInFlight;
 use tokio::time::{Instant, sleep};
 
-use crate::again::{self, Tried};
+use crate::again::{self, Prospect, Tried};
 use crate::ask::{self, Expectation};
 use crate::blame::{self, Failed};
 use crate::decide::Decided;
@@ -220,7 +220,7 @@ impl Course {
     ) -> Result<usize, Error> {
         self.busy.push(decided.process(member));
         let taken: Vec<Tried> = self.tried.iter().chain(&self.busy).copied().collect();
-        if let Some(member) = decided.choose(exchange, &taken) {
+        if let Prospect::Member(member) = decided.look(exchange, &taken) {
             return Ok(member);
         }
         if Instant::now() >= self.wait_until {

@@ -6,9 +6,9 @@ use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
 use cutover_core::backend::AdminState;
-use cutover_core::command::{Change, Finding};
+use cutover_core::command::{Change, Finding, Rollback, Sessions};
 use cutover_core::id::BackendId;
-use cutover_core::policy::{Balance, IdentitySource, PinMode};
+use cutover_core::policy::{Balance, IdentitySource, OnMissingVersion, PinMode};
 use cutover_core::time::Millis;
 
 use crate::app::{App, Visit};
@@ -419,6 +419,52 @@ fn who_chooses_again_does_not_choose_what_drains_by_now() {
     go.send(()).unwrap();
     assert_eq!(client.answer().body, "v1");
     assert!(drains.is_idle() && !stays.is_idle());
+}
+
+#[test]
+fn a_version_that_was_named_is_not_replaced_by_another_one() {
+    let (app, new) = (dying_under_a_request("v2"), running("v2"));
+    let world = Setup::new(&[("a", &app.address.to_string(), "v1"), ("b", &new.address.to_string(), "v2")])
+        .policy(|policy| {
+            policy.on_missing_version = OnMissingVersion::Conflict;
+            policy.queue_timeout = Millis(10_000);
+        })
+        .start();
+    let mut client = world.connect();
+    assert_eq!(client.get("/").body, "v1");
+    world.flip("v2");
+    client.send("GET / HTTP/1.1\r\nHost: x\r\nX-Cutover-Version: v1\r\n\r\n");
+    world.eventually("the loss is noticed", || !is_sendable(&world, "a"));
+    world.probed("a", Finding::Down);
+    world.probed("a", up("v2"));
+    assert_eq!(client.answer().status(), 409);
+}
+
+#[test]
+fn who_chooses_again_after_a_rollback_does_not_choose_what_was_rolled_back() {
+    let (go, wait) = channel();
+    let wait = Mutex::new(wait);
+    let dies = App::playing(move |mut visit| {
+        visit.request();
+        let _ = wait.lock().unwrap().recv_timeout(SOON);
+    });
+    let (good, bad) = (running("v1"), running("v2"));
+    let world = Setup::new(&[
+        ("a", &good.address.to_string(), "v1"),
+        ("b", &dies.address.to_string(), "v2"),
+        ("c", &bad.address.to_string(), "v2"),
+    ])
+    .policy(|policy| policy.balance = Balance::RoundRobin)
+    .start();
+    world.flip("v2");
+    let mut client = world.connect();
+    client.send(GET);
+    dies.heard();
+    let rollback = Rollback { if_epoch: None, sessions: Sessions::Move, reason: "bad".to_owned() };
+    world.change(Change::Rollback(rollback));
+    go.send(()).unwrap();
+    assert_eq!(client.answer().body, "v1");
+    assert!(bad.is_idle());
 }
 
 #[test]
