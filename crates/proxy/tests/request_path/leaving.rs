@@ -31,7 +31,7 @@ fn a_websocket_is_told_on_both_sides_to_begin_anew() {
     assert_eq!(stage.world.tunnels("v1"), 1, "they may say goodbye");
     socket.client_says(&MASKED_CLOSE);
     socket.app_says(&CLOSE);
-    socket.is_over();
+    socket.ends();
     stage.world.eventually("the tunnel is over", || stage.world.tunnels("v1") == 0);
 }
 
@@ -47,7 +47,7 @@ fn a_frame_that_is_under_way_comes_to_its_end_first_and_nothing_follows_it() {
     assert_eq!(socket.client_hears(10), [b" ended", &RESTART[..]].concat());
     socket.client_says(&MASKED_CLOSE);
     socket.app_says(&CLOSE);
-    socket.is_over();
+    socket.ends();
 }
 
 #[test]
@@ -75,7 +75,7 @@ fn sides_that_say_goodbye_already_are_left_to_it() {
     socket.app.shutdown(Shutdown::Write).unwrap();
     assert_eq!(socket.client_hears(4), CLOSE);
     socket.client.half_close();
-    socket.is_over();
+    socket.ends();
 }
 
 #[test]
@@ -86,7 +86,7 @@ fn who_does_not_say_goodbye_is_not_waited_for_long() {
     stage.world.flip("v2");
     assert_eq!(socket.client_hears(4), RESTART);
     assert_eq!(socket.app_hears_close(), 1012);
-    socket.is_over();
+    socket.ends();
     assert!((2..8).contains(&begun.elapsed().as_secs()), "{:?}", begun.elapsed());
 }
 
@@ -155,7 +155,7 @@ fn a_proxy_that_ends_tells_its_websockets() {
     assert_eq!(socket.app_hears_close(), 1012);
     socket.client_says(&MASKED_CLOSE);
     socket.app_says(&CLOSE);
-    socket.is_over();
+    socket.ends();
     assert_eq!(stage.world.ended(), 0, "nothing was cut");
 }
 
@@ -329,7 +329,7 @@ impl Socket {
     }
 
     /// Both ends see the end, and nothing before it.
-    fn is_over(mut self) {
+    fn ends(mut self) {
         assert_eq!(self.client.rest().unwrap(), "");
         assert_eq!(self.app.read(&mut [0; 8]).unwrap(), 0);
     }
