@@ -137,7 +137,7 @@ fn compile_version(
     let ready = members.len();
     if service.policy.affinity == Affinity::Backend {
         // Sessions that live in a backend's memory stay with it until it is gone or they are evicted.
-        members.extend(pick(&keeps_sessions));
+        members.extend(pick(&|backend| keeps_sessions(service, backend)));
     }
     let weights: Vec<u16> = members[..ready].iter().map(|entry| entry.weight).collect();
     let set = VersionSet {
@@ -160,11 +160,13 @@ fn compile_version(
     }
 }
 
-/// Whether a backend that is being taken out still serves the sessions that are tied to it.
-fn keeps_sessions(backend: &Backend) -> bool {
+/// Whether a backend that is being taken out still serves the sessions that are tied to it. One that may be restarted does not: it is
+/// there by chance.
+fn keeps_sessions(service: &Service, backend: &Backend) -> bool {
     let is_there = matches!(backend.operational, Operational::Up(_))
         && backend.identity == Identity::Known
-        && backend.ejection.until.is_none();
+        && backend.ejection.until.is_none()
+        && !service.roll.is_granted(&backend.id);
     is_there
         && match backend.admin.state {
             AdminState::Drain => true,

@@ -12,7 +12,7 @@ use cutover_core::rejected::Code;
 use cutover_core::report::Traffic;
 use cutover_core::tie::{Term, Tie};
 use cutover_core::time::{Millis, Timestamp};
-use cutover_core::traffic::InFlight;
+use cutover_core::traffic::{BackendInFlight, InFlight};
 use cutover_core::version::DrainedBy;
 
 use crate::world::{World, codes, id, label, web};
@@ -412,4 +412,20 @@ fn a_backend_that_leaves_keeps_the_sessions_in_its_memory_until_it_is_gone() {
     assert!((0..50).all(|_| world.request(None).backend == "b"), "nobody new comes");
     world.now = world.now + drain;
     assert_eq!(world.request(session.pin).backend, "b");
+}
+
+#[test]
+fn a_backend_that_may_be_restarted_keeps_no_sessions() {
+    let mut world = World::serving(tied(), "v1", &["a", "b"]);
+    let session = (0..50).map(|_| world.request(None)).find(|session| session.backend == "a").unwrap();
+    world.change(Change::AskPermit { backend: id("a") }).unwrap();
+    let request = BackendInFlight::begin(&world.snapshot.services[0].backends[0].traffic);
+    world.wait(Millis::from_secs(1));
+    assert_eq!(world.request(session.pin).backend, "a", "it is not empty yet");
+    drop(request);
+    world.wait(Policy::default().drain.deadline);
+    world.wait(Policy::default().drain.spread);
+    assert!(world.service().roll.is_granted(&id("a")));
+    let fresh = session.pin.map(|pin| Pin { issued_at: world.now, born_at: world.now, ..pin });
+    assert_eq!(world.request(fresh).backend, "b");
 }
