@@ -1,17 +1,18 @@
 //! Sessions, and what they check with every answer.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use cutover_core::decide::{Decision, Facts, PinAction};
+use cutover_core::decide::{Choice, Decision, Facts, PinAction};
 use cutover_core::entropy::Entropy;
-use cutover_core::id::Epoch;
+use cutover_core::id::{BackendId, Epoch};
 use cutover_core::pin::{NoPin, Pin};
-use cutover_core::policy::Policy;
+use cutover_core::policy::{IdentitySource, Policy};
+use cutover_core::snapshot::{BackendEntry, ServiceSet};
 use cutover_core::time::{Millis, Timestamp};
-use cutover_core::traffic::InFlight;
 
-use crate::fleet::Fleet;
-use crate::node::Worker;
+use crate::fleet::{Fleet, Process};
+use crate::worker::{Answer, Way, Worker};
 
 /// One browser.
 #[derive(Default, Clone)]
@@ -34,7 +35,19 @@ pub(crate) struct Scene<'a> {
     pub(crate) acknowledged: Epoch,
     /// Versions that are reported drained, with proof.
     pub(crate) drained: &'a BTreeSet<String>,
+    /// The time by the clock of cutover, and the real one.
+    pub(crate) wall: Timestamp,
     pub(crate) now: Timestamp,
+}
+
+/// How a request ended.
+#[derive(Default)]
+pub(crate) struct Outcome {
+    pub(crate) is_served: bool,
+    /// Whether it was served by another version than it was decided for, which nobody could know.
+    pub(crate) is_mixed: bool,
+    /// Processes that were noticed to be gone on the way.
+    pub(crate) noticed: Vec<Arc<BackendEntry>>,
 }
 
 impl PinBook {
@@ -50,48 +63,86 @@ impl PinBook {
 }
 
 impl Session {
-    /// One request; answers whether it was served.
-    pub(crate) fn request(&mut self, worker: &mut Worker, scene: &mut Scene<'_>, dice: &mut Entropy) -> bool {
+    /// The version that served it last.
+    pub(crate) fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// One request.
+    pub(crate) fn request(
+        &mut self,
+        worker: &mut Worker,
+        scene: &mut Scene<'_>,
+        dice: &mut Entropy,
+    ) -> Outcome {
         // A request that nothing came before may meet a worker that has not read the newest snapshot yet. One that follows an answer can't: the
         // answer was made later than the snapshot was published.
         if self.pin.is_some() || !self.version.is_empty() || dice.below(2) == 0 {
             worker.catch_up();
         }
-        let Some(service) = worker.service().cloned() else { return false };
+        let Some(service) = worker.service().cloned() else { return Outcome::default() };
         let pin = self.pin.ok_or(NoPin::Absent).and_then(|pin| {
-            pin.check_dates(&scene.policy.pin, scene.now)?;
+            pin.check_dates(&scene.policy.pin, scene.wall)?;
             Ok(pin)
         });
-        let home = pin.ok().map(|_| self.version.clone()).filter(|home| {
-            let version = service.version(home).unwrap();
-            let is_evicting = version.eviction.is_some_and(|(begins, _)| begins <= scene.now);
-            version.serves_pins()
-                && version.members[..version.ready].iter().any(|entry| entry.is_sendable())
-                && !is_evicting
-        });
+        let home = pin.ok().and_then(|_| self.home(&service, scene.wall));
         let facts =
-            Facts { service: 0, explicit: None, pin, hash_key: None, may_wait: false, now: scene.now };
+            Facts { service: 0, explicit: None, pin, hash_key: None, may_wait: false, now: scene.wall };
         let Decision::Serve(choice) = worker.decide(&facts, dice) else {
             assert!(home.is_none(), "G1: a session was refused although its version could serve it");
-            return false;
+            return Outcome::default();
         };
+        self.check(&service, choice, home.as_deref(), (pin.is_err(), scene));
+
+        let (is_idempotent, until) = (dice.below(4) != 0, scene.now + Millis(dice.below(5000)));
+        let way = Way { service: &service, choice, is_idempotent, until, wall: scene.wall };
+        let ending = worker.forward(&way, scene.fleet, dice);
         let version = &service.versions[choice.version];
-        let label = version.label.to_string();
-        let guard = InFlight::begin(&version.traffic);
-
-        // A dead process is noticed by who asks it; the request itself goes elsewhere in the version, or fails.
-        let entry = &version.members[choice.member];
-        if scene.fleet.machines[&entry.id].running.is_none() {
-            entry.traffic.note_identity_lost(entry.generation);
-            entry.traffic.note_error();
-            return false;
+        let mut outcome = Outcome { noticed: ending.noticed, ..Outcome::default() };
+        let Answer::Of(process, backend) = ending.answer else { return outcome };
+        outcome.is_served = true;
+        outcome.is_mixed = process.runs != version.label;
+        if outcome.is_mixed {
+            let may_replace = is_idempotent && !ending.is_last_resort;
+            check_mixed(scene, &process, &backend, may_replace);
         }
+        self.epoch = self.epoch.max(version.epoch.unwrap_or_default());
+        self.version = version.label.to_string();
+        self.pin = match choice.pin {
+            PinAction::None => None,
+            PinAction::Keep(pin) => Some(pin),
+            PinAction::Hand(pin, _) => {
+                let expiry = pin.expires_at(&scene.policy.pin);
+                version.traffic.note_pin_expiry(expiry);
+                scene.pins.note(&self.version, expiry);
+                Some(pin)
+            }
+        };
+        outcome
+    }
 
+    /// The version of a session, if it may and can serve it.
+    fn home(&self, service: &ServiceSet, wall: Timestamp) -> Option<String> {
+        let version = service.version(&self.version)?;
+        let is_evicting = version.eviction.is_some_and(|(begins, _)| begins <= wall);
+        let can_serve = version.members[..version.ready].iter().any(|entry| entry.is_sendable());
+        (version.serves_pins() && can_serve && !is_evicting).then(|| self.version.clone())
+    }
+
+    /// G1, G2, G4 and G7, for what was decided.
+    fn check(
+        &self,
+        service: &ServiceSet,
+        choice: Choice,
+        home: Option<&str>,
+        (is_new, scene): (bool, &Scene<'_>),
+    ) {
+        let version = &service.versions[choice.version];
+        let label = version.label.as_str();
         if let Some(home) = home {
             assert_eq!(label, home, "G1: a session left a version that could serve it");
         }
         let epoch = version.epoch.unwrap_or_default();
-        let is_new = facts.pin.is_err();
         assert!(
             is_new || epoch >= self.epoch || label == self.version,
             "G2: from epoch {} back to {epoch}",
@@ -99,7 +150,7 @@ impl Session {
         );
         if is_new {
             assert!(
-                !scene.drained.contains(&label),
+                !scene.drained.contains(label),
                 "G7: a request began on {label}, which was reported drained"
             );
             assert!(service.epoch >= scene.acknowledged, "G4: a new session was decided in an older epoch");
@@ -109,20 +160,22 @@ impl Session {
                 "G4: a new session went to a version that is not active"
             );
         }
-
-        self.epoch = self.epoch.max(epoch);
-        self.version.clone_from(&label);
-        self.pin = match choice.pin {
-            PinAction::None => None,
-            PinAction::Keep(pin) => Some(pin),
-            PinAction::Hand(pin, _) => {
-                let expiry = pin.expires_at(&scene.policy.pin);
-                version.traffic.note_pin_expiry(expiry);
-                scene.pins.note(&label, expiry);
-                Some(pin)
-            }
-        };
-        worker.in_flight.push((guard, label, scene.now + Millis(dice.below(5000))));
-        true
     }
+}
+
+/// G3: an answer by a process that runs something else than was decided.
+fn check_mixed(scene: &Scene<'_>, process: &Process, backend: &BackendId, may_replace: bool) {
+    let source = scene.policy.identity.source;
+    // Who never says what it runs is believed to run what it was registered with, and a label is a promise of whoever registers.
+    if source == IdentitySource::Label || process.named_version().is_none() {
+        return;
+    }
+    assert!(
+        source != IdentitySource::Response || !may_replace,
+        "G3: {backend} answered for another version, and could be replaced: {process:?}"
+    );
+    assert!(
+        scene.fleet.is_unnoticed(backend, process),
+        "G3: {backend} answered for another version after somebody had noticed that it may: {process:?}"
+    );
 }

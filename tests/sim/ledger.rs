@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use cutover_core::backend::AdminState;
 use cutover_core::command::Change;
 use cutover_core::id::{BackendId, Epoch, GateName, HoldName, VersionLabel};
+use cutover_core::roll::{Roll, State};
 use cutover_core::service::Service;
 use cutover_core::time::Timestamp;
 
@@ -17,6 +18,10 @@ pub(crate) struct Ledger {
     holds: BTreeMap<(VersionLabel, HoldName), Option<Timestamp>>,
     is_frozen: Option<bool>,
     epoch: Epoch,
+    /// The roll as it was seen last. What is seen is committed.
+    roll: Roll,
+    /// Whether somebody tried since to end a permit or to let a frozen roll go on.
+    is_roll_open: bool,
 }
 
 impl Ledger {
@@ -30,8 +35,10 @@ impl Ledger {
             Change::Deregister { backend, .. } => {
                 self.backends.remove(backend);
             }
-            Change::Patch { backend, .. } => {
+            Change::Patch { backend, admin, .. } => {
                 self.admins.remove(backend);
+                // Whom an operator wants back has no permit any more.
+                self.is_roll_open |= *admin == Some(AdminState::Ready);
             }
             Change::SetGate { version, gate, .. } => {
                 self.gates.remove(&(version.clone(), gate.clone()));
@@ -40,15 +47,48 @@ impl Ledger {
                 self.holds.remove(&(version.clone(), hold.clone()));
             }
             Change::Freeze { .. } | Change::Unfreeze => self.is_frozen = None,
+            Change::ReturnPermit(_) | Change::ResumeRoll | Change::AbortRoll { .. } => {
+                self.is_roll_open = true
+            }
             _ => {}
         }
+    }
+
+    /// This is what everybody can see now.
+    pub(crate) fn see(&mut self, service: &Service) {
+        (self.roll, self.is_roll_open) = (service.roll.clone(), false);
+    }
+
+    /// G6, for the roll that everybody saw before a crash: who may restart a backend still may, unless it was seen to be back, and a frozen
+    /// roll is frozen.
+    pub(crate) fn check_roll(&self, service: &Service) {
+        if self.is_roll_open {
+            return;
+        }
+        let (before, after) = (&self.roll, &service.roll);
+        for (id, permit) in &before.permits {
+            let is_there = after.permits.get(id).is_some_and(|found| {
+                found.asked_at == permit.asked_at
+                    && (permit.granted_at.is_none() || found.granted_at == permit.granted_at)
+            });
+            let has_ended = after.done.contains(id) || after.state == State::Frozen;
+            assert!(is_there || has_ended, "G6: the permit of {id} is gone: {before:?}, then {after:?}");
+        }
+        assert!(
+            before.state != State::Frozen || after.state == State::Frozen,
+            "G6: the roll was frozen, and is {} after a crash",
+            after.state
+        );
     }
 
     /// It was acknowledged.
     pub(crate) fn acknowledge(&mut self, change: &Change, service: &Service, now: Timestamp) {
         match change {
             Change::Register(registration) => {
-                self.backends.insert(registration.backend.clone(), true);
+                // Whoever has a lease goes with it.
+                if registration.ttl.is_none() {
+                    self.backends.insert(registration.backend.clone(), true);
+                }
             }
             Change::Deregister { backend, drain } if drain.is_zero() => {
                 self.backends.insert(backend.clone(), false);

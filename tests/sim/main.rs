@@ -1,23 +1,39 @@
-//! A simulation of the control plane: the real controller and core over a store that fails, backends that restart and die, workers
-//! that lag, operators who change their minds, and sessions that check what was promised. One seed is one history.
+//! A simulation of the control plane: the real controller, core and schedule of probes over a store that fails, a fleet of machines that
+//! restart, lie and die, workers that lag, operators who change their minds, deploy scripts that make mistakes, and sessions that check
+//! what was promised. One seed is one history.
 //!
-//! `CUTOVER_SIM_SEED=n` replays one, `CUTOVER_SIM_SEEDS=n` sets how many are run.
+//! `CUTOVER_SIM_SEED=n` replays one and tells it, `CUTOVER_SIM_SEEDS=n` sets how many are run.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
     clippy::cast_possible_truncation,
-    reason = "a history that can't go on has failed, and its numbers are small"
+    clippy::print_stdout,
+    reason = "a history that can't go on has failed, its numbers are small, and what happened in all of them is printed"
 )]
 
+mod agents;
 mod clients;
 mod drive;
+mod ending;
 mod faults;
 mod fleet;
 mod history;
 mod ledger;
 mod node;
+mod operator;
+mod permits;
+mod prober;
+mod roller;
+mod rolling;
+mod scenario;
+mod totals;
+mod trouble;
+mod worker;
 
+use std::panic::catch_unwind;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use totals::Totals;
 
 /// Histories in an ordinary run.
 const SEEDS: u64 = 600;
@@ -26,32 +42,37 @@ const SEEDS: u64 = 600;
 fn the_guarantees_hold_in_every_history() {
     let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
     if let Some(seed) = number("CUTOVER_SIM_SEED") {
-        println!("{:?}", history::run(seed));
+        println!("{:?}", history::run(seed, true));
         return;
     }
     let (seeds, next) = (number("CUTOVER_SIM_SEEDS").unwrap_or(SEEDS), AtomicU64::new(0));
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let totals = std::thread::scope(|scope| {
+    let outcomes: Vec<(u64, Result<Totals, String>)> = std::thread::scope(|scope| {
         let work = || {
-            let mut totals = history::Totals::default();
-            loop {
-                let seed = next.fetch_add(1, Ordering::Relaxed);
-                if seed >= seeds {
-                    return totals;
-                }
-                let outcome = std::panic::catch_unwind(|| history::run(seed));
-                totals += outcome.unwrap_or_else(|_| panic!("replay with CUTOVER_SIM_SEED={seed}"));
-            }
+            let seeds = std::iter::from_fn(|| {
+                Some(next.fetch_add(1, Ordering::Relaxed)).filter(|&seed| seed < seeds)
+            });
+            seeds.map(|seed| (seed, run(seed))).collect::<Vec<_>>()
         };
         let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
-        workers.into_iter().map(|worker| worker.join().unwrap()).fold(
-            history::Totals::default(),
-            |mut sum, totals| {
-                sum += totals;
-                sum
-            },
-        )
+        workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect()
     });
+    let (mut totals, mut failures) = (Totals::default(), Vec::new());
+    for (seed, outcome) in outcomes {
+        match outcome {
+            Ok(history) => totals += history,
+            Err(why) => failures.push(format!("CUTOVER_SIM_SEED={seed}: {why}")),
+        }
+    }
     println!("{seeds} histories: {totals:?}");
-    totals.assert_eventful();
+    assert!(failures.is_empty(), "{} of {seeds} histories failed:\n{}", failures.len(), failures.join("\n"));
+    totals.assert_eventful(seeds);
+}
+
+/// Runs one history; why it failed, if it did.
+fn run(seed: u64) -> Result<Totals, String> {
+    catch_unwind(|| history::run(seed, false)).map_err(|cause| match cause.downcast::<String>() {
+        Ok(text) => *text,
+        Err(cause) => cause.downcast::<&str>().map_or_else(|_| "unknown".to_owned(), |text| text.to_string()),
+    })
 }

@@ -9,31 +9,24 @@ use cutover_control::metrics::Metrics;
 use cutover_control::store::OperationId;
 use cutover_control::timeline::Actor;
 use cutover_core::command::{Change, Command, Found};
-use cutover_core::decide::{Decision, Facts};
 use cutover_core::entropy::Entropy;
-use cutover_core::id::ServiceName;
+use cutover_core::id::{BackendId, ServiceName};
 use cutover_core::policy::Policy;
-use cutover_core::publish::{SnapshotReader, Wake, channel};
+use cutover_core::publish::{Wake, channel};
 use cutover_core::service::Service;
-use cutover_core::snapshot::{ServiceSet, Snapshot};
+use cutover_core::snapshot::{BackendEntry, Snapshot};
 use cutover_core::time::Timestamp;
-use cutover_core::traffic::InFlight;
 
 use crate::drive::{drive, drive_for};
 use crate::faults::Disk;
+use crate::fleet::Fleet;
+use crate::worker::Worker;
 
 pub(crate) const WORKERS: usize = 3;
 
 pub(crate) struct Node {
     pub(crate) controller: Controller,
     pub(crate) workers: Vec<Worker>,
-}
-
-/// A worker of the data plane. It reads the newest snapshot whenever it has a request; while it is idle it lags.
-pub(crate) struct Worker {
-    reader: SnapshotReader,
-    pub(crate) snapshot: Arc<Snapshot>,
-    pub(crate) in_flight: Vec<(InFlight, String, Timestamp)>,
 }
 
 pub(crate) fn web() -> ServiceName {
@@ -62,10 +55,7 @@ impl Node {
             metrics: Metrics::unregistered().unwrap(),
         };
         let controller = drive(Controller::load(parts, now)).ok()?;
-        let workers = readers
-            .into_iter()
-            .map(|reader| Worker { snapshot: reader.load(), reader, in_flight: Vec::new() })
-            .collect();
+        let workers = readers.into_iter().map(Worker::new).collect();
         let mut node = Self { controller, workers };
         let configured = cutover_core::command::Configured {
             name: web(),
@@ -99,31 +89,31 @@ impl Node {
         drive(self.controller.found(found, now));
         drive(self.controller.tick(now));
     }
+
+    /// A probe found that the process of this generation may be gone: all workers are told by the cell that they use among themselves.
+    /// Answers the backend, if that is news.
+    pub(crate) fn disown(&self, id: &BackendId, generation: u32) -> Option<Arc<BackendEntry>> {
+        let is_strict = self.service().policy.identity.source.is_strict();
+        let entry = self.entry(id).filter(|_| is_strict)?;
+        entry.traffic.note_identity_lost(generation).then_some(entry)
+    }
+
+    /// A backend as the latest snapshot has it.
+    pub(crate) fn entry(&self, id: &BackendId) -> Option<Arc<BackendEntry>> {
+        let snapshot = Arc::clone(&self.controller.watch().borrow().snapshot);
+        snapshot.service(&web())?.backends.iter().find(|entry| entry.id == *id).cloned()
+    }
+
+    /// Remembers that somebody noticed a loss, if it was the loss of the process that is believed to be there.
+    pub(crate) fn notice(&self, fleet: &mut Fleet, entry: &BackendEntry, generation: u32) {
+        let backend = self.service().backends.get(&entry.id);
+        if backend.is_some_and(|backend| backend.generation == generation && backend.address == entry.address)
+        {
+            fleet.notice(&entry.id);
+        }
+    }
 }
 
 fn request(command: Command) -> Request {
     Request::new(command, Actor::cutover())
-}
-
-impl Worker {
-    /// Reads the newest snapshot and says so.
-    pub(crate) fn catch_up(&mut self) {
-        if self.reader.generation() > self.snapshot.generation {
-            self.snapshot = self.reader.load();
-            self.reader.serve(self.snapshot.generation);
-        }
-    }
-
-    pub(crate) fn service(&self) -> Option<&Arc<ServiceSet>> {
-        self.snapshot.services.first()
-    }
-
-    pub(crate) fn decide(&mut self, facts: &Facts<'_>, dice: &mut Entropy) -> Decision {
-        self.snapshot.decide(facts, dice)
-    }
-
-    /// Ends the requests that are over.
-    pub(crate) fn finish(&mut self, now: Timestamp) {
-        self.in_flight.retain(|(_, _, until)| *until > now);
-    }
 }

@@ -18,11 +18,13 @@ use super::target::Key;
 
 /// What a backend is asked.
 #[derive(Debug)]
-pub(super) struct Question {
-    pub(super) key: Key,
-    pub(super) generation: u32,
+pub struct Question {
+    /// The backend.
+    pub key: Key,
+    /// The generation that is probed.
+    pub generation: u32,
     /// Which of all questions it is.
-    pub(super) number: u64,
+    pub number: u64,
     pub(super) address: Address,
     pub(super) policy: Arc<Policy>,
     /// What the app is told about itself: `role=<role>; epoch=<n>; admin=<state>`.
@@ -31,32 +33,37 @@ pub(super) struct Question {
 
 /// How a probe ended.
 #[derive(Debug)]
-pub(super) struct Asked {
-    pub(super) key: Key,
-    pub(super) generation: u32,
-    pub(super) number: u64,
-    pub(super) outcome: Result<Answer, Failure>,
-    pub(super) took: Duration,
+pub struct Asked {
+    /// The backend.
+    pub key: Key,
+    /// The generation that was probed.
+    pub generation: u32,
+    /// Which of all questions it was.
+    pub number: u64,
+    /// What was answered.
+    pub outcome: Result<Answer, Failure>,
+    /// Time from the question to the answer.
+    pub took: Duration,
 }
 
 /// A good answer.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Answer {
+pub struct Answer {
     /// The version that it named, if it named one.
-    pub(super) version: Option<VersionLabel>,
+    pub version: Option<VersionLabel>,
     /// The process that it named, if it named one.
-    pub(super) boot_id: Option<String>,
+    pub boot_id: Option<String>,
     /// For people.
-    pub(super) detail: String,
+    pub detail: String,
 }
 
 /// A bad answer, or none.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Failure {
+pub struct Failure {
     /// For people.
-    pub(super) detail: String,
+    pub detail: String,
     /// Whether it is a sign that the process which was there is gone: nobody listens, or the connection broke.
-    pub(super) is_process_gone: bool,
+    pub is_process_gone: bool,
 }
 
 impl Question {

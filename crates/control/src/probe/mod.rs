@@ -20,11 +20,11 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
 
-use self::ask::{Asked, Failure, Question};
+pub use self::ask::{Answer, Asked, Failure, Question};
 pub use self::board::{ProbeBoard, ProbeReport};
 use self::connect::Resolver;
-use self::schedule::Schedule;
-use self::target::{Key, News};
+pub use self::schedule::Schedule;
+pub use self::target::{Key, News};
 use crate::clock::Clock;
 use crate::handle::Current;
 use crate::metrics::Metrics;

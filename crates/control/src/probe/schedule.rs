@@ -28,7 +28,8 @@ const RETRY_FIRST: Duration = Duration::from_millis(50);
 const PERMIT_INTERVAL: Duration = Duration::from_millis(100);
 
 /// When which backend is asked next.
-pub(super) struct Schedule {
+#[derive(Debug)]
+pub struct Schedule {
     began: Instant,
     targets: BTreeMap<Key, Slot>,
     due: BTreeSet<(Instant, Key)>,
@@ -37,6 +38,7 @@ pub(super) struct Schedule {
     questions: u64,
 }
 
+#[derive(Debug)]
 struct Slot {
     target: Target,
     turn: Turn,
@@ -44,7 +46,7 @@ struct Slot {
     retries: u32,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 enum Turn {
     /// It is asked then.
     At(Due),
@@ -53,7 +55,7 @@ enum Turn {
 }
 
 /// When a backend is asked, and whether that is its turn.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 struct Due {
     at: Instant,
     is_out_of_turn: bool,
@@ -61,12 +63,12 @@ struct Due {
 
 impl Schedule {
     /// An empty schedule, whose phases count from `began`.
-    pub(super) fn new(began: Instant) -> Self {
+    pub fn new(began: Instant) -> Self {
         Self { began, targets: BTreeMap::new(), due: BTreeSet::new(), state: Arc::default(), questions: 0 }
     }
 
     /// Takes over the backends of `state` and answers which are gone. New and suspected ones are asked at once.
-    pub(super) fn follow(&mut self, state: &Arc<State>, process_began: Timestamp, now: Instant) -> Vec<Key> {
+    pub fn follow(&mut self, state: &Arc<State>, process_began: Timestamp, now: Instant) -> Vec<Key> {
         let old = std::mem::replace(&mut self.state, Arc::clone(state));
         let mut gone = Vec::new();
         let none = BTreeMap::new();
@@ -91,17 +93,17 @@ impl Schedule {
     }
 
     /// When the next backend is due.
-    pub(super) fn next_at(&self) -> Option<Instant> {
+    pub fn next_at(&self) -> Option<Instant> {
         self.due.first().map(|(at, _)| *at)
     }
 
     /// Whether the backend is still there.
-    pub(super) fn has(&self, key: &Key) -> bool {
+    pub fn has(&self, key: &Key) -> bool {
         self.targets.contains_key(key)
     }
 
     /// The question to the backend that has been due for longest.
-    pub(super) fn take_due(&mut self, now: Instant) -> Option<Question> {
+    pub fn take_due(&mut self, now: Instant) -> Option<Question> {
         while self.next_at()? <= now {
             let (_, key) = self.due.pop_first()?;
             let Some(slot) = self.targets.get_mut(&key) else { continue };
@@ -116,7 +118,7 @@ impl Schedule {
     }
 
     /// Takes in the outcome of a probe, plans the next one, and says what is news given what the controller believes in `state`.
-    pub(super) fn hear(&mut self, asked: &Asked, state: &State, now: Instant) -> News {
+    pub fn hear(&mut self, asked: &Asked, state: &State, now: Instant) -> News {
         let Some(service) = state.services.get(&asked.key.0) else { return News::None };
         let Some(backend) = service.backends.get(&asked.key.1) else { return News::None };
         let regular = self.next_turn(&asked.key, service, now);
@@ -142,7 +144,7 @@ impl Schedule {
     }
 
     /// Says that the last news about a backend did not reach the controller.
-    pub(super) fn unsaid(&mut self, key: &Key) {
+    pub fn unsaid(&mut self, key: &Key) {
         if let Some(slot) = self.targets.get_mut(key) {
             slot.target.unsaid();
         }

@@ -13,18 +13,23 @@ use cutover_core::time::Timestamp;
 use super::ask::{Answer, Failure};
 
 /// Names a backend.
-pub(super) type Key = (ServiceName, BackendId);
+pub type Key = (ServiceName, BackendId);
 
 /// How long a finding may be on its way to the controller before it is said again.
 const SAY_AGAIN: Duration = Duration::from_secs(1);
 
 /// What a probe's outcome means to others.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum News {
+pub enum News {
     /// Nothing that they don't know.
     None,
     /// The controller believes something else, or even that another process is there.
-    Found { finding: Finding, is_another: bool },
+    Found {
+        /// What is to be believed.
+        finding: Finding,
+        /// Whether it is about another process than the one that is believed to be there.
+        is_another: bool,
+    },
     /// The process that was known may be gone.
     ProcessGone,
 }

@@ -1,0 +1,61 @@
+//! What operators and scripts want of a service: anything, in any order.
+
+use cutover_core::backend::{AdminState, Weight};
+use cutover_core::command::{Change, Flip, Rollback, Sessions};
+use cutover_core::entropy::Entropy;
+use cutover_core::id::{BackendId, GateName, HoldName, VersionLabel};
+use cutover_core::service::Service;
+use cutover_core::time::Millis;
+
+use crate::fleet::version;
+
+/// Draws one change that somebody may ask for.
+pub(crate) fn something(service: &Service, dice: &mut Entropy) -> Change {
+    let versions: Vec<&VersionLabel> = service.versions.keys().collect();
+    let backends: Vec<&BackendId> = service.backends.keys().collect();
+    let some = pick(&versions, dice).unwrap_or_else(|| version(1));
+    let backend = pick(&backends, dice).unwrap_or_else(|| BackendId::parse("nobody").unwrap());
+    let by = "ops".to_owned();
+    let patch = |admin, weight, force| Change::Patch {
+        backend: backend.clone(),
+        admin,
+        weight,
+        force,
+        by: by.clone(),
+    };
+    match dice.below(30) {
+        0..10 => Change::Flip(Flip { to: some, if_epoch: None, force: dice.below(3) == 0 }),
+        10 => {
+            let sessions = if dice.below(2) == 0 { Sessions::Move } else { Sessions::Keep };
+            Change::Rollback(Rollback { if_epoch: None, sessions, reason: "bad".into() })
+        }
+        11 => Change::Deregister { backend, drain: Millis(dice.below(2) * 5000) },
+        12 => patch(Some(AdminState::Maint), None, true),
+        13..16 => patch(Some(AdminState::Ready), Weight::new(1 + dice.below(2)), false),
+        16 => patch(Some(AdminState::Drain), None, false),
+        17 => {
+            let gate = GateName::parse("smoke").unwrap();
+            Change::SetGate { version: some, gate, is_open: dice.below(2) == 0, note: String::new(), by }
+        }
+        18 => Change::SetHold { version: some, hold: hold(), ttl: Millis(30_000), by },
+        19 => Change::DropHold { version: some, hold: hold() },
+        20 => Change::Evict(some),
+        21 => Change::Reject { version: some, reason: "no".into() },
+        22 => Change::Clear(some),
+        23 => Change::Freeze { reason: "sale".into(), until: None, by },
+        24 => Change::AskPermit { backend },
+        25 => Change::ReturnPermit(backend),
+        26 => Change::ResumeRoll,
+        27 => Change::AbortRoll { reason: "no time".into() },
+        _ => Change::Unfreeze,
+    }
+}
+
+fn pick<T: Clone>(from: &[&T], dice: &mut Entropy) -> Option<T> {
+    let at = dice.below(from.len() as u64) as usize;
+    from.get(at).map(|&item| item.clone())
+}
+
+fn hold() -> HoldName {
+    HoldName::parse("cron").unwrap()
+}
