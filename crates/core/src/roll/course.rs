@@ -1,6 +1,6 @@
 //! What becomes of a roll by itself: backends are empty, go away, come back, or don't.
 
-use super::permit::{freeze, put_back, withdraw};
+use super::permit::{end, freeze, put_back, withdraw};
 use super::rules::Outlook;
 use super::{Roll, State};
 use crate::backend::{AdminState, Backend, Identity, Operational};
@@ -43,8 +43,7 @@ pub(crate) fn observe(service: &mut Service, traffic: &Traffic, now: Timestamp) 
                 withdraw(service, &id);
             }
             Turn::Late => {
-                service.roll.permits.remove(&id);
-                put_back(service, &id);
+                end(service, &id);
                 freeze(service, format!("backend {id} did not come back within {within}"));
             }
         }

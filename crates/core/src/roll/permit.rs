@@ -54,8 +54,7 @@ pub(crate) fn give_back(service: &mut Service, id: &BackendId) -> Result<(), Rej
         withdraw(service, id);
         return Ok(());
     }
-    service.roll.permits.remove(id);
-    put_back(service, id);
+    end(service, id);
     let is_down =
         service.backends.get(id).is_some_and(|backend| matches!(backend.operational, Operational::Down(_)));
     if is_down {
@@ -85,9 +84,8 @@ pub(crate) fn abort(service: &mut Service, reason: &str) -> Result<(), Rejected>
     if !matches!(service.roll.state, State::Running | State::Frozen) {
         return Err(no_roll(service, "is not under way"));
     }
-    for id in std::mem::take(&mut service.roll.permits).keys() {
-        put_back(service, id);
-    }
+    let ids: Vec<BackendId> = service.roll.permits.keys().cloned().collect();
+    ids.iter().for_each(|id| end(service, id));
     let to = service.roll.to.clone();
     service.roll = Roll { reason: format!("aborted: {reason}"), ..Roll::default() };
     match to {
@@ -109,15 +107,26 @@ pub(super) fn freeze(service: &mut Service, reason: String) {
     }
 }
 
-/// A permit ends that was not used. A roll of which nothing else happened has not begun.
+/// A permit ends that was not used, as far as anybody knows. A roll of which nothing else happened has not begun.
 pub(super) fn withdraw(service: &mut Service, id: &BackendId) {
+    end(service, id);
     let roll = &mut service.roll;
-    roll.permits.remove(id);
     roll.taken = roll.taken.saturating_sub(1);
     if roll.state == State::Running && roll.permits.is_empty() && roll.done.is_empty() {
         *roll = Roll::default();
     }
+}
+
+/// A permit ends before its backend is known to be back. If it was granted, another process may be there already: it is asked first.
+pub(super) fn end(service: &mut Service, id: &BackendId) {
+    let was_granted = service.roll.permits.remove(id).is_some_and(|permit| permit.is_granted());
     put_back(service, id);
+    if was_granted
+        && service.policy.identity.source.is_strict()
+        && let Some(backend) = service.backend_mut(id)
+    {
+        backend.lose_identity();
+    }
 }
 
 /// What a permit took out takes traffic again.

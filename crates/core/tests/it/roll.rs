@@ -365,8 +365,10 @@ fn a_permit_that_is_returned_unused_leaves_nothing() {
     let mut world = fleet(by_itself(), 4);
     world.permit("a");
     world.change(Change::ReturnPermit(id("a"))).unwrap();
-    assert!(world.backend("a").is_usable());
     assert_eq!(world.roll(), &Roll::default());
+    assert!(!world.backend("a").is_usable(), "it may have been restarted");
+    world.up("a", "v1");
+    assert!(world.backend("a").is_usable());
     assert_eq!(codes(world.change(Change::ReturnPermit(id("a")))), [Code::UnknownPermit]);
 }
 
@@ -375,6 +377,7 @@ fn an_operator_who_wants_a_backend_back_ends_its_permit() {
     let mut world = fleet(by_itself(), 4);
     world.permit("a");
     world.patch("a", AdminState::Ready, false).unwrap();
+    world.up("a", "v1");
     assert!(world.backend("a").is_usable() && world.roll().permits.is_empty());
 }
 
@@ -477,6 +480,7 @@ fn an_aborted_roll_returns_its_permits_and_rejects_what_it_led_to() {
     world.permit("b");
     world.change(abort()).unwrap();
     assert_eq!((world.role("v2"), world.roll().state), ("rejected", State::Idle));
+    world.up("b", "v1");
     assert!(world.backend("b").is_usable() && world.roll().permits.is_empty());
     // The way back is a roll as well.
     world.deploy("v1", &["a"]);
