@@ -39,7 +39,16 @@ struct Seen {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn six_servers_that_are_replaced_under_load_without_asking_never_answer_for_the_wrong_version() {
-    let service = Service::new("web").set("identity", "response").set("health.interval", "5s");
+    replace_all("response").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_end_of_a_process_is_noticed_before_the_next_one_is_sent_anything() {
+    replace_all("health").await;
+}
+
+async fn replace_all(identity: &str) {
+    let service = Service::new("web").set("identity", identity).set("health.interval", "5s");
     let mut stage = Stage::v1_with(service).await;
     for id in &BACKENDS[1..] {
         stage.add(id, "v1").await;

@@ -1,7 +1,9 @@
 //! Whose fault a failed try is: what the client is told, whether another try may help, and what is noted about the backend.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use cutover_core::policy::Policy;
 use cutover_core::retry::{self, Failure, Replay};
 use cutover_core::snapshot::BackendEntry;
 use http::StatusCode;
@@ -149,6 +151,24 @@ pub(crate) fn broke_off(exchange: &Exchange<'_>, decided: &Decided, member: usiz
     decided.service.metrics.upstream_failed(UpstreamFailure::BrokenBody);
     worker.note_error(&decided.service.set.policy, entry);
     worker.note_lost(&decided.service.set.policy, entry);
+}
+
+/// The backend that carries a tunnel, which may outlast the view that it was chosen by.
+pub(crate) struct Carrier {
+    entry: Arc<BackendEntry>,
+    policy: Arc<Policy>,
+}
+
+impl Carrier {
+    pub(crate) fn of(decided: &Decided, member: usize) -> Self {
+        let entry = Arc::clone(&decided.version_set().members[member]);
+        Self { entry, policy: Arc::clone(&decided.service.set.policy) }
+    }
+
+    /// It broke the tunnel, as a process does that ends.
+    pub(crate) fn broke(&self, worker: &Worker) {
+        worker.note_lost(&self.policy, &self.entry);
+    }
 }
 
 /// The backend answered at a moment, and took some time for it.

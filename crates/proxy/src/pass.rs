@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::ask::HALF_CLOSED;
-use crate::blame;
+use crate::blame::{self, Carrier};
 use crate::decide::Decided;
 use crate::error::Error;
 use crate::event_stream::{Events, is_event_stream};
@@ -33,11 +33,15 @@ pub(crate) async fn pass(
     if passing == Passing::Tunnel {
         let term = Term::of(worker, &decided, backend.member);
         let idle = decided.service.set.policy.upstream.tunnel_idle_timeout.into();
+        let carrier = Carrier::of(&decided, backend.member);
         // It may outlive many snapshots, and needs none of them.
         drop(decided);
         exchange.becomes_tunnel();
         // Its state is large, and would be part of everything that serves a connection.
-        Box::pin(tunnel::carry(exchange, &mut backend.connection.stream, idle, term)).await;
+        let carried = Box::pin(tunnel::carry(exchange, &mut backend.connection.stream, idle, term)).await;
+        if carried {
+            carrier.broke(worker);
+        }
         return Next::Close;
     }
     let answer = &exchange.scratch.answer;

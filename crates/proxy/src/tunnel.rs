@@ -28,7 +28,14 @@ const GOODBYE_WITHIN: Duration = Duration::from_secs(3);
 
 /// Carries bytes both ways until both sides closed, one broke, nothing passed for `idle`, or its term is over. A side that closes only
 /// its sending half is still sent to. The answer's head goes out first.
-pub(crate) async fn carry(exchange: &mut Exchange<'_>, upstream: &mut Stream, idle: Duration, term: Term) {
+///
+/// Answers whether the backend broke it: with a reset, or a WebSocket without a goodbye.
+pub(crate) async fn carry(
+    exchange: &mut Exchange<'_>,
+    upstream: &mut Stream,
+    idle: Duration,
+    term: Term,
+) -> bool {
     let Scratch { answer, upload, download, .. } = &mut *exchange.scratch;
     upload.becomes_tunnel();
     let is_websocket =
@@ -46,9 +53,11 @@ pub(crate) async fn carry(exchange: &mut Exchange<'_>, upstream: &mut Stream, id
         progress: 0,
         since: Instant::now(),
         leaves: None,
+        is_broken: false,
     };
     let mut over = pin!(term.over());
     poll_fn(|cx| tunnel.poll(over.as_mut(), cx)).await;
+    tunnel.is_broken
 }
 
 struct Tunnel<'a, 'e> {
@@ -63,6 +72,8 @@ struct Tunnel<'a, 'e> {
     since: Instant,
     /// Until when it has to be over, once its term is.
     leaves: Option<Instant>,
+    /// Whether the backend broke it.
+    is_broken: bool,
 }
 
 /// How far one way is.
@@ -124,8 +135,18 @@ impl Tunnel<'_, '_> {
         let Scratch { upload, download, from_client, from_upstream, .. } = &mut **scratch;
         let (buffers, is_websocket) = (&client.worker.buffers, self.is_websocket);
         let (from_client, from_upstream) = ((from_client, buffers), (from_upstream, buffers));
-        self.ways.1.poll((download, is_websocket), (self.upstream, from_upstream), stream, cx)?;
-        self.ways.0.poll((upload.tunnel(), is_websocket), (stream, from_client), self.upstream, cx)
+        let before = self.ways;
+        let down = self.ways.1.poll((download, is_websocket), (self.upstream, from_upstream), stream, cx);
+        // Who has said goodbye, or was told to go, may leave as it likes.
+        let is_sudden = before == (Way::Open, Way::Open) && self.leaves.is_none();
+        let is_end = matches!(down, Err(Broken::SourceGone(_)));
+        let is_unsaid = is_websocket && self.ways.1 == Way::Over && !download.is_last();
+        self.is_broken |= is_sudden && (is_end || is_unsaid);
+        down?;
+        let up = self.ways.0.poll((upload.tunnel(), is_websocket), (stream, from_client), self.upstream, cx);
+        let is_still_sending = self.ways.1 == Way::Open && self.leaves.is_none();
+        self.is_broken |= is_still_sending && matches!(up, Err(Broken::SinkGone(_)));
+        up
     }
 }
 

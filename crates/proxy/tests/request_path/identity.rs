@@ -1,5 +1,6 @@
 //! Processes that are replaced under their address: what shows it, and that nobody is answered by the wrong version because of it.
 
+use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::sync::Mutex;
 use std::sync::mpsc::{Sender, channel};
@@ -10,6 +11,7 @@ use cutover_core::command::{Change, Finding, Rollback, Sessions};
 use cutover_core::id::BackendId;
 use cutover_core::policy::{Balance, IdentitySource, OnMissingVersion, PinMode};
 use cutover_core::time::Millis;
+use socket2::SockRef;
 
 use crate::app::{App, Visit};
 use crate::message::Message;
@@ -465,6 +467,46 @@ fn who_chooses_again_after_a_rollback_does_not_choose_what_was_rolled_back() {
     go.send(()).unwrap();
     assert_eq!(client.answer().body, "v1");
     assert!(bad.is_idle());
+}
+
+#[test]
+fn a_tunnel_that_breaks_is_a_sign_and_one_that_ends_is_none() {
+    const GOODBYE: &[u8] = b"\x88\x02\x03\xe8";
+    for (protocol, last, is_reset, is_sign) in [
+        ("echo", &b"bye"[..], false, false),
+        ("echo", b"bye", true, true),
+        ("websocket", GOODBYE, false, false),
+        ("websocket", b"\x81\x02ok", false, true),
+        ("websocket", b"\x81\x02ok", true, true),
+    ] {
+        let (go, wait) = channel();
+        let wait = Mutex::new(wait);
+        let app = App::playing(move |mut visit| {
+            visit.request();
+            visit.send(&format!(
+                "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: {protocol}\r\n\r\n"
+            ));
+            let _ = visit.stream().get_mut().write_all(last);
+            let _ = wait.lock().unwrap().recv_timeout(SOON);
+            if is_reset {
+                SockRef::from(visit.stream().get_ref()).set_linger(Some(Duration::ZERO)).unwrap();
+            }
+        });
+        let world = alone(&app).start();
+        let mut client = world.connect();
+        client.send(&format!(
+            "GET / HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: {protocol}\r\n\r\n"
+        ));
+        assert_eq!(client.head().status(), 101);
+        let mut heard = vec![0; last.len()];
+        client.stream().read_exact(&mut heard).unwrap();
+        assert!(is_sendable(&world, "a") && heard == last);
+        go.send(()).unwrap();
+        let _ = client.rest();
+        client.half_close();
+        world.eventually("the tunnel is over", || world.tunnels("v1") == 0);
+        assert_eq!(is_sendable(&world, "a"), !is_sign, "{protocol} {last:?} {is_reset}");
+    }
 }
 
 #[test]
