@@ -9,6 +9,8 @@ use cutover_core::policy::{IdentityPolicy, IdentitySource, Policy};
 use cutover_core::report::{BackendFacts, Traffic};
 use cutover_core::time::Millis;
 use cutover_core::traffic::Sighting;
+use proptest::collection::vec;
+use proptest::prelude::*;
 
 use crate::world::{World, id, label, registration, web};
 
@@ -293,4 +295,99 @@ fn a_registration_that_names_another_process_is_news_once() {
     world.change(beat).unwrap();
     world.change(Change::Register(said)).unwrap();
     assert_eq!(*world.backend("a"), known);
+}
+
+/// Something that happens around a backend whose process is replaced at will.
+#[derive(Debug, Clone)]
+enum Act {
+    /// Another process listens, and runs this.
+    Restart(u8),
+    /// It is asked, by a probe or a request; the answer is on its way.
+    Ask {
+        is_probe: bool,
+    },
+    /// One of the answers arrives: in any order, and again.
+    Arrive(prop::sample::Index),
+    /// A worker's connection breaks.
+    Break,
+    /// Probes find nobody.
+    Silence,
+    Pass(u64),
+}
+
+/// What a process said when it was asked under a generation.
+#[derive(Debug, Clone)]
+struct Said {
+    generation: u32,
+    version: String,
+    is_probe: bool,
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    prop_oneof![
+        3 => (1_u8..4).prop_map(Act::Restart),
+        6 => any::<bool>().prop_map(|is_probe| Act::Ask { is_probe }),
+        6 => any::<prop::sample::Index>().prop_map(Act::Arrive),
+        1 => Just(Act::Break),
+        1 => Just(Act::Silence),
+        2 => (1_u64..15_000).prop_map(Act::Pass),
+    ]
+}
+
+fn arrive(world: &mut World, said: &Said) {
+    let version = Some(label(&said.version));
+    match said.is_probe {
+        true => world.found("a", said.generation, Finding::Up { version, boot_id: None }),
+        // Workers report only what is not what they asked for.
+        false if world.backend("a").version != version => {
+            noticed(world, "a", seen(said.generation, &said.version, ""));
+        }
+        false => {}
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_comes_late_or_twice_or_never_the_truth_is_believed_in_the_end(acts in vec(act(), 1..60)) {
+        let mut world = by_response();
+        let (mut runs, mut on_their_way) = ("v1".to_owned(), Vec::<Said>::new());
+        let ask = |world: &World, version: &str, is_probe| Said {
+            generation: world.backend("a").generation,
+            version: version.to_owned(),
+            is_probe,
+        };
+        for act in acts {
+            let before = world.backend("a").clone();
+            match act {
+                Act::Restart(version) => runs = format!("v{version}"),
+                Act::Ask { is_probe } if is_probe || before.is_usable() => {
+                    on_their_way.push(ask(&world, &runs, is_probe));
+                }
+                Act::Arrive(which) if !on_their_way.is_empty() => {
+                    let said = which.get(&on_their_way);
+                    arrive(&mut world, said);
+                    let is_stale = said.generation < before.generation;
+                    prop_assert!(!is_stale || *world.backend("a") == before, "{said:?} about another process");
+                }
+                Act::Ask { .. } | Act::Arrive(_) => {}
+                Act::Break => noticed(&mut world, "a", seen(before.generation, "", "")),
+                Act::Silence => world.down("a"),
+                Act::Pass(ms) => world.wait(Millis(ms)),
+            }
+            prop_assert!(world.backend("a").generation >= before.generation);
+        }
+        // From now on nothing changes and everything arrives.
+        for _ in 0..12 {
+            for is_probe in [false, true] {
+                if is_probe || world.backend("a").is_usable() {
+                    let said = ask(&world, &runs, is_probe);
+                    arrive(&mut world, &said);
+                }
+            }
+            world.wait(Millis::from_secs(1));
+        }
+        prop_assert_eq!(belief(&world, "a"), format!("up known {runs}"));
+    }
 }
