@@ -25,7 +25,7 @@ pub struct Outlook<'a> {
     next: Option<Next<'a>>,
 }
 
-/// The version that restarted backends came back with and that waits for its flip.
+/// The version that waits for its flip.
 #[derive(Debug)]
 struct Next<'a> {
     version: &'a Version,
@@ -39,8 +39,7 @@ impl<'a> Outlook<'a> {
     #[must_use]
     pub fn new(service: &'a Service, now: Timestamp) -> Self {
         let capacities = service.capacities();
-        let next = service.roll.to.as_ref().and_then(|to| service.versions.get(to));
-        let next = next.filter(|next| next.role == Role::Staged).map(|version| {
+        let next = next_version(service).map(|version| {
             let flip = Flip { to: version.label.clone(), if_epoch: None, force: false };
             let capacity = capacities.get(&version.label).copied().unwrap_or_default();
             Next {
@@ -219,6 +218,15 @@ impl<'a> Outlook<'a> {
             (true, FlipMode::Auto) => format!("; version {label} becomes active in a moment"),
             (false, _) => format!("; version {label} waits for its flip: {}", reasons.join(", ")),
         }
+    }
+}
+
+/// The version that waits for its flip. A backend that came back too late told nobody where the roll leads: then the newest one.
+fn next_version(service: &Service) -> Option<&Version> {
+    let staged = service.versions.values().filter(|version| version.role == Role::Staged);
+    match &service.roll.to {
+        Some(to) => staged.map(AsRef::as_ref).find(|version| version.label == *to),
+        None => staged.map(AsRef::as_ref).max_by_key(|version| version.seen),
     }
 }
 

@@ -220,8 +220,7 @@ fn the_next_batch_waits_for_a_flip_by_hand() {
 
 #[test]
 fn a_draining_version_gives_up_nothing_before_it_is_drained() {
-    let drain =
-        DrainPolicy { deadline: Millis::from_secs(600), spread: Millis::ZERO, ..DrainPolicy::default() };
+    let drain = DrainPolicy { deadline: Millis::from_secs(600), spread: Millis::ZERO };
     let mut world = fleet(Policy { pin: PinPolicy::default(), drain, ..by_itself() }, 4);
     let pin = world.request(None).pin;
     world.deploy("v2", &["a", "b"]);
@@ -468,6 +467,17 @@ fn a_roll_goes_on_when_it_is_resumed() {
     world.change(Change::ResumeRoll).unwrap();
     assert!(world.backend("a").is_usable());
     world.deploy("v2", &["b", "c", "d"]);
+    assert_eq!((world.active(), world.roll().state), (Some("v2"), State::Done));
+}
+
+#[test]
+fn who_comes_back_too_late_counts_all_the_same() {
+    let mut world = fleet(by_itself(), 3);
+    world.permit("a");
+    world.wait(Millis::from_secs(600));
+    world.up("a", "v2");
+    world.change(Change::ResumeRoll).unwrap();
+    world.deploy("v2", &["b", "c"]);
     assert_eq!((world.active(), world.roll().state), (Some("v2"), State::Done));
 }
 
