@@ -53,20 +53,24 @@ fn roll_in_short(roll: &Summary) -> Option<String> {
     }
 }
 
-/// A line for each service whose roll has something to say: who may be restarted, and why it goes no further.
+/// A line for each service whose roll goes on or has something to say: who may be restarted, and why it goes no further.
 pub(super) fn rolls(services: &[Service]) -> String {
     let mut text = String::new();
     for Service { name, roll, .. } in services {
-        let permits: Vec<String> = roll.permits.iter().map(permit).collect();
         let reason = roll.reason.as_deref().filter(|reason| !reason.is_empty());
-        if permits.is_empty() && reason.is_none() {
+        let is_under_way = matches!(roll.state.as_str(), "running" | "frozen");
+        if !is_under_way && reason.is_none() {
             continue;
         }
         let _ = write!(text, "{name}: the roll is {}", roll.state);
+        if is_under_way {
+            let _ = write!(text, " in batch {} of {}", roll.batch, roll.batches);
+        }
         if let Some(reason) = reason {
             let _ = write!(text, ": {reason}");
         }
-        if !permits.is_empty() {
+        if !roll.permits.is_empty() {
+            let permits: Vec<String> = roll.permits.iter().map(permit).collect();
             let _ = write!(text, "; permits: {}", permits.join(", "));
         }
         text.push('\n');

@@ -9,8 +9,8 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 /// Time between two pictures of a bar that turns.
 const TICK: Duration = Duration::from_millis(100);
-/// Longest message of a bar: a line that wraps can't be drawn over. The plain lines have all of it.
-const MESSAGE_CHARS_MAX: usize = 160;
+/// Longest message of a bar: a line that wraps can't be drawn over. What is longer is also said above the bars, in full.
+const MESSAGE_CHARS_MAX: usize = 60;
 
 /// The display of one roll.
 #[derive(Debug)]
@@ -109,7 +109,17 @@ fn draw(
         bar.enable_steady_tick(TICK);
         bar
     });
-    let short = |text: &str| text.chars().take(MESSAGE_CHARS_MAX).collect::<String>();
+    let is_long = |text: &str| text.chars().count() > MESSAGE_CHARS_MAX;
+    let short = |text: &str| match is_long(text) {
+        true => text.chars().take(MESSAGE_CHARS_MAX - 1).chain(['…']).collect(),
+        false => text.to_owned(),
+    };
+    if let Step::Waits(text, true) | Step::Ended(text) = step
+        && is_long(text)
+    {
+        // As with every line above the bars.
+        let _ = all.println(format!("{backend}: {text}"));
+    }
     match step {
         Step::Waits(text, _) | Step::Does(text) => bar.set_message(short(text)),
         Step::Back(text) => {

@@ -229,7 +229,8 @@ async fn until_back(context: &Context, backend: &str, limit: Duration) -> Result
                         "{backend} is up, and nobody saw its restart (the version is the same, and no boot id tells): \
                          its permit is given back"
                     ));
-                    return Ok(permit::withdraw(&context.client, &context.service, backend).await);
+                    permit::withdraw(&context.client, &context.service, backend).await;
+                    return Ok(());
                 }
             }
             Ok(roll) if roll.came_back(backend) => {
