@@ -20,6 +20,7 @@ pub mod flip;
 pub mod gate;
 pub mod health;
 pub mod id;
+pub mod identity;
 pub mod mix;
 pub mod outlier;
 pub mod pin;

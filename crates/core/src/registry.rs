@@ -1,20 +1,15 @@
-//! Which backends there are, and what is known about each: registrations, leases, probes, signs of a replaced process.
+//! Which backends there are: registrations, leases, what operators want of them, and how they leave.
 
 use std::sync::Arc;
 
 use crate::backend::{Admin, AdminState, Backend, Ejection, Identity, Lease, Operational, Origin, Weight};
-use crate::command::{Finding, Found, Registration};
+use crate::command::Registration;
 use crate::id::{BackendId, VersionLabel};
-use crate::policy::IdentitySource;
+use crate::identity;
 use crate::rejected::{Code, Rejected};
-use crate::report::{BackendFacts, Traffic};
+use crate::report::Traffic;
 use crate::service::{BACKENDS_MAX, Service};
 use crate::time::{Millis, Timestamp};
-use crate::traffic::Sighting;
-
-/// How long a health answer is not believed after it contradicted real answers. A server that names one version here and another there
-/// disturbs a request each time it is believed; one that was replaced by an older version, which looks the same, is out for so long.
-const MISMATCH_MAX: Millis = Millis::from_secs(10);
 
 /// What an operator changes about a backend.
 pub(crate) struct Patch<'a> {
@@ -64,9 +59,9 @@ fn admit(service: &mut Service, said: &Registration, origin: Origin, now: Timest
     // Whoever said that it leaves does not come back: its successor does.
     if backend.address != said.address || backend.leaving.is_some() {
         backend.address = said.address.clone();
-        replaced(backend);
+        identity::replaced(backend);
     }
-    hear(backend, said.version.as_ref(), said.boot_id.as_deref());
+    identity::hear(backend, said.version.as_ref(), said.boot_id.as_deref());
     backend.registered_weight = said.weight;
     backend.origin = origin;
     backend.zone.clone_from(&said.zone);
@@ -110,7 +105,7 @@ pub(crate) fn heartbeat(
     if let Origin::Registered(Some(lease)) = &mut backend.origin {
         lease.expires_at = now + lease.ttl;
     }
-    hear(backend, version, boot_id);
+    identity::hear(backend, version, boot_id);
     Ok(())
 }
 
@@ -173,29 +168,6 @@ pub(crate) fn deregister(
     Ok(())
 }
 
-/// What a probe found out. An answer to an older generation says nothing about the process that is there now.
-pub(crate) fn probed(service: &mut Service, found: &Found, now: Timestamp) {
-    let Found { backend: id, generation, finding, .. } = found;
-    let source = service.policy.identity.source;
-    let is_current = service.backends.get(id).is_some_and(|backend| backend.generation == *generation);
-    let Some(backend) = service.backend_mut(id).filter(|_| is_current) else { return };
-    match finding {
-        Finding::Down => {
-            if !matches!(backend.operational, Operational::Down(_)) {
-                backend.operational = Operational::Down(now);
-                backend.lose_identity();
-            }
-        }
-        Finding::Up { version, boot_id } => {
-            if !matches!(backend.operational, Operational::Up(_)) {
-                backend.operational = Operational::Up(now);
-            }
-            let told = backend.told(source, version.as_ref()).cloned();
-            identify(backend, told, boot_id.as_deref(), now);
-        }
-    }
-}
-
 /// What the data plane noticed, and what time ends: lost processes, lapsed leases, backends that have left.
 pub(crate) fn observe(service: &mut Service, traffic: &Traffic, now: Timestamp) {
     let source = service.policy.identity.source;
@@ -215,37 +187,8 @@ pub(crate) fn observe(service: &mut Service, traffic: &Traffic, now: Timestamp) 
             continue;
         };
         if let Some(backend) = service.backend_mut(&id) {
-            notice(backend, source, facts);
+            identity::notice(backend, source, facts);
         }
-    }
-}
-
-/// What workers noticed about the process that is believed to be there.
-fn notice(backend: &mut Backend, source: IdentitySource, facts: &BackendFacts) {
-    let seen = facts.sighting.as_deref().filter(|seen| seen.generation >= backend.generation);
-    match seen {
-        // A health answer tells what the other process runs; what real answers say about it does not count.
-        Some(seen) if source == IdentitySource::Response => sight(backend, seen),
-        _ if backend.identity == Identity::Known => backend.lose_identity(),
-        _ => {}
-    }
-}
-
-/// A real answer came from another process than the known one. It proves that the process answers, so the backend stays up; and if the
-/// answer named a version, that is what it runs.
-fn sight(backend: &mut Backend, seen: &Sighting) {
-    let is_another = backend.is_another(seen.version.as_ref(), seen.boot_id.as_deref());
-    backend.lose_identity();
-    if is_another {
-        forget_boot(backend);
-    }
-    if let Some(boot_id) = &seen.boot_id {
-        backend.boot_id = Some(boot_id.clone());
-    }
-    if let Some(version) = &seen.version {
-        backend.version = Some(version.clone());
-        backend.identity = Identity::Known;
-        backend.is_sighted = true;
     }
 }
 
@@ -258,78 +201,6 @@ pub(crate) fn restore(service: &mut Service, now: Timestamp) {
             lease.expires_at = now + lease.ttl;
         }
     }
-}
-
-/// The policy names another source of identities: what the old one told counts no more.
-pub(crate) fn forget_identities(service: &mut Service) {
-    service.backends.values_mut().for_each(|backend| Arc::make_mut(backend).lose_identity());
-}
-
-/// What a backend says about itself outside of probes. News mean another process; what it runs is asked anew.
-fn hear(backend: &mut Backend, version: Option<&VersionLabel>, boot_id: Option<&str>) {
-    let is_other_version = version.is_some_and(|version| backend.label.as_ref() != Some(version));
-    if is_other_version || backend.is_other_boot(boot_id) {
-        replaced(backend);
-    }
-    if let Some(boot_id) = boot_id {
-        backend.boot_id = Some(boot_id.to_owned());
-    }
-    if let Some(version) = version.filter(|_| is_other_version) {
-        backend.label = Some(version.clone());
-        backend.version = Some(version.clone());
-    }
-}
-
-/// What a probe's answer says about the process.
-fn identify(backend: &mut Backend, told: Option<VersionLabel>, boot_id: Option<&str>, now: Timestamp) {
-    let is_another = backend.is_another(told.as_ref(), boot_id);
-    let is_contradiction = is_another && !backend.is_other_boot(boot_id) && is_disputed(backend, now);
-    if is_another && !is_contradiction {
-        backend.lose_identity();
-        forget_boot(backend);
-    }
-    if let Some(boot_id) = boot_id {
-        backend.boot_id = Some(boot_id.to_owned());
-    }
-    if is_contradiction {
-        contradict(backend, now);
-    } else if told.is_some() {
-        backend.version = told;
-        backend.identity = Identity::Known;
-        backend.is_sighted = false;
-    }
-}
-
-/// Whether a health answer that tells another version is not simply believed: real answers, which are worth more, told this one.
-fn is_disputed(backend: &Backend, now: Timestamp) -> bool {
-    match backend.identity {
-        Identity::Known => backend.is_sighted,
-        Identity::Mismatch(since) => now.since(since) < MISMATCH_MAX,
-        Identity::Unknown => false,
-    }
-}
-
-/// The health answer contradicts what a real answer said. Nobody is sent there until the two agree, or the health answer insists.
-fn contradict(backend: &mut Backend, now: Timestamp) {
-    if backend.identity == Identity::Known {
-        backend.lose_identity();
-        backend.identity = Identity::Mismatch(now);
-    }
-}
-
-/// Another process listens there, of which nothing is known yet, not even whether it answers.
-fn replaced(backend: &mut Backend) {
-    backend.forget_process();
-    forget_boot(backend);
-}
-
-/// What was about the process ends with it. A drain is; maintenance is about the place, so it stays.
-fn forget_boot(backend: &mut Backend) {
-    if backend.admin.state == AdminState::Drain {
-        backend.admin = Admin::ready();
-    }
-    backend.ejection = Ejection::default();
-    backend.boot_id = None;
 }
 
 fn known<'a>(service: &'a mut Service, id: &BackendId) -> Result<&'a mut Backend, Rejected> {

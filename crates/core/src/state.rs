@@ -11,7 +11,7 @@ use crate::rejected::{Code, Reason, Rejected};
 use crate::report::Traffic;
 use crate::service::{Service, Source};
 use crate::time::Timestamp;
-use crate::{drain, flip, gate, outlier, registry, roll, rollback, settle};
+use crate::{drain, flip, gate, identity, outlier, registry, roll, rollback, settle};
 
 /// Most services of one proxy.
 pub const SERVICES_MAX: usize = 10_000;
@@ -151,7 +151,7 @@ fn put_service(
 fn replace_policy(service: &mut Service, policy: &Arc<Policy>, now: Timestamp) {
     let old = std::mem::replace(&mut service.policy, Arc::clone(policy));
     if old.identity != policy.identity {
-        registry::forget_identities(service);
+        identity::forget_identities(service);
     }
     if policy.pin.idle > old.pin.idle || policy.pin.life > old.pin.life {
         // When a pin ends is told by the policy that it meets: those that are out there live longer than was noted.
@@ -221,7 +221,7 @@ fn probed(state: &mut State, findings: &[Found], now: Timestamp) {
     for (name, findings) in by_service {
         let Some(service) = state.services.get_mut(name) else { continue };
         let mut changed = Service::clone(service);
-        findings.into_iter().for_each(|found| registry::probed(&mut changed, found, now));
+        findings.into_iter().for_each(|found| identity::probed(&mut changed, found, now));
         settle::settle(&mut changed, now);
         if changed != **service {
             *service = Arc::new(changed);
