@@ -6,6 +6,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a state that should not be has failed")]
 
+mod fingerprint;
 mod fleet;
 mod properties;
 
