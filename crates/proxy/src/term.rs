@@ -8,6 +8,7 @@ use cutover_core::decide::PinAction;
 use cutover_core::mix::{mix, unit};
 use cutover_core::tie::{self, Tie};
 use cutover_core::time::Timestamp;
+use tokio::task::yield_now;
 use tokio::time::{Instant, sleep};
 
 use crate::decide::Decided;
@@ -45,6 +46,12 @@ impl Term {
 
     /// Waits until it has to go.
     pub(crate) async fn over(self) {
+        self.wait().await;
+        // The news may be here before the event loop has seen what came over the sockets, and that is to go out first.
+        yield_now().await;
+    }
+
+    async fn wait(&self) {
         let worker = &self.worker;
         while !worker.stop.has_begun() {
             let left = match self.tie.term(&worker.view().snapshot) {
