@@ -8,6 +8,8 @@ SHELL := bash
 CARGO ?= cargo
 OUT := $(or $(CARGO_TARGET_DIR),target)
 FUZZ_SECONDS ?= 60
+# Histories that `make sim` runs.
+SEEDS ?= 5000
 # Options of the side-by-side run, as in: make bench BENCH="--only nginx,cutover --what small --rounds 3"
 BENCH ?=
 # CI builds exactly what Cargo.lock says; at a desk, editing a manifest may update the lock.
@@ -15,7 +17,7 @@ LOCKED := $(if $(CI),--locked)
 NEXTEST_PROFILE := $(if $(CI),ci,default)
 export PATH := $(CURDIR)/target/tools/bin:$(PATH)
 
-.PHONY: help demo test test-long bench bench-core bench-instructions check fmt lint deny tidy fuzz fuzz-keep
+.PHONY: help demo test test-long sim bench bench-core bench-instructions check fmt lint deny tidy fuzz fuzz-keep
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +38,10 @@ test: ## run every test: unit, property, simulation, and end to end with the rea
 
 test-long: test ## run every test, then fuzz every target for 30 s
 	@$(MAKE) --no-print-directory fuzz FUZZ_SECONDS=30
+
+sim: ## run SEEDS histories of the simulation (default 5000, a few minutes); a failing one is printed with how to replay it
+	@scripts/setup.sh test
+	CUTOVER_SIM_SEEDS=$(SEEDS) $(CARGO) test --quiet $(LOCKED) --package cutover --test sim -- --nocapture every_history
 
 bench: ## measure beside nginx, HAProxy, Apache, Envoy, Caddy and Traefik, in one run (eight minutes; results in benches/README.md)
 	@scripts/setup.sh bench

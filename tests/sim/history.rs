@@ -195,11 +195,8 @@ impl History {
             self.totals.noticed += 1;
             node.notice(&mut self.fleet, entry, entry.generation);
         }
-        if outcome.is_served {
-            self.totals.served += 1
-        } else {
-            self.totals.failed += 1
-        }
+        self.totals.served += u64::from(outcome.is_served);
+        self.totals.failed += u64::from(!outcome.is_served);
         self.totals.mixed += u64::from(outcome.is_mixed);
         self.tell(|| {
             let noticed: Vec<_> =
@@ -324,10 +321,15 @@ impl History {
         self.roles = service.versions.values().map(|version| (version.label.clone(), version.role)).collect();
     }
 
-    /// The wall clock of the machine was set while cutover was gone.
+    /// The wall clock of the machine was set while cutover was gone: forward by hours, or back by less than what pins may be ahead.
     fn step_the_clock(&mut self) {
         match self.dice.below(6) {
             0 => self.wall = self.wall + Millis(self.dice.below(7_200_000)),
+            1 => {
+                self.wall = self.wall - Millis(self.dice.below(240_000));
+                // Pins that are dated in the future live longer than the next process can know, so nothing is promised about them.
+                self.pins = PinBook::default();
+            }
             _ => {}
         }
     }

@@ -48,7 +48,7 @@ impl Ledger {
             }
             Change::Freeze { .. } | Change::Unfreeze => self.is_frozen = None,
             Change::ReturnPermit(_) | Change::ResumeRoll | Change::AbortRoll { .. } => {
-                self.is_roll_open = true
+                self.is_roll_open = true;
             }
             _ => {}
         }
@@ -60,17 +60,15 @@ impl Ledger {
     }
 
     /// G6, for the roll that everybody saw before a crash: who may restart a backend still may, unless it was seen to be back, and a frozen
-    /// roll is frozen.
+    /// roll is frozen. Who only waits for a permit may have to ask again at any time.
     pub(crate) fn check_roll(&self, service: &Service) {
         if self.is_roll_open {
             return;
         }
         let (before, after) = (&self.roll, &service.roll);
-        for (id, permit) in &before.permits {
-            let is_there = after.permits.get(id).is_some_and(|found| {
-                found.asked_at == permit.asked_at
-                    && (permit.granted_at.is_none() || found.granted_at == permit.granted_at)
-            });
+        for (id, permit) in before.permits.iter().filter(|(_, permit)| permit.is_granted()) {
+            let found = after.permits.get(id).map(|found| (found.asked_at, found.granted_at));
+            let is_there = found == Some((permit.asked_at, permit.granted_at));
             let has_ended = after.done.contains(id) || after.state == State::Frozen;
             assert!(is_there || has_ended, "G6: the permit of {id} is gone: {before:?}, then {after:?}");
         }
@@ -84,11 +82,9 @@ impl Ledger {
     /// It was acknowledged.
     pub(crate) fn acknowledge(&mut self, change: &Change, service: &Service, now: Timestamp) {
         match change {
-            Change::Register(registration) => {
-                // Whoever has a lease goes with it.
-                if registration.ttl.is_none() {
-                    self.backends.insert(registration.backend.clone(), true);
-                }
+            // Whoever has a lease goes with it.
+            Change::Register(registration) if registration.ttl.is_none() => {
+                self.backends.insert(registration.backend.clone(), true);
             }
             Change::Deregister { backend, drain } if drain.is_zero() => {
                 self.backends.insert(backend.clone(), false);

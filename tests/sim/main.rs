@@ -69,6 +69,23 @@ fn the_guarantees_hold_in_every_history() {
     totals.assert_eventful(seeds);
 }
 
+/// Histories that once went wrong, and the sentence that they taught. What a seed leads to changes with the simulation: when it does, undo
+/// the fix, and pin a seed that shows the bug again.
+#[test]
+fn what_went_wrong_once_does_not_again() {
+    // A roll that froze gave its permits to those who were waiting for them already.
+    for seed in FROZEN_GRANTS {
+        history::run(seed, false);
+    }
+    // A permit was granted while sessions that live in the backend's memory went on sending requests to it.
+    for seed in GRANTED_WITH_SESSIONS {
+        history::run(seed, false);
+    }
+}
+
+const FROZEN_GRANTS: [u64; 3] = [0, 4, 5];
+const GRANTED_WITH_SESSIONS: [u64; 3] = [29, 42, 43];
+
 /// Runs one history; why it failed, if it did.
 fn run(seed: u64) -> Result<Totals, String> {
     catch_unwind(|| history::run(seed, false)).map_err(|cause| match cause.downcast::<String>() {

@@ -74,13 +74,17 @@ fn weight_without(service: &Service, label: &VersionLabel, id: &BackendId) -> u6
 fn needed(service: &Service, id: &BackendId) -> u64 {
     let (share, expected) = (service.policy.min_capacity.value(), service.expected_weight() as f64);
     let strictly = (share * expected - 1e-9).ceil();
-    let next = service.roll.to.as_ref().and_then(|to| service.versions.get(to));
+    let mut staged = service.versions.values().filter(|version| version.role == Role::Staged);
+    let next = match &service.roll.to {
+        Some(to) => staged.find(|version| version.label == *to),
+        None => staged.max_by_key(|version| version.seen),
+    };
     let is_stuck = next.is_some_and(|next| {
         let mut backends =
             service.backends.values().filter(|backend| backend.version.as_ref() == Some(&next.label));
         let is_short = service.capacity(&next.label).usable_weight
             < service.policy.flip.quorum_share.of(service.expected_weight());
-        next.role == Role::Staged && is_short && backends.all(|backend| backend.is_usable())
+        is_short && backends.all(|backend| backend.is_usable())
     });
     if is_stuck && service.roll.permits.keys().all(|other| other == id) {
         (share * expected + 1e-9).floor().max(strictly.min(1.0)) as u64

@@ -78,15 +78,21 @@ impl History {
         }
     }
 
-    /// A machine is registered anew, under another name at the same address. The old registration is taken back half of the time.
+    /// A machine is registered anew, under another name or the same, at the same address, and half of the time with another process. The old
+    /// registration is taken back more often than not.
     pub(crate) fn rename_a_machine(&mut self) {
         let machine = self.fleet.any(&mut self.dice);
-        if self.dice.below(2) == 0 {
+        if self.dice.below(3) != 0 {
             let backend = self.fleet.machine(machine).name.clone();
             drop(self.ask(&Change::Deregister { backend, drain: Millis(0) }));
         }
         let life = self.dice.below(3);
         self.fleet.rename(machine, life);
+        if self.dice.below(2) == 0 {
+            self.stop(machine);
+            let runs = version(1 + self.dice.below(2 + self.epoch.0));
+            self.fleet.start(machine, runs, Mood::Healthy);
+        }
         self.register(machine);
     }
 }
