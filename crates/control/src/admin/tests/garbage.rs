@@ -21,7 +21,29 @@ fn wrong_types(wanted: &str) -> Vec<Value> {
 /// A route with a body, a body that it takes, and the type of each field.
 type Route = (&'static str, Call, Value, Vec<(&'static str, &'static str)>);
 
+/// Every route that takes a body of its own.
 fn routes() -> Vec<Route> {
+    [service_routes(), roll_routes()].into_iter().flatten().collect()
+}
+
+fn roll_routes() -> Vec<Route> {
+    vec![
+        (
+            "permit",
+            post("/v1/services/web/permits"),
+            json!({"backend": "b"}),
+            vec![("backend", "string"), ("wait", "string")],
+        ),
+        (
+            "roll",
+            post("/v1/services/web/roll"),
+            json!({"action": "resume"}),
+            vec![("action", "enum"), ("reason", "string")],
+        ),
+    ]
+}
+
+fn service_routes() -> Vec<Route> {
     let version = "/v1/services/web/versions/v1";
     let reason = || vec![("reason", "string")];
     vec![
@@ -79,18 +101,6 @@ fn routes() -> Vec<Route> {
         ("reject", post(format!("{version}/reject")), json!({}), reason()),
         ("clear", post(format!("{version}/clear")), json!({}), reason()),
         ("evict", post(format!("{version}/evict")), json!({}), reason()),
-        (
-            "permit",
-            post("/v1/services/web/permits"),
-            json!({"backend": "b"}),
-            vec![("backend", "string"), ("wait", "string")],
-        ),
-        (
-            "roll",
-            post("/v1/services/web/roll"),
-            json!({"action": "resume"}),
-            vec![("action", "enum"), ("reason", "string")],
-        ),
         (
             "freeze",
             put("/v1/services/web/freeze"),
