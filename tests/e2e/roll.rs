@@ -353,6 +353,7 @@ fn roll(stage: &Stage, arguments: &[&str]) -> Child {
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_cutover"));
     command.args(["roll", "web", "--timeout", TIMEOUT]).args(arguments);
     command.env("CUTOVER_ADMIN", format!("http://{}", stage.admin_address())).env_remove("CUTOVER_TOKEN");
+    command.arg("--logs").arg(stage.file("logs"));
     Child::spawn("cutover roll", command.stdin(Stdio::null()), &stage.file("roll.log"))
 }
 

@@ -162,6 +162,8 @@ impl Cutover {
 pub(crate) async fn run(admin: &str, arguments: &[&str], directory: &Path) -> Done {
     let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_cutover"));
     command.args(arguments).current_dir(directory).env("CUTOVER_ADMIN", admin);
+    // Whatever it leaves behind goes with the test.
+    command.env("TMPDIR", directory);
     command.env_remove("CUTOVER_TOKEN").kill_on_drop(true).stdin(std::process::Stdio::null());
     let output = super::wait::within(&format!("the end of {arguments:?}"), command.output()).await.unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
