@@ -166,6 +166,7 @@ impl History {
             });
         }
         self.node().tick(found, wall);
+        self.check_grants(&before);
         self.witness(&before);
     }
 
@@ -254,6 +255,18 @@ impl History {
         }
     }
 
+    /// Looks at the permits that a tick granted. Those that appear at another time were granted by a tick before, whose commit was in doubt.
+    fn check_grants(&mut self, before: &CoreState) {
+        let after = self.state();
+        let [before, after] = [before, &after].map(|state| Arc::clone(&state.services[&web()]));
+        permits::check_granted(&before, &after, self.wall);
+        for id in permits::granted(&before, &after, self.wall) {
+            self.totals.granted += 1;
+            let in_flight = self.in_flight(id);
+            permits::check_empty(&after, id, in_flight, self.wall);
+        }
+    }
+
     /// Looks at what the controller did in one go.
     fn witness(&mut self, before: &Arc<CoreState>) {
         let after = self.state();
@@ -271,12 +284,6 @@ impl History {
             if is_new && backend.identity == Identity::Unknown {
                 self.fleet.notice(&backend.id);
             }
-        }
-        permits::check_granted(&before, &after, self.wall);
-        for id in permits::granted(&before, &after, self.wall) {
-            self.totals.granted += 1;
-            let in_flight = self.in_flight(id);
-            permits::check_empty(&after, id, in_flight, self.wall);
         }
         if before.roll.state != State::Frozen && after.roll.state == State::Frozen {
             self.totals.frozen += 1;
