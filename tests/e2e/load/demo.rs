@@ -9,7 +9,7 @@ use tokio::process::Command;
 const LIMIT: Duration = Duration::from_secs(120);
 
 #[tokio::test]
-async fn the_demo_ends_without_a_failed_request_or_a_mixed_session() {
+async fn the_demo_rolls_by_halves_without_a_failed_request_or_a_mixed_session() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_cutover"));
     command.args(["demo", "--json", "--sessions", "40", "--seconds", "1"]).kill_on_drop(true);
     let output = tokio::time::timeout(LIMIT, command.stdin(std::process::Stdio::null()).output());
@@ -17,7 +17,8 @@ async fn the_demo_ends_without_a_failed_request_or_a_mixed_session() {
     let output = output.await.expect("the demo takes too long").unwrap();
 
     let text = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
+    let shown = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{text}\n{shown}");
     let report: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
     eprintln!("{report:#}");
     for flaw in
@@ -26,4 +27,6 @@ async fn the_demo_ends_without_a_failed_request_or_a_mixed_session() {
         assert_eq!(report[flaw], 0, "{flaw}: {report:#}");
     }
     assert!(report["requests"].as_u64().unwrap() > 0, "{report:#}");
+    assert!(report["drained_by"].is_string(), "{report:#}");
+    assert!(shown.contains("app-4 waits: sessions may be pinned to version v1"), "{shown}");
 }

@@ -35,7 +35,17 @@ pub(super) struct Backend {
     pub(super) is_up: bool,
     /// The version that is known to run there, if any is.
     pub(super) version: Option<String>,
-    pub(super) in_flight: u64,
+}
+
+/// The answer to somebody who wants to restart a backend.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Permit {
+    /// It may be restarted.
+    Granted { batch: u64, batches: u64 },
+    /// It finishes what it has, and may be restarted then.
+    Draining,
+    /// It must wait: cutover's reasons, in one line.
+    Waiting(String),
 }
 
 impl Admin {
@@ -84,10 +94,41 @@ impl Admin {
         self.call(Method::DELETE, &path, None, LIMIT).await.map(drop)
     }
 
-    /// Sets the admin state: `ready` or `drain`.
-    pub(super) async fn set_admin(&mut self, service: &str, backend: &str, state: &str) -> Result<(), Error> {
-        let path = format!("/v1/services/{service}/backends/{backend}");
-        self.call(Method::PATCH, &path, Some(json!({ "admin": state })), LIMIT).await.map(drop)
+    /// Asks for leave to restart a backend, for which the server takes up to `wait`.
+    pub(super) async fn permit(
+        &mut self,
+        service: &str,
+        backend: &str,
+        wait: Duration,
+    ) -> Result<Permit, Error> {
+        let path = format!("/v1/services/{service}/permits");
+        let body = json!({ "backend": backend, "wait": format!("{}ms", wait.as_millis()) });
+        let answer = self.call(Method::POST, &path, Some(body), wait + LIMIT).await?;
+        if answer["granted"] != true {
+            return Ok(match answer["state"].as_str() {
+                Some("draining") => Permit::Draining,
+                _ => Permit::Waiting(details(&answer)),
+            });
+        }
+        let number = |field: &'static str| {
+            let incomplete = || Error::Incomplete { call: format!("POST {path}"), field };
+            answer.pointer(field).and_then(Value::as_u64).ok_or_else(incomplete)
+        };
+        Ok(Permit::Granted { batch: number("/batch")?, batches: number("/batches")? })
+    }
+
+    /// Where the roll of a service stands: `idle`, `running`, `frozen` or `done`.
+    pub(super) async fn roll_state(&mut self, service: &str) -> Result<String, Error> {
+        let path = format!("/v1/services/{service}/roll");
+        let answer = self.call(Method::GET, &path, None, LIMIT).await?;
+        let state = answer["state"].as_str().map(str::to_owned);
+        state.ok_or_else(|| Error::Incomplete { call: format!("GET {path}"), field: "/state" })
+    }
+
+    /// Goes on with a frozen roll.
+    pub(super) async fn resume(&mut self, service: &str) -> Result<(), Error> {
+        let path = format!("/v1/services/{service}/roll");
+        self.call(Method::POST, &path, Some(json!({ "action": "resume" })), LIMIT).await.map(drop)
     }
 
     pub(super) async fn backends(&mut self, service: &str) -> Result<Vec<Backend>, Error> {
@@ -102,7 +143,6 @@ impl Admin {
                 id: value["id"].as_str().ok_or_else(|| incomplete("/backends/*/id"))?.to_owned(),
                 is_up: value["operational"] == "up",
                 version: version.map(str::to_owned),
-                in_flight: value["in_flight"].as_u64().ok_or_else(|| incomplete("/backends/*/in_flight"))?,
             })
         };
         backends.iter().map(backend).collect()
@@ -141,19 +181,11 @@ impl Admin {
         self.call(Method::POST, &path, Some(json!({})), LIMIT).await.map(drop)
     }
 
-    /// Waits until a version is drained, for at most `limit`, and answers by what: `proof` or `deadline`.
-    pub(super) async fn drained(
-        &mut self,
-        service: &str,
-        version: Release,
-        limit: Duration,
-    ) -> Result<String, Error> {
-        let seconds = limit.as_secs();
-        let path = format!("/v1/services/{service}/versions/{version}?wait=drained&timeout={seconds}s");
-        let answer = self.call(Method::GET, &path, None, limit + LIMIT).await?;
-        let by = answer.pointer("/drained/by").and_then(Value::as_str);
-        by.map(str::to_owned)
-            .ok_or_else(|| Error::Incomplete { call: format!("GET {path}"), field: "/drained/by" })
+    /// By what a version is drained, if it is: `proof` or `deadline`.
+    pub(super) async fn drained(&mut self, service: &str, version: Release) -> Result<Option<String>, Error> {
+        let path = format!("/v1/services/{service}/versions/{version}");
+        let answer = self.call(Method::GET, &path, None, LIMIT).await?;
+        Ok(answer.pointer("/drained/by").and_then(Value::as_str).map(str::to_owned))
     }
 
     /// One call; an answer other than 2xx is an error.
@@ -179,7 +211,7 @@ impl Admin {
         if answer.status.is_success() {
             return Ok(value);
         }
-        Err(Error::Refused { call, status: answer.status, detail: problem(&value) })
+        Err(Error::Refused { call, status: answer.status, detail: details(&value) })
     }
 
     fn request(&self, method: Method, path: &str, body: Bytes) -> Request<Full<Bytes>> {
@@ -195,8 +227,8 @@ impl Admin {
     }
 }
 
-/// Detail and reasons of a problem document (RFC 9457) in one line.
-fn problem(value: &Value) -> String {
+/// Detail and reasons of a document in one line, as a problem (RFC 9457) has them and a permit that must wait.
+fn details(value: &Value) -> String {
     let reasons = value["reasons"].as_array().map(Vec::as_slice).unwrap_or_default();
     let details = std::iter::once(value).chain(reasons).filter_map(|part| part["detail"].as_str());
     details.collect::<Vec<_>>().join("; ")
@@ -211,6 +243,6 @@ mod tests {
         let value =
             json!({ "detail": "refused", "reasons": [{ "detail": "no quorum" }, { "detail": "a freeze" }] });
 
-        assert_eq!(problem(&value), "refused; no quorum; a freeze");
+        assert_eq!(details(&value), "refused; no quorum; a freeze");
     }
 }

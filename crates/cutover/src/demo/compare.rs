@@ -1,7 +1,7 @@
-//! The comparison: the same fleet and the same visitors, rolled one server at a time behind plain round robin.
+//! The comparison: the same fleet, the same visitors and the same loop, one server at a time behind plain round robin.
 //!
 //! Every server is registered under one label, so that the proxy can't tell versions apart, and there are no pins: what
-//! a balancer does that knows addresses and their health.
+//! a balancer does that knows addresses and their health, and drains a server before it restarts.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ const LABEL: &str = "any";
 #[derive(Debug)]
 pub(super) struct Comparison {
     pub(super) verdict: Verdict,
-    /// From the drain of the first server to the return of the last.
+    /// From the first request for a permit to the return of the last server.
     pub(super) took: Duration,
 }
 
@@ -37,10 +37,8 @@ pub(super) async fn play(stage: &mut Stage<'_>, from: Release) -> Result<Compari
     stage.watch().await;
 
     let began = Instant::now();
-    for server in 0..stage.fleet.servers().len() {
-        stage.progress.step(&format!("round robin: server {} restarts with {to}", server + 1));
-        stage.upgrade(ROUND_ROBIN, server..server + 1, to, LABEL).await?;
-    }
+    stage.restart_all(ROUND_ROBIN, to, async |_, _| Ok(())).await?;
+    stage.await_roll(ROUND_ROBIN).await?;
     let took = began.elapsed();
     stage.watch().await;
 

@@ -1,6 +1,6 @@
 //! The fleet: a fixed number of app servers, each upgraded in place, at its own address.
 
-use std::{net::SocketAddr, ops::Range, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use super::{
     error::Error,
@@ -32,6 +32,15 @@ pub(super) struct Fleet {
 impl Server {
     pub(super) fn address(&self) -> SocketAddr {
         self.port.address()
+    }
+
+    /// Kills the server and starts it at the same address with `release`. Whoever restarts one that is not empty loses what it was at.
+    pub(super) async fn restart(&mut self, release: Release) -> Result<(), Error> {
+        if let Some(process) = &mut self.process {
+            process.kill().await;
+        }
+        self.process = Some(self.spawn(release)?);
+        self.listens().await
     }
 
     fn spawn(&self, release: Release) -> Result<Process, Error> {
@@ -67,40 +76,36 @@ impl Fleet {
             let log = scratch.file(&format!("{name}.log"));
             self.servers.push(Server { name, port: Port::reserve()?, log, process: None });
         }
-        self.restart(0..count, Release::FIRST).await
+        for server in &mut self.servers {
+            server.process = Some(server.spawn(Release::FIRST)?);
+        }
+        for server in &mut self.servers {
+            server.listens().await?;
+        }
+        Ok(())
     }
 
     pub(super) fn servers(&self) -> &[Server] {
         &self.servers
     }
 
-    /// The first and the second half.
-    pub(super) fn halves(&self) -> [Range<usize>; 2] {
-        let half = self.servers.len() / 2;
-        [0..half, half..self.servers.len()]
+    /// To restart them one after the other.
+    pub(super) fn servers_mut(&mut self) -> &mut [Server] {
+        &mut self.servers
     }
 
-    /// The names of some servers.
-    pub(super) fn names(&self, which: Range<usize>) -> Vec<String> {
-        self.servers.iter().map(|server| server.name.clone()).take(which.end).skip(which.start).collect()
-    }
-
-    /// Stops some servers, all at once, and starts them at the same addresses with `release`.
-    pub(super) async fn restart(&mut self, which: Range<usize>, release: Release) -> Result<(), Error> {
-        let chosen = self.servers.get_mut(which).unwrap_or_default();
-        stop(chosen).await?;
-        for server in &mut *chosen {
-            server.process = Some(server.spawn(release)?);
+    /// Stops every server; tells all before it waits for any.
+    pub(super) async fn stop(&mut self) -> Result<(), Error> {
+        for process in self.servers.iter().filter_map(|server| server.process.as_ref()) {
+            process.terminate()?;
         }
-        for server in chosen {
-            server.listens().await?;
+        for server in &mut self.servers {
+            if let Some(process) = &mut server.process {
+                process.end(LIMIT).await?;
+            }
+            server.process = None;
         }
         Ok(())
-    }
-
-    /// Stops every server.
-    pub(super) async fn stop(&mut self) -> Result<(), Error> {
-        stop(&mut self.servers).await
     }
 
     /// Ends every server at once.
@@ -109,18 +114,4 @@ impl Fleet {
             process.kill().await;
         }
     }
-}
-
-/// Tells all to stop before it waits for any.
-async fn stop(servers: &mut [Server]) -> Result<(), Error> {
-    for process in servers.iter().filter_map(|server| server.process.as_ref()) {
-        process.terminate()?;
-    }
-    for server in servers {
-        if let Some(process) = &mut server.process {
-            process.end(LIMIT).await?;
-        }
-        server.process = None;
-    }
-    Ok(())
 }

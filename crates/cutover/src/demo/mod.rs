@@ -1,8 +1,8 @@
 //! `cutover demo`: a fleet is upgraded under load behind a real cutover, and what its visitors met is counted.
 //!
 //! Everything is real: app servers and cutover are processes of their own, visitors speak HTTP over loopback, the upgrade
-//! is made through the admin API as a deploy script would make it. `halves` is the show, `compare` the same upgrade behind
-//! plain round robin, `session` a visitor, `judge` the verdict, `report` the end.
+//! is a loop that asks for a permit before each restart, as a deploy script would. `halves` is the show, `operator` who flips in it,
+//! `compare` the same loop behind plain round robin, `session` a visitor, `judge` the verdict, `report` the end.
 
 mod admin;
 pub mod app;
@@ -18,6 +18,7 @@ mod lease;
 pub mod leash;
 mod live;
 mod load;
+mod operator;
 mod port;
 mod process;
 mod progress;
@@ -56,9 +57,9 @@ pub struct Options {
     /// Visitors at any time
     #[arg(long, default_value_t = 300, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=5000))]
     pub sessions: u32,
-    /// App servers, an even number
-    #[arg(long, default_value_t = 6, value_name = "N", value_parser = even)]
-    pub backends: usize,
+    /// App servers
+    #[arg(long, default_value_t = 6, value_name = "N", value_parser = clap::value_parser!(u8).range(2..=32))]
+    pub backends: u8,
     /// Seconds for which the visitors are watched between two steps
     #[arg(long, default_value_t = 3, value_name = "S", value_parser = clap::value_parser!(u64).range(1..=60))]
     pub seconds: u64,
@@ -69,8 +70,8 @@ pub struct Options {
 
 /// Plays the demo and prints its report.
 ///
-/// Success if no request failed, no session mixed versions or went back, and none began on an old version after a flip;
-/// 130 if a signal ended it. However it ends, what it started is stopped.
+/// Success if no request failed, no session mixed versions or went back, none began on an old version after a flip, and no server of the
+/// old version restarted after the flip before that was drained; 130 if a signal ended it. However it ends, what it started is stopped.
 pub async fn run(options: Options) -> Result<ExitCode, Error> {
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::system("listen for signals"))?;
     let mut terminate = signal(SignalKind::terminate()).map_err(Error::system("listen for signals"))?;
@@ -119,7 +120,7 @@ async fn play(options: &Options, scratch: &Scratch, cast: &mut Cast) -> Result<R
     let progress = Progress::start();
     progress.step("app servers and cutover start");
     let fleet = &mut cast.fleet;
-    fleet.start(options.backends, scratch).await?;
+    fleet.start(options.backends.into(), scratch).await?;
     let proxy = cast.proxy.insert(Proxy::start(scratch)?);
     proxy.ready().await?;
     let mut stage =
@@ -150,12 +151,4 @@ fn show_log(scratch: &Scratch) {
 fn say(line: &str) {
     // Standard error that is closed has no reader to miss the line.
     let _ = writeln!(stderr(), "{line}");
-}
-
-/// The fleet is upgraded by halves, so it must have two of them.
-fn even(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(count) if (2..=32).contains(&count) && count % 2 == 0 => Ok(count),
-        _ => Err("must be an even number from 2 to 32".to_owned()),
-    }
 }

@@ -1,6 +1,6 @@
 //! What the demo shows while it runs, on standard error: the step it is at, and the traffic.
 //!
-//! On a terminal two lines stay at the bottom; elsewhere every step is a line, with one on the traffic now and then.
+//! Every step is a line. On a terminal the traffic stays below them; elsewhere it is a line now and then.
 
 use std::{
     io::{IsTerminal as _, Write as _, stderr},
@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use tokio::{task::AbortHandle, time::Instant};
 
 use super::{
@@ -32,7 +32,7 @@ pub(super) struct Progress {
 
 #[derive(Debug)]
 enum Display {
-    Terminal { lines: MultiProgress, step: ProgressBar, traffic: ProgressBar },
+    Terminal(ProgressBar),
     Plain,
 }
 
@@ -49,25 +49,19 @@ impl Progress {
         Self { began: Instant::now(), display }
     }
 
-    /// Says what is done from now on.
+    /// Says what happens now.
     pub(super) fn step(&self, what: &str) {
+        let line = format!("[{:5.1} s] {what}", self.began.elapsed().as_secs_f64());
         match &self.display {
-            Display::Terminal { lines, step, .. } => {
-                let before = step.message();
-                if !before.is_empty() {
-                    // A terminal that can't be written to shows nothing; the report still comes.
-                    let _ = lines.println(format!("✓ {before}"));
-                }
-                step.set_message(what.to_owned());
-            }
-            Display::Plain => say(&format!("[{:5.1} s] {what}", self.began.elapsed().as_secs_f64())),
+            Display::Terminal(traffic) => traffic.println(line),
+            Display::Plain => say(&line),
         }
     }
 
     /// Shows the traffic of a load until the answer is dropped.
     pub(super) fn traffic(&self, site: &Arc<Site>, sessions: u32) -> Traffic {
         let bar = match &self.display {
-            Display::Terminal { traffic, .. } => Some(traffic.clone()),
+            Display::Terminal(traffic) => Some(traffic.clone()),
             Display::Plain => None,
         };
         let ticker = tokio::spawn(watch(Arc::clone(site), sessions, bar.clone())).abort_handle();
@@ -77,9 +71,8 @@ impl Progress {
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        if let Display::Terminal { step, traffic, .. } = &self.display {
+        if let Display::Terminal(traffic) = &self.display {
             traffic.finish_and_clear();
-            step.finish_and_clear();
         }
     }
 }
@@ -95,17 +88,9 @@ impl Drop for Traffic {
 
 impl Display {
     fn terminal() -> Self {
-        let lines = MultiProgress::new();
-        let step = lines.add(ProgressBar::new_spinner());
-        let traffic = lines.add(ProgressBar::new_spinner());
-        // Both templates are constants; one that doesn't parse leaves the default style.
-        for (bar, template) in [(&step, "{spinner} {msg}"), (&traffic, "  {msg}")] {
-            bar.set_style(
-                ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner()),
-            );
-        }
-        step.enable_steady_tick(Duration::from_millis(100));
-        Self::Terminal { lines, step, traffic }
+        let traffic = ProgressBar::new_spinner();
+        traffic.enable_steady_tick(Duration::from_millis(100));
+        Self::Terminal(traffic)
     }
 }
 

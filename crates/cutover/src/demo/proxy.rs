@@ -12,7 +12,7 @@ use super::{
 
 /// Name of its log in the scratch directory.
 pub(super) const LOG: &str = "cutover.log";
-/// The service that is upgraded by halves. Pins are short, as visits are: a drain is then a matter of seconds.
+/// The service that is rolled by halves, which is the default. Pins are short, as visits are: a drain is then a matter of seconds.
 pub(super) const SHOP: &str = "shop";
 /// The host under which visitors reach it.
 pub(super) const SHOP_HOST: &str = "shop.localhost";
@@ -124,6 +124,9 @@ balance = "round-robin"
 
 [service.pin]
 policy = "none"
+
+[service.roll]
+strategy = "one-by-one"
 
 [service.health]
 interval = "250ms"

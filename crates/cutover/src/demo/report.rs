@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{
     compare::Comparison,
-    halves::Show,
+    halves::{Drained, Show},
     judge::Verdict,
     trace::{Change, ChangeKind},
 };
@@ -22,7 +22,7 @@ pub(super) struct Report {
 impl Report {
     /// Whether cutover kept its promises. The comparison makes none.
     pub(super) fn is_clean(&self) -> bool {
-        self.show.verdict.is_clean()
+        self.show.verdict.is_clean() && self.show.drained.by.is_some()
     }
 
     /// The whole report as one JSON object; durations are in milliseconds.
@@ -37,6 +37,7 @@ impl Report {
             "rollback_ms": millis(p50(&self.durations(ChangeKind::Rollback))),
             "drain_ms": millis(Some(self.show.drained.took)),
             "drained_by": self.show.drained.by,
+            "roll_ms": millis(Some(self.show.took)),
             "took_ms": millis(Some(self.took)),
             "round_robin": verdict_json(&self.comparison.verdict),
         });
@@ -71,10 +72,7 @@ impl fmt::Display for Report {
         let (p50, max) = (shown(p50(&flips)), shown(flips.last().copied()));
         line("flip", &format!("p50 {p50}, max {max} ({} flips)", flips.len()))?;
         line("rollback", &shown(self::p50(&self.durations(ChangeKind::Rollback))))?;
-        line(
-            "drain",
-            &format!("{:.1} s, by {}", self.show.drained.took.as_secs_f64(), self.show.drained.by),
-        )?;
+        line("old version when the rest began", &self.show.drained)?;
         let comparison = format!(
             "{} of {} sessions mixed versions, {} went back; {} of {} requests failed, {} of them assets that were 404",
             theirs.mixed,
@@ -87,7 +85,8 @@ impl fmt::Display for Report {
         line("one by one behind round robin", &comparison)?;
         writeln!(
             f,
-            "The roll behind round robin took {:.1} s, the whole run {:.1} s.",
+            "The roll by halves took {:.1} s, the one behind round robin {:.1} s, the whole run {:.1} s.",
+            self.show.took.as_secs_f64(),
             self.comparison.took.as_secs_f64(),
             self.took.as_secs_f64()
         )?;
@@ -95,6 +94,16 @@ impl fmt::Display for Report {
             writeln!(f, "what went wrong: {what}")?;
         }
         Ok(())
+    }
+}
+
+impl fmt::Display for Drained {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.took.as_secs_f64();
+        match &self.by {
+            Some(by) => write!(f, "drained by {by}, {seconds:.1} s after the last flip"),
+            None => write!(f, "not drained, {seconds:.1} s after the last flip"),
+        }
     }
 }
 
@@ -138,7 +147,7 @@ mod tests {
     use tokio::time::Instant;
 
     use super::*;
-    use crate::demo::{halves::Drained, release::Release};
+    use crate::demo::release::Release;
 
     #[test]
     fn the_text_has_a_line_for_each_promise_and_the_comparison() {
@@ -148,6 +157,7 @@ mod tests {
             "requests:                        500",
             "sessions that mixed versions:    0",
             "sessions that went back:         0",
+            "old version when the rest began: drained by proof, 9.0 s after the last flip",
         ] {
             assert!(text.contains(line), "{text}");
         }
@@ -173,6 +183,16 @@ mod tests {
         assert_eq!(report.to_json()["clean"], false);
     }
 
+    #[test]
+    fn a_restart_before_the_old_version_is_drained_breaks_a_promise() {
+        let mut report = report(0);
+        report.show.drained.by = None;
+
+        assert!(!report.is_clean());
+        assert!(report.to_string().contains("not drained, 9.0 s after the last flip"), "{report}");
+        assert_eq!(report.to_json()["drained_by"], Value::Null);
+    }
+
     fn report(failed: u64) -> Report {
         let zero = Instant::now();
         let change = |kind, ms| Change {
@@ -185,10 +205,16 @@ mod tests {
         let verdict = Verdict { requests: 500, failed, sessions: 40, ..Verdict::default() };
         let changes =
             vec![change(ChangeKind::Flip, 8), change(ChangeKind::Rollback, 3), change(ChangeKind::Flip, 2)];
-        let drained = Drained { took: Duration::from_secs(9), by: "proof".into() };
+        let drained = Drained { took: Duration::from_secs(9), by: Some("proof".into()) };
         let theirs = Verdict { mixed: 7, went_back: 5, failed: 3, ..verdict.clone() };
         Report {
-            show: Show { verdict, changes, drained, release: Release::FIRST.next() },
+            show: Show {
+                verdict,
+                changes,
+                drained,
+                took: Duration::from_secs(30),
+                release: Release::FIRST.next(),
+            },
             comparison: Comparison { verdict: theirs, took: Duration::from_secs(6) },
             took: Duration::from_secs(50),
         }

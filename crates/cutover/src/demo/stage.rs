@@ -1,10 +1,12 @@
 //! What both parts of the demo play on: the proxy's admin API, the fleet, and the display.
 
-use std::{net::SocketAddr, ops::Range, time::Duration};
+use std::{net::SocketAddr, time::Duration};
+
+use tokio::time::Instant;
 
 use super::{
     Options,
-    admin::{Admin, Backend},
+    admin::{Admin, Backend, Permit},
     dice::Dice,
     error::Error,
     fleet::Fleet,
@@ -16,9 +18,14 @@ use super::{
     trace::Visit,
     wait::until,
 };
+use crate::ctl::permit::Told;
 
-/// Time for health checks to see what is there, and for requests in flight to end.
+/// Time for health checks to see what is there.
 const LIMIT: Duration = Duration::from_secs(20);
+/// How long cutover is told to wait in one call for a permit: what is waited for is known again after each.
+const ROUND: Duration = Duration::from_millis(500);
+/// Time for one permit: half of the fleet comes back meanwhile, the operator acts, and a version drains.
+const PERMIT_LIMIT: Duration = Duration::from_secs(600);
 
 /// The stage of the demo.
 #[derive(Debug)]
@@ -59,57 +66,74 @@ impl Stage<'_> {
         tokio::time::sleep(Duration::from_secs(self.options.seconds)).await;
     }
 
-    /// Restarts some servers in place with another release: drain, stop, start, wait until cutover sees them, ready.
-    pub(super) async fn upgrade(
+    /// The deploy script of somebody who knows nothing of halves, drains and versions: for every server, asks for the permit, restarts,
+    /// and goes on with the next. `on_batch` is told each batch that cutover begins, before its first server restarts.
+    pub(super) async fn restart_all(
         &mut self,
         service: &str,
-        which: Range<usize>,
         release: Release,
-        seen_as: &str,
+        mut on_batch: impl AsyncFnMut(&mut Admin, u64) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        let names = self.fleet.names(which.clone());
-        for name in &names {
-            self.admin.set_admin(service, name, "drain").await?;
-        }
-        self.await_backends(service, &names, "have nothing in flight", |backend| backend.in_flight == 0)
-            .await?;
-        self.fleet.restart(which, release).await?;
-        let is_back = |backend: &Backend| backend.is_up && backend.version.as_deref() == Some(seen_as);
-        self.await_backends(service, &names, &format!("are up with {seen_as}"), is_back).await?;
-        for name in &names {
-            self.admin.set_admin(service, name, "ready").await?;
+        let mut last = 0;
+        for server in self.fleet.servers_mut() {
+            let name = &server.name;
+            let (batch, batches) = permit(&mut self.admin, self.progress, service, name).await?;
+            if batch != last {
+                on_batch(&mut self.admin, batch).await?;
+                last = batch;
+            }
+            self.progress.step(&format!("{name} restarts with {release} (batch {batch} of {batches})"));
+            server.restart(release).await?;
         }
         Ok(())
     }
 
     /// Waits until the whole fleet is up with one version, and that version is active.
     pub(super) async fn await_fleet(&mut self, service: &str, version: &str) -> Result<(), Error> {
-        let names = self.fleet.names(0..self.fleet.servers().len());
-        let is_up = |backend: &Backend| backend.is_up && backend.version.as_deref() == Some(version);
-        self.await_backends(service, &names, &format!("are up with {version}"), is_up).await?;
-        let what = format!("{version} is active in {service}");
         let admin = &mut self.admin;
-        until(&what, LIMIT, async || {
-            let active = admin.active(service).await?;
-            Ok((active.as_deref() == Some(version)).then_some(()))
-        })
+        let count = self.fleet.servers().len();
+        let is_up = |backend: &&Backend| backend.is_up && backend.version.as_deref() == Some(version);
+        until(
+            &format!("{count} backends of {service} are up with {version}, which is active"),
+            LIMIT,
+            async || {
+                let up = admin.backends(service).await?.iter().filter(is_up).count();
+                let active = admin.active(service).await?;
+                Ok((up == count && active.as_deref() == Some(version)).then_some(()))
+            },
+        )
         .await
     }
 
-    async fn await_backends(
-        &mut self,
-        service: &str,
-        names: &[String],
-        how: &str,
-        is_so: impl Fn(&Backend) -> bool,
-    ) -> Result<(), Error> {
-        let what = format!("{} {how}", names.join(", "));
+    /// Waits until cutover says that the roll is done.
+    pub(super) async fn await_roll(&mut self, service: &str) -> Result<(), Error> {
         let admin = &mut self.admin;
-        until(&what, LIMIT, async || {
-            let backends = admin.backends(service).await?;
-            let so = backends.iter().filter(|backend| names.contains(&backend.id) && is_so(backend)).count();
-            Ok((so == names.len()).then_some(()))
+        until(&format!("the roll of {service} is done"), LIMIT, async || {
+            Ok((admin.roll_state(service).await? == "done").then_some(()))
         })
         .await
     }
+}
+
+/// Asks until a backend may be restarted, and shows what is waited for. Answers its batch, and how many there are.
+async fn permit(
+    admin: &mut Admin,
+    progress: &Progress,
+    service: &str,
+    backend: &str,
+) -> Result<(u64, u64), Error> {
+    let mut told = Told::default();
+    until(&format!("{backend} has its permit"), PERMIT_LIMIT, async || {
+        Ok(match admin.permit(service, backend, ROUND).await? {
+            Permit::Granted { batch, batches } => Some((batch, batches)),
+            Permit::Draining => None,
+            Permit::Waiting(why) => {
+                if told.is_news(&why, Instant::now()) {
+                    progress.step(&format!("{backend} waits: {why}"));
+                }
+                None
+            }
+        })
+    })
+    .await
 }
