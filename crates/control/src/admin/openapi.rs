@@ -23,9 +23,9 @@ is newer than N and answers the state as it is then, or as it is when the time i
 Errors are `application/problem+json` (RFC 9457) and list every reason. Unknown fields and parameters are refused by name.
 
 PUT and DELETE may be repeated, and so may a call for a permit. Every other POST takes an `Idempotency-Key`: a repeated request is \
-answered the same again for 24 h and carried out once, also when the process ends in between: the answer is stored together with the change. An answer to a request that changed nothing, \
-such as a refusal, is kept as long as the process lives; after that, the repeated request is decided anew. Changes take \
-`If-Match: \"<revision>\"` and answer 412 when the state is at another one.
+answered the same again for 24 h and carried out once, also when the process ends in between: the answer is stored together with the \
+change. An answer to a request that changed nothing, such as a refusal, is kept as long as the process lives; after that, the repeated \
+request is decided anew. Changes take `If-Match: \"<revision>\"` and answer 412 when the state is at another one.
 
 Durations are strings (`500ms`, `30s`, `1h`), times RFC 3339 in UTC. Names in paths are percent-encoded.";
 
