@@ -90,7 +90,7 @@ pub(crate) fn no_answer(
     if let Some(age) = connection.idled.filter(|_| !has_begun) {
         // Closed or reset: a backend that gives up an idle connection while our request is on its way resets it. A process that ends
         // does the same.
-        if decided.pool(member).is_early_end(age, &policy.upstream) {
+        if decided.pool(member).is_early_end(connection.generation, age, &policy.upstream) {
             worker.note_lost(policy, entry);
         }
         return Failed { error: Error::NoAnswer, failure: Some(Failure::StaleConnection), is_sent };

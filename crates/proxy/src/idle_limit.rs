@@ -58,6 +58,13 @@ impl IdleLimit {
         habit.is_some()
     }
 
+    /// Others ended right after those that were remembered: at other ages, it was no limit that ended them.
+    pub(crate) fn ended_too(&self, (youngest, oldest): (Duration, Duration)) {
+        let is_alike =
+            |age: Duration| youngest.abs_diff(age) <= TOLERANCE && oldest.abs_diff(age) <= TOLERANCE;
+        self.ended_at.set(self.ended_at.get().filter(|&age| is_alike(age)));
+    }
+
     /// Another version may have other habits.
     pub(crate) fn forget(&self) {
         self.limit.take();
@@ -120,5 +127,16 @@ mod tests {
         }
         assert!(!limit.explains(alone(2_000), OURS));
         assert!(!limit.explains(alone(9_000), OURS), "at two ages that have nothing to do with each other");
+    }
+
+    #[test]
+    fn what_ends_with_others_of_other_ages_is_no_habit() {
+        let limit = IdleLimit::default();
+        assert!(!limit.explains(alone(2_000), OURS));
+        limit.ended_too(alone(2_200));
+        limit.ended_too(alone(7_000));
+        assert!(!limit.explains(alone(2_000), OURS), "all at once, though they were seen one by one");
+        limit.ended_too(alone(2_200));
+        assert!(limit.explains(alone(2_000), OURS), "they may have begun to idle together");
     }
 }

@@ -132,7 +132,7 @@ impl Pool {
             }
             let ended = drop_ended(&mut idle, now, Stream::is_quiet);
             let ages = ended.map_or((age, age), |(youngest, oldest)| (age.min(youngest), age.max(oldest)));
-            if self.is_strict.get() && !self.limit.explains(ages, idle_timeout.into()) {
+            if self.is_strict.get() && self.is_sign(generation, ages, idle_timeout) {
                 return Err(NoConnection::Ended);
             }
         }
@@ -192,12 +192,13 @@ impl Pool {
     /// ends.
     pub(crate) fn look(&self, idle_timeout: Millis, now: Instant, cx: &mut Context<'_>) -> bool {
         let ended = drop_ended(&mut self.idle.borrow_mut(), now, |stream| stream.watch_quiet(cx));
-        ended.is_some_and(|ages| !self.limit.explains(ages, idle_timeout.into()))
+        ended.is_some_and(|ages| self.is_sign(self.generation.get(), ages, idle_timeout))
     }
 
-    /// Whether an end after so long without a request means that the process may be gone.
-    pub(crate) fn is_early_end(&self, age: Duration, policy: &UpstreamPolicy) -> bool {
-        !self.limit.explains((age, age), policy.idle_timeout.into())
+    /// Whether the end of a connection that had idled for so long before its request means that the process may be gone, which nobody
+    /// knew.
+    pub(crate) fn is_early_end(&self, generation: u32, age: Duration, policy: &UpstreamPolicy) -> bool {
+        self.is_sign(generation, (age, age), policy.idle_timeout)
     }
 
     /// What the backend says about how long it keeps connections.
@@ -217,6 +218,17 @@ impl Pool {
                 true
             }
         }
+    }
+
+    /// Whether connections to the process of `generation` that ended at these ages, youngest and oldest, show that it may be gone. A
+    /// process that ends closes all its connections, and they may be seen to end one by one: the first one is the sign, and the others
+    /// must not pass for a habit.
+    fn is_sign(&self, generation: u32, ages: (Duration, Duration), idle_timeout: Millis) -> bool {
+        let is_news = self.is_meant(generation);
+        if !is_news {
+            self.limit.ended_too(ages);
+        }
+        is_news && !self.limit.explains(ages, idle_timeout.into())
     }
 
     /// Whether the process of `generation` is the one that is meant, and believed to be there.

@@ -1,5 +1,8 @@
 //! Connections that are kept, taken, and seen to end.
 
+use std::future::poll_fn;
+use std::task::Poll;
+
 use tokio::net::UnixStream;
 use tokio::task::LocalSet;
 
@@ -84,5 +87,35 @@ fn a_lost_process_gets_nothing_back() {
         pool.give_back(busy, &UpstreamPolicy::default(), Instant::now());
         assert_eq!(pool.traffic.connections(), 0);
         assert!(matches!(pool.take(1, IDLE, Instant::now()), Err(NoConnection::Replaced)));
+    });
+}
+
+/// Whether the end of what idles is taken for the end of the process.
+async fn sees_loss(pool: &Pool) -> bool {
+    // The event loop has to see it first.
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    poll_fn(|cx| Poll::Ready(pool.look(IDLE, Instant::now(), cx))).await
+}
+
+#[test]
+fn one_death_is_no_habit_when_its_connections_are_seen_to_end_one_by_one() {
+    with_pool(async |pool| {
+        let idle = async |generation, age_ms| {
+            let (connection, far) = connection(&pool, generation).await;
+            let since = Instant::now() - Duration::from_millis(age_ms);
+            pool.give_back(connection, &UpstreamPolicy::default(), since);
+            far
+        };
+        let (first, second) = (idle(1, 2300).await, idle(1, 2000).await);
+        drop(first);
+        assert!(sees_loss(&pool).await);
+        pool.traffic.note_identity_lost(1);
+        drop(second);
+        assert!(!sees_loss(&pool).await, "that is known");
+        pool.renew(2, true);
+        let age = Duration::from_millis(2100);
+        assert!(!pool.is_early_end(1, age, &UpstreamPolicy::default()), "and so is what a request ran into");
+        drop(idle(2, 3000).await);
+        assert!(sees_loss(&pool).await, "nobody gives up connections at that age");
     });
 }
