@@ -31,9 +31,10 @@ pub(crate) async fn choose(
         let now = Instant::now();
         let waits = match decided.look(exchange, tried) {
             Prospect::Member(member) => return Ok(member),
-            Prospect::Pending => true,
+            Prospect::Pending if now < until => true,
             Prospect::Tried => false,
-            Prospect::Nothing => match decided.decide_anew(exchange, now < until, now) {
+            // Who was asked who it is, and has not answered in time, is nobody.
+            Prospect::Pending | Prospect::Nothing => match decided.decide_anew(exchange, now < until, now) {
                 Decision::Serve(Choice { member, .. }) if tried.contains(&decided.process(member)) => false,
                 Decision::Serve(choice) => return Ok(choice.member),
                 Decision::Wait => true,

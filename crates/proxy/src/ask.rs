@@ -87,8 +87,7 @@ pub(crate) async fn ask(
     let (at, told) = (Instant::now(), asking.told);
     // What the client has of an answer before the answer, it has; the rest goes out before anything else.
     exchange.scratch.interim.drain(..told);
-    // A backend that says that it wants the body, and has nothing of it yet, can't have carried out the request.
-    let is_sent = !(matches!(heard, Heard::OtherVersion) && exchange.scratch.upload.is_held());
+    let is_sent = !(matches!(heard, Heard::OtherVersion) && only_wants_body(exchange));
     match heard {
         Heard::Answer | Heard::OtherVersion => {}
         Heard::Client(error) => return Err(error.into()),
@@ -163,6 +162,12 @@ fn read(exchange: &Exchange<'_>, outgoing: &Outgoing) -> Option<(Framing, bool)>
 
 fn bad_answer(exchange: &Exchange<'_>, decided: &Decided, member: usize) -> Failed {
     blame::failed(exchange, decided, member, Error::BadAnswer, Failure::BrokenAnswer)
+}
+
+/// Whether an answer before the answer says that the backend wants the body, of which it has nothing yet: it can't have carried out the
+/// request. Who says anything else may have begun to.
+fn only_wants_body(exchange: &Exchange<'_>) -> bool {
+    exchange.scratch.upload.is_held() && exchange.scratch.answer.status == StatusCode::CONTINUE
 }
 
 /// What was heard.
@@ -296,7 +301,7 @@ impl Asking<'_, '_> {
     fn may_refuse_interim(&self) -> bool {
         let fields = &self.exchange.scratch.answer.fields;
         sighting::is_other_version(self.decided, fields)
-            && Failed::by_another(!self.exchange.scratch.upload.is_held()).allows_retry(self.exchange)
+            && Failed::by_another(!only_wants_body(self.exchange)).allows_retry(self.exchange)
     }
 
     /// An answer before the answer goes on to clients that understand it, a `100` to those that wait for it.

@@ -137,14 +137,15 @@ impl Tunnel<'_, '_> {
         let (from_client, from_upstream) = ((from_client, buffers), (from_upstream, buffers));
         let before = self.ways;
         let down = self.ways.1.poll((download, is_websocket), (self.upstream, from_upstream), stream, cx);
-        // Who has said goodbye, or was told to go, may leave as it likes.
-        let is_sudden = before == (Way::Open, Way::Open) && self.leaves.is_none();
+        // Once one of them has said goodbye, or was told to go, the backend may leave as it likes.
+        let is_farewell = self.leaves.is_some() || upload.tunnel().is_last();
+        let is_sudden = before == (Way::Open, Way::Open) && !is_farewell;
         let is_end = matches!(down, Err(Broken::SourceGone(_)));
         let is_unsaid = is_websocket && self.ways.1 == Way::Over && !download.is_last();
         self.is_broken |= is_sudden && (is_end || is_unsaid);
         down?;
         let up = self.ways.0.poll((upload.tunnel(), is_websocket), (stream, from_client), self.upstream, cx);
-        let is_still_sending = self.ways.1 == Way::Open && self.leaves.is_none();
+        let is_still_sending = self.ways.1 == Way::Open && !is_farewell;
         self.is_broken |= is_still_sending && matches!(up, Err(Broken::SinkGone(_)));
         up
     }

@@ -124,6 +124,23 @@ fn a_body_that_was_not_sent_is_sent_to_the_right_version() {
 }
 
 #[test]
+fn who_begins_to_answer_may_have_begun_to_act() {
+    let wrong = App::playing(|mut visit| {
+        visit.head();
+        visit.send("HTTP/1.1 103 Early Hints\r\nX-App-Version: v2\r\nLink: </v2.css>\r\n\r\n");
+        visit.says("v2");
+        visit.wait_for_close();
+    });
+    let right = running("v1");
+    let world = pair(&wrong, &right, IdentitySource::Response).start();
+    let mut client = world.connect();
+    client.send("POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n");
+    assert_eq!(client.head().status(), 103);
+    assert_eq!(client.answer().body, "v2");
+    assert!(right.connections() == 0 && mismatches(&world, "forwarded"));
+}
+
+#[test]
 fn a_hint_of_another_version_does_not_reach_the_client() {
     let wrong = App::playing(|mut visit| {
         visit.request();
@@ -380,6 +397,23 @@ fn a_session_whose_version_is_gone_moves_like_any_other() {
 }
 
 #[test]
+fn a_session_does_not_wait_for_ever_for_a_process_that_does_not_say_who_it_is() {
+    let (app, new) = (dying_under_a_request("v2"), running("v2"));
+    let world = Setup::new(&[("a", &app.address.to_string(), "v1"), ("b", &new.address.to_string(), "v2")])
+        .policy(|policy| policy.queue_timeout = Millis(100))
+        .start();
+    let mut client = world.connect();
+    let first = client.get("/");
+    let cookie = first.field("set-cookie").unwrap().split(';').next().unwrap().to_owned();
+    world.flip("v2");
+    client.send(&format!("GET / HTTP/1.1\r\nHost: x\r\nCookie: {cookie}\r\n\r\n"));
+    let moved = client.answer();
+    assert_eq!(moved.body, "v2", "as it is with sessions that come only now");
+    assert!(moved.field("set-cookie").is_some(), "it has a pin for that version now");
+    assert_eq!(app.connections(), 1);
+}
+
+#[test]
 fn a_request_without_a_pin_stays_inside_its_version_while_that_can_serve_it() {
     let (app, other, new) = (dying_under_a_request("v2"), running("v1"), running("v2"));
     let world = Setup::new(&[
@@ -506,6 +540,33 @@ fn a_tunnel_that_breaks_is_a_sign_and_one_that_ends_is_none() {
         client.half_close();
         world.eventually("the tunnel is over", || world.tunnels("v1") == 0);
         assert_eq!(is_sendable(&world, "a"), !is_sign, "{protocol} {last:?} {is_reset}");
+    }
+}
+
+#[test]
+fn a_client_that_says_goodbye_costs_the_backend_nothing() {
+    const GOODBYE: &[u8] = b"\x88\x82\0\0\0\0\x03\xe8";
+    for is_reset in [false, true] {
+        let app = App::playing(move |mut visit| {
+            visit.request();
+            visit.send(
+                "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n",
+            );
+            // Many servers close without a goodbye of their own.
+            let _ = visit.stream().read_exact(&mut [0; GOODBYE.len()]);
+            if is_reset {
+                SockRef::from(visit.stream().get_ref()).set_linger(Some(Duration::ZERO)).unwrap();
+            }
+        });
+        let world = alone(&app).start();
+        let mut client = world.connect();
+        client.send("GET / HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n");
+        assert_eq!(client.head().status(), 101);
+        client.sender().write_all(GOODBYE).unwrap();
+        let _ = client.rest();
+        client.half_close();
+        world.eventually("the tunnel is over", || world.tunnels("v1") == 0);
+        assert!(is_sendable(&world, "a"), "any client could take it out otherwise: {is_reset}");
     }
 }
 
