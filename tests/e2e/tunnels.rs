@@ -158,7 +158,7 @@ async fn at_the_deadline_of_its_version_an_event_stream_ends_whole() {
     let service = Service::new("web").set("drain.deadline", "1s").set("drain.spread", "0s");
     let stage = Stage::v1_and_v2_with(service).await;
     let mut events = stage.connect().await;
-    events.send(Request::get("/sse?every_ms=20").render()).await;
+    events.send(Request::get("/sse?every_ms=20").field("Accept", "text/event-stream").render()).await;
     let head = within("the head", events.head()).await.unwrap();
     stage.admin().flip("v2").await;
 

@@ -1,12 +1,13 @@
 //! Server-sent events (`text/event-stream`, HTML Living Standard section 9.2): where an event ends.
 //!
-//! A client that sees such a stream end connects again by itself, so between two events it may be ended as if it were complete. A stream
-//! of any other kind can't: its end would pass for the end of what was sent. Those run on until they are over, or their app ends them;
+//! A client that wants such a stream for ever connects again by itself when it ends, so between two events it may be ended as if it
+//! were complete. A stream of any other kind can't: its end would pass for the end of what was sent. That goes for events too when they
+//! are the answer to something that was done, as apps send one piece by piece. Those run on until they are over, or their app ends them;
 //! breaking them off would only do earlier, and to more of them, what the end of the old processes does.
 
-use http::StatusCode;
+use http::{Method, StatusCode};
 
-use crate::fields::Fields;
+use crate::h1::head::{AnswerHead, RequestHead};
 use crate::list;
 use crate::name::Name;
 
@@ -56,13 +57,19 @@ impl Events {
     }
 }
 
-/// Whether an answer is a stream of events that can be read: not in a coding.
-pub(crate) fn is_event_stream(status: StatusCode, fields: &Fields) -> bool {
+/// Whether an answer is a stream of events whose client connects again, and that can be read: not in a coding. Such a client asks for it
+/// by GET and by its type (HTML Living Standard section 9.2.2).
+pub(crate) fn is_event_stream(asked: &RequestHead, answer: &AnswerHead) -> bool {
     let is_events =
         |value: &[u8]| list::pair(value, b';').0.trim_ascii().eq_ignore_ascii_case(b"text/event-stream");
-    status == StatusCode::OK
-        && fields.first(Name::ContentType).is_some_and(is_events)
-        && fields.named("content-encoding").is_none_or(|coding| coding.eq_ignore_ascii_case(b"identity"))
+    answer.status == StatusCode::OK
+        && answer.fields.first(Name::ContentType).is_some_and(is_events)
+        && answer
+            .fields
+            .named("content-encoding")
+            .is_none_or(|coding| coding.eq_ignore_ascii_case(b"identity"))
+        && asked.method == Method::GET
+        && asked.fields.lists(Name::Accept, is_events)
 }
 
 #[cfg(test)]

@@ -44,9 +44,9 @@ pub(crate) async fn pass(
         }
         return Next::Close;
     }
-    let answer = &exchange.scratch.answer;
+    let Scratch { asked, answer, .. } = &*exchange.scratch;
     let is_endless = matches!(backend.answer.framing, Framing::Chunked | Framing::UntilClose)
-        && is_event_stream(answer.status, &answer.fields);
+        && is_event_stream(asked, answer);
     let mut over = is_endless.then(|| Box::pin(Term::of(worker, &decided, backend.member).over()));
     if is_endless {
         exchange.scratch.download.follow(Seam::Events(Events::default()));

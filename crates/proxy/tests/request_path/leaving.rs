@@ -190,16 +190,25 @@ fn a_stream_of_events_ends_behind_its_event_as_if_it_were_over() {
 
 #[test]
 fn a_stream_of_anything_else_runs_on() {
-    let stage = Stage::new(AT_ONCE);
-    let mut stream = stage.stream("application/x-ndjson");
-    stream.app_says(&chunk("{}\n"));
-    let head = stream.client.head();
-    stage.world.flip("v2");
-    stage.world.change(Change::Evict(VersionLabel::parse("v1").unwrap()));
-    std::thread::sleep(Duration::from_millis(50));
-    stream.app_says(&chunk("[]\n"));
-    stream.app_says(b"0\r\n\r\n");
-    assert_eq!(stream.client.body_of(head).unwrap().body, "{}\n[]\n");
+    let events = "text/event-stream";
+    for (method, accepted, kind) in [
+        ("GET", events, "application/x-ndjson"),
+        // Who would not ask again by itself takes the end for the end of what was asked for.
+        ("POST", events, events),
+        ("GET", "application/json", events),
+    ] {
+        let stage = Stage::new(AT_ONCE);
+        let mut stream = stage.ask(method, &format!("Accept: {accepted}\r\nX-Wanted: {kind}"));
+        stream.app_says(&chunk("data: 1\n\n"));
+        let head = stream.client.head();
+        stage.world.flip("v2");
+        stage.world.change(Change::Evict(VersionLabel::parse("v1").unwrap()));
+        std::thread::sleep(Duration::from_millis(50));
+        stream.app_says(&chunk("data: 2\n\n"));
+        stream.app_says(b"0\r\n\r\n");
+        let whole = stream.client.body_of(head).unwrap().body;
+        assert_eq!(whole, "data: 1\n\ndata: 2\n\n", "{method} {accepted} {kind}");
+    }
 }
 
 #[test]
@@ -277,18 +286,18 @@ impl Stage {
 
     fn open_as(&self, protocol: &str) -> Socket {
         let upgrade = format!("Connection: upgrade\r\nUpgrade: {protocol}");
-        let mut socket = self.ask(&upgrade);
+        let mut socket = self.ask("GET", &upgrade);
         assert_eq!(socket.client.head().status(), 101);
         socket
     }
 
     fn stream(&self, kind: &str) -> Socket {
-        self.ask(&format!("X-Wanted: {kind}"))
+        self.ask("GET", &format!("Accept: text/event-stream\r\nX-Wanted: {kind}"))
     }
 
-    fn ask(&self, field: &str) -> Socket {
+    fn ask(&self, method: &str, fields: &str) -> Socket {
         let mut client = self.world.connect();
-        client.send(&format!("GET / HTTP/1.1\r\nHost: x\r\n{field}\r\n\r\n"));
+        client.send(&format!("{method} / HTTP/1.1\r\nHost: x\r\n{fields}\r\n\r\n"));
         let (name, app) = self.opened.recv_timeout(SOON).unwrap();
         Socket { client, name, app }
     }
