@@ -137,7 +137,11 @@ fn returned(version: &Version) -> Role {
 pub(crate) fn learn(service: &mut Service, capacity: impl Fn(&VersionLabel) -> Capacity, has_ended: bool) {
     let Some(active) = &service.active else { return };
     let registered = capacity(active).registered_weight;
-    let is_anything_left = service.versions.values().any(|version| version.role == Role::Draining);
+    // A fleet that is on its way to another version is as large as it was.
+    let is_rolling = matches!(service.roll.state, roll::State::Running | roll::State::Frozen)
+        && service.roll.to.as_ref().is_some_and(|to| to != active);
+    let is_anything_left =
+        is_rolling || service.versions.values().any(|version| version.role == Role::Draining);
     if registered > 0 && has_ended && !is_anything_left {
         service.learned_weight = registered;
     } else {

@@ -11,9 +11,8 @@ use crate::flip;
 use crate::id::{BackendId, VersionLabel};
 use crate::policy::FlipMode;
 use crate::rejected::{Code, Reason};
-use crate::report::Load;
 use crate::service::{Capacity, Service};
-use crate::time::Timestamp;
+use crate::time::{Millis, Timestamp};
 use crate::version::{Role, Version};
 
 /// A service as those see it who ask for permits. What does not depend on who asks is found out once, for all of its backends.
@@ -67,8 +66,8 @@ impl<'a> Outlook<'a> {
         let Some(version) = self.version_at_stake(backend) else { return reasons };
         match version.role {
             Role::Active => {
-                reasons.extend(self.shortage(id));
-                reasons.extend(self.due_flip(id));
+                // Both say how the roll goes on.
+                reasons.extend(self.shortage(id).or_else(|| self.due_flip(id)));
             }
             Role::Draining => reasons.push(self.not_drained(version)),
             Role::Canary => reasons.extend(self.shortage(id)),
@@ -165,11 +164,10 @@ impl<'a> Outlook<'a> {
 
     fn not_drained(&self, version: &Version) -> Reason {
         let ends = drain::deadline(version, self.service.policy.drain).map_or(self.now, |(_, ends)| ends);
-        let left = ends.since(self.now);
-        let pins = drain::pins_until(version, Load::default()).since(self.now);
+        let left = Millis::from_secs(ends.since(self.now).0.div_ceil(1000));
         let label = &version.label;
         let detail = format!(
-            "sessions may be pinned to version {label}: it is drained in {left} at the latest (its last known pin ends in {pins})"
+            "sessions may be pinned to version {label}: it is drained when the last of them ends, in {left} at the latest"
         );
         Reason::new(Code::NotDrained, detail)
     }
@@ -223,10 +221,13 @@ impl<'a> Outlook<'a> {
 
 /// The version that waits for its flip. A backend that came back too late told nobody where the roll leads: then the newest one.
 fn next_version(service: &Service) -> Option<&Version> {
-    let staged = service.versions.values().filter(|version| version.role == Role::Staged);
+    let versions = service.versions.values().map(AsRef::as_ref);
     match &service.roll.to {
-        Some(to) => staged.map(AsRef::as_ref).find(|version| version.label == *to),
-        None => staged.map(AsRef::as_ref).max_by_key(|version| version.seen),
+        // After a rollback and a clear it is one that was active before.
+        Some(to) => versions
+            .filter(|version| matches!(version.role, Role::Staged | Role::Draining | Role::Drained))
+            .find(|version| version.label == *to),
+        None => versions.filter(|version| version.role == Role::Staged).max_by_key(|version| version.seen),
     }
 }
 

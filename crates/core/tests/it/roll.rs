@@ -539,6 +539,26 @@ fn a_rollback_freezes_the_roll_that_led_there() {
 }
 
 #[test]
+fn after_a_rollback_a_resumed_roll_waits_for_the_flip_again() {
+    let mut world = fleet(by_hand(), 6);
+    world.deploy("v2", &["a", "b", "c"]);
+    world.flip_when_stable("v2");
+    world.rollback(Sessions::Move).unwrap();
+    world.wait(Millis(100));
+    world.wait(Millis(100));
+    world.change(Change::Clear(label("v2"))).unwrap();
+    world.change(Change::ResumeRoll).unwrap();
+    // v2 is drained by now, and was active: it is where the roll leads nevertheless, and the fleet is as large as it was.
+    assert_eq!(world.refused("d"), [Code::BelowMinCapacity]);
+    assert!(world.why("d").contains("`cutover flip web v2` goes on with the roll"), "{}", world.why("d"));
+    world.flip("v2").unwrap();
+    world.wait(Millis(100));
+    world.wait(Millis(100));
+    world.deploy("v2", &["d", "e", "f"]);
+    assert_eq!(world.roll().state, State::Done);
+}
+
+#[test]
 fn a_permit_outlives_a_restart_of_cutover_and_has_a_full_term_again() {
     let mut world = fleet(by_itself(), 4);
     world.permit("a");
