@@ -2,9 +2,11 @@
 
 use std::io;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use cutover_core::snapshot::BackendEntry;
 use cutover_core::traffic::InFlight;
 use http::{StatusCode, Version};
 use tokio::time::Instant;
@@ -61,6 +63,8 @@ pub(crate) struct Exchange<'a> {
     /// Whether the upload has that body.
     is_admitted: bool,
     pub(crate) tries: Tries,
+    /// The backend that was tried last before it was decided anew.
+    tried: Option<Arc<BackendEntry>>,
     decided: Option<Decided>,
     pin: Option<PinOutcome>,
     /// `None` while there is no answer.
@@ -81,7 +85,7 @@ struct Decided {
 /// How backends were tried.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Tries {
-    /// The member that was tried last.
+    /// The member of the decided version that was tried last.
     pub(crate) member: Option<usize>,
     /// Time to open the connection; `None` when an open one was used.
     pub(crate) connect: Option<Duration>,
@@ -146,6 +150,7 @@ impl<'a> Exchange<'a> {
             is_bodied: false,
             is_admitted: false,
             tries: Tries::default(),
+            tried: None,
             decided: None,
             pin: None,
             status: None,
@@ -192,7 +197,12 @@ impl<'a> Exchange<'a> {
     /// It was decided for a version: a drain of that version waits for it from now on.
     pub(crate) fn decided(&mut self, service: &Rc<ServiceView>, version: usize) {
         let in_flight = InFlight::begin(&service.set.versions[version].traffic);
-        self.decided = Some(Decided { service: Rc::clone(service), version, in_flight, is_tunnel: false });
+        let decided = Decided { service: Rc::clone(service), version, in_flight, is_tunnel: false };
+        let before = self.decided.replace(decided);
+        // A place among the members means nothing when it is decided anew.
+        if let Some((before, member)) = before.zip(self.tries.member.take()) {
+            self.tried = Some(Arc::clone(&before.service.set.versions[before.version].members[member]));
+        }
     }
 
     /// There is an answer.
@@ -254,6 +264,7 @@ impl<'a> Exchange<'a> {
         let set = self.decided.as_ref().map(|decided| &decided.service.set);
         let version = self.decided.as_ref().map(|decided| &decided.service.set.versions[decided.version]);
         let backend = version.zip(self.tries.member).map(|(version, member)| &version.members[member]);
+        let backend = backend.or(self.tried.as_ref());
         log.log(&Record {
             at: self.client.worker.clock.at(self.began),
             client: self.origin.client,

@@ -11,6 +11,7 @@ use cutover_core::command::{Change, Finding, Rollback, Sessions};
 use cutover_core::id::BackendId;
 use cutover_core::policy::{Balance, IdentitySource, OnMissingVersion, PinMode};
 use cutover_core::time::Millis;
+use cutover_proxy::access_log::Format;
 use socket2::SockRef;
 
 use crate::app::{App, Visit};
@@ -455,6 +456,24 @@ fn who_chooses_again_does_not_choose_what_drains_by_now() {
     go.send(()).unwrap();
     assert_eq!(client.answer().body, "v1");
     assert!(drains.is_idle() && !stays.is_idle());
+}
+
+#[test]
+fn a_request_whose_backend_is_gone_for_everybody_by_now_is_logged_with_it() {
+    let (go, wait) = channel();
+    let wait = Mutex::new(wait);
+    let dies = App::playing(move |mut visit| {
+        visit.request();
+        let _ = wait.lock().unwrap().recv_timeout(SOON);
+    });
+    let world = alone(&dies).logging(Format::Json).start();
+    let mut client = world.connect();
+    client.send(GET);
+    dies.heard();
+    world.probed("a", Finding::Down);
+    go.send(()).unwrap();
+    assert_eq!(client.answer().status(), 502);
+    world.eventually("it is logged", || world.logged().contains(r#""backend":"a""#));
 }
 
 #[test]
