@@ -38,6 +38,8 @@ pub(crate) struct Pool {
     idle: RefCell<VecDeque<Idle>>,
     /// Whether it matters who answers, and so the end of an idle connection.
     is_strict: Cell<bool>,
+    /// Whether no request comes any more but of those that are under way.
+    is_retired: Cell<bool>,
     watch: Rc<Watch>,
 }
 
@@ -77,6 +79,7 @@ impl Pool {
             limit: IdleLimit::default(),
             idle: RefCell::default(),
             is_strict: Cell::new(false),
+            is_retired: Cell::new(false),
             watch: Rc::clone(watch),
         }
     }
@@ -96,6 +99,13 @@ impl Pool {
         if is_strict && !self.idle.borrow().is_empty() {
             self.watch.call();
         }
+    }
+
+    /// The backend is not known under this address any more. What was decided before may go on, and hold on to this for as long as it
+    /// lasts; nothing idles here meanwhile, because nobody sweeps it.
+    pub(crate) fn retire(&self) {
+        self.is_retired.set(true);
+        self.idle.take();
     }
 
     /// The process that is meant runs `version`.
@@ -163,7 +173,7 @@ impl Pool {
     pub(crate) fn give_back(&self, connection: Box<Connection>, policy: &UpstreamPolicy, now: Instant) {
         // An idle connection of this worker would keep the backend's last places from requests of the others.
         let is_full = policy.max_connections > 0 && self.traffic.connections() >= policy.max_connections;
-        if !self.is_meant(connection.generation) || is_full {
+        if !self.is_meant(connection.generation) || self.is_retired.get() || is_full {
             return;
         }
         let mut idle = self.idle.borrow_mut();

@@ -71,6 +71,8 @@ impl View {
             }
         });
         let services = services.collect();
+        let gone = previous.services.iter().filter(|old| snapshot.service(&old.set.name).is_none());
+        gone.flat_map(|service| &service.pools).for_each(|pool| pool.retire());
         metrics.forget_gone(&snapshot);
         let keyring = if Arc::ptr_eq(&snapshot.pin_keys, &previous.snapshot.pin_keys) {
             Rc::clone(&previous.keyring)
@@ -127,7 +129,7 @@ impl ServiceView {
         now: Timestamp,
     ) -> Self {
         // Both are in the order of names, but places move when a backend comes or goes; the cells are what stays.
-        let known: HashMap<_, _> = old
+        let mut known: HashMap<_, _> = old
             .iter()
             .flat_map(|old| old.set.backends.iter().zip(&old.pools))
             .map(|(entry, pool)| (Arc::as_ptr(&entry.traffic), pool))
@@ -136,12 +138,20 @@ impl ServiceView {
             .backends
             .iter()
             .map(|entry| {
-                let known = known.get(&Arc::as_ptr(&entry.traffic)).filter(|pool| pool.is_for(entry));
-                let pool = known.map_or_else(|| Rc::new(Pool::new(entry, watch)), |pool| Rc::clone(pool));
+                let key = Arc::as_ptr(&entry.traffic);
+                let pool = match known.get(&key) {
+                    Some(pool) if pool.is_for(entry) => {
+                        let pool = Rc::clone(pool);
+                        known.remove(&key);
+                        pool
+                    }
+                    _ => Rc::new(Pool::new(entry, watch)),
+                };
                 pool.renew(entry.generation, set.policy.identity.source.is_strict());
                 pool
             })
             .collect();
+        known.into_values().for_each(|pool| pool.retire());
         let place: HashMap<_, _> =
             set.backends.iter().zip(&pools).map(|(entry, pool)| (Arc::as_ptr(entry), pool)).collect();
         let versions = set.versions.iter().map(|version| VersionView {

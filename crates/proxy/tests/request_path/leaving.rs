@@ -130,6 +130,22 @@ fn a_backend_that_is_drained_ends_its_own_tunnels_and_no_others() {
 }
 
 #[test]
+fn a_tunnel_keeps_no_connections_to_others_open() {
+    let stage = Stage::new(AT_ONCE);
+    let mut socket = stage.open();
+    let mut client = stage.world.connect();
+    assert!((0..2).all(|_| client.get("/").body == "v1"));
+    let before = stage.world.set();
+    let gone = &before.backends[1];
+    assert_eq!((socket.name, gone.id.as_str(), gone.traffic.connections()), ("a", "b", 1));
+    let [a, _, c] = stage.apps.each_ref().map(|app| app.address.to_string());
+    stage.world.reload(&[("a", a, "v1"), ("c", c, "v2")]);
+    stage.world.eventually("it is closed", || gone.traffic.connections() == 0);
+    socket.app_says(b"\x81\x02hi");
+    assert_eq!(socket.client_hears(4), b"\x81\x02hi");
+}
+
+#[test]
 fn a_tunnel_ends_when_its_version_is_evicted_or_rolled_back() {
     let rollback =
         Change::Rollback(Rollback { if_epoch: None, sessions: Sessions::Move, reason: "bad".to_owned() });
@@ -234,7 +250,6 @@ const AT_ONCE: DrainPolicy = DrainPolicy { deadline: Millis::ZERO, spread: Milli
 struct Stage {
     world: World,
     opened: Receiver<(&'static str, TcpStream)>,
-    #[expect(dead_code, reason = "they are held: they listen")]
     apps: [App; 3],
 }
 

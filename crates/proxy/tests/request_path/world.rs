@@ -152,6 +152,12 @@ impl World {
         self.serve(self.apply(&Command::Probed(vec![found])));
     }
 
+    /// Makes these the backends, as a configuration that is read again does.
+    pub(crate) fn reload(&self, backends: &[(&'static str, String, &'static str)]) {
+        let policy = Arc::clone(&self.state.borrow().services[&service()].policy);
+        self.serve(self.apply(&configured(policy, backends)));
+    }
+
     /// Flips, and waits until every worker serves it, as the controller does.
     pub(crate) fn flip(&self, to: &str) {
         let to = VersionLabel::parse(to).unwrap();
@@ -245,7 +251,8 @@ fn now() -> Timestamp {
     Timestamp(u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap())
 }
 
-fn state(policy: Policy, backends: &[(&'static str, String, &'static str)]) -> State {
+/// The service with these backends, as a configuration file has it.
+fn configured(policy: Arc<Policy>, backends: &[(&'static str, String, &'static str)]) -> Command {
     let registrations = backends.iter().map(|(id, address, version)| Registration {
         backend: BackendId::parse(id).unwrap(),
         address: address.parse().unwrap(),
@@ -256,9 +263,13 @@ fn state(policy: Policy, backends: &[(&'static str, String, &'static str)]) -> S
         zone: None,
         metadata: BTreeMap::new(),
     });
-    let web = Configured { name: service(), policy: Arc::new(policy), backends: registrations.collect() };
+    Command::Configure(vec![Configured { name: service(), policy, backends: registrations.collect() }])
+}
+
+fn state(policy: Policy, backends: &[(&'static str, String, &'static str)]) -> State {
+    let web = configured(Arc::new(policy), backends);
     let key = PinKey { id: 1, secret: [7; 32], made_at: now() };
-    let mut state = [Command::AddPinKey(key), Command::Configure(vec![web])]
+    let mut state = [Command::AddPinKey(key), web]
         .iter()
         .fold(State::default(), |state, command| state.apply(command, now()).unwrap());
     for (id, _, version) in backends {
