@@ -74,10 +74,11 @@ fn weight_without(service: &Service, label: &VersionLabel, id: &BackendId) -> u6
 fn needed(service: &Service, id: &BackendId) -> u64 {
     let (share, expected) = (service.policy.min_capacity.value(), service.expected_weight() as f64);
     let strictly = (share * expected - 1e-9).ceil();
-    let mut staged = service.versions.values().filter(|version| version.role == Role::Staged);
+    let may_flip = |role| matches!(role, Role::Staged | Role::Draining | Role::Drained);
+    let mut versions = service.versions.values();
     let next = match &service.roll.to {
-        Some(to) => staged.find(|version| version.label == *to),
-        None => staged.max_by_key(|version| version.seen),
+        Some(to) => versions.find(|version| version.label == *to && may_flip(version.role)),
+        None => versions.filter(|version| version.role == Role::Staged).max_by_key(|version| version.seen),
     };
     let is_stuck = next.is_some_and(|next| {
         let mut backends =
