@@ -13,39 +13,18 @@ use tokio::time::Instant;
 
 use crate::access_log::{Record, Request, Upstream};
 use crate::alarm::Alarm;
-use crate::buffer::{Buffer, Buffers, SMALL};
 use crate::connection::{Client, Connection};
 use crate::forwarded::Origin;
 use crate::h1::framing::Framing;
-use crate::h1::head::{AnswerHead, RequestHead};
 use crate::name::Name;
 use crate::pin::PinOutcome;
-use crate::relay::Relay;
+use crate::scratch::Scratch;
 use crate::stream::Stream;
-use crate::upload::{BodyFault, BodyLimits, Upload};
+use crate::upload::{BodyFault, BodyLimits};
 use crate::view::ServiceView;
 
 /// What the access log says when the client was gone before there was an answer (nginx's number for it).
 const CLIENT_GONE: u16 = 499;
-
-/// What serving a request takes up memory for. A connection has one while it is busy; the next busy one uses it again.
-#[derive(Debug)]
-pub(crate) struct Scratch {
-    /// The request's head, first as it came, then as the backend gets it.
-    pub(crate) asked: RequestHead,
-    /// The authority that it is for, as it was given.
-    pub(crate) authority: String,
-    /// Bytes of the host in it, without its port.
-    pub(crate) host_len: usize,
-    /// The answer's head, first as it came, then as the client gets it.
-    pub(crate) answer: AnswerHead,
-    pub(crate) from_client: Buffer,
-    pub(crate) from_upstream: Buffer,
-    pub(crate) upload: Upload,
-    pub(crate) download: Relay,
-    /// What the client gets before the answer.
-    pub(crate) interim: Vec<u8>,
-}
 
 /// A request under way. It writes its record when it is dropped: at the last byte, or when the client is gone.
 pub(crate) struct Exchange<'a> {
@@ -93,44 +72,6 @@ pub(crate) struct Tries {
     pub(crate) first_byte: Option<Duration>,
     /// Tries before the last one.
     pub(crate) retries: u32,
-}
-
-impl Default for Scratch {
-    fn default() -> Self {
-        Self {
-            asked: RequestHead::default(),
-            authority: String::new(),
-            host_len: 0,
-            answer: AnswerHead::default(),
-            from_client: Buffer::new(SMALL),
-            from_upstream: Buffer::new(SMALL),
-            upload: Upload::default(),
-            download: Relay::default(),
-            interim: Vec::new(),
-        }
-    }
-}
-
-impl Scratch {
-    /// Nothing of it is used for now. Memory that one large message needed is given back.
-    pub(crate) fn rest(&mut self, buffers: &Buffers) {
-        self.from_client.clear();
-        self.from_upstream.clear();
-        self.upload.rest();
-        self.download.rest();
-        buffers.reduce(&mut self.from_client);
-        buffers.reduce(&mut self.from_upstream);
-    }
-
-    /// Forgets the request before. What its client sent behind it stays.
-    fn begin(&mut self) {
-        self.authority.clear();
-        self.host_len = 0;
-        self.from_upstream.clear();
-        self.upload.clear();
-        self.download.clear();
-        self.interim.clear();
-    }
 }
 
 impl<'a> Exchange<'a> {

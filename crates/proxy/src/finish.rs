@@ -3,13 +3,14 @@
 use http::{StatusCode, Version};
 
 use crate::decide::Decided;
-use crate::exchange::{Exchange, Scratch};
+use crate::exchange::Exchange;
 use crate::forward::Backend;
 use crate::h1::framing::Framing;
 use crate::headers;
 use crate::name::Name;
 use crate::own;
 use crate::pin::{self, Answering};
+use crate::scratch::Scratch;
 use crate::serve::set_length;
 
 /// How an answer's body goes on.

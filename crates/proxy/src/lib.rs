@@ -59,6 +59,7 @@ pub mod request_id;
 mod resolve;
 pub mod respond;
 mod scan;
+mod scratch;
 mod serve;
 mod server;
 mod shutdown;

@@ -7,10 +7,11 @@ use http::{Method, StatusCode, Version};
 use tokio::time::Instant;
 
 use crate::error::Error;
-use crate::exchange::{Exchange, Scratch};
+use crate::exchange::Exchange;
 use crate::fields::Fields;
 use crate::name::Name;
 use crate::respond::{self, Own};
+use crate::scratch::Scratch;
 use crate::serve::Next;
 
 /// Sends an answer that says what is wrong.

@@ -14,7 +14,7 @@ use crate::connection::Connection;
 use crate::decide::{self, Decided};
 use crate::decimal::Decimal;
 use crate::error::Error;
-use crate::exchange::{Exchange, Scratch};
+use crate::exchange::Exchange;
 use crate::facts::{self, Authority};
 use crate::fields::Fields;
 use crate::forward::{self, Outgoing};
@@ -24,6 +24,7 @@ use crate::h1::target::Form;
 use crate::headers::{self, MaxForwards};
 use crate::name::Name;
 use crate::respond::Own;
+use crate::scratch::Scratch;
 use crate::upload::BodyLimits;
 use crate::{finish, own, pass, pin, request_id, version_endpoint};
 

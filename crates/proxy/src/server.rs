@@ -9,8 +9,8 @@ use std::rc::Rc;
 use std::task::Poll;
 
 use crate::connection::Connection;
-use crate::exchange::Scratch;
 use crate::linger::linger;
+use crate::scratch::Scratch;
 use crate::serve::{self, Next};
 
 /// Serves one connection at a time, in the task of that connection.

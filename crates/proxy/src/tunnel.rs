@@ -14,9 +14,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::buffer::{Buffer, Buffers};
-use crate::exchange::{Exchange, Scratch};
+use crate::exchange::Exchange;
 use crate::name::Name;
 use crate::relay::{Broken, Relay, Seam};
+use crate::scratch::Scratch;
 use crate::stream::Stream;
 use crate::term::Term;
 use crate::websocket;

@@ -1,0 +1,63 @@
+//! The memory that serving a request takes, used again by the next one.
+
+use crate::buffer::{Buffer, Buffers, SMALL};
+use crate::h1::head::{AnswerHead, RequestHead};
+use crate::relay::Relay;
+use crate::upload::Upload;
+
+/// What serving a request takes up memory for. A connection has one while it is busy; the next busy one uses it again.
+#[derive(Debug)]
+pub(crate) struct Scratch {
+    /// The request's head, first as it came, then as the backend gets it.
+    pub(crate) asked: RequestHead,
+    /// The authority that it is for, as it was given.
+    pub(crate) authority: String,
+    /// Bytes of the host in it, without its port.
+    pub(crate) host_len: usize,
+    /// The answer's head, first as it came, then as the client gets it.
+    pub(crate) answer: AnswerHead,
+    pub(crate) from_client: Buffer,
+    pub(crate) from_upstream: Buffer,
+    pub(crate) upload: Upload,
+    pub(crate) download: Relay,
+    /// What the client gets before the answer.
+    pub(crate) interim: Vec<u8>,
+}
+
+impl Default for Scratch {
+    fn default() -> Self {
+        Self {
+            asked: RequestHead::default(),
+            authority: String::new(),
+            host_len: 0,
+            answer: AnswerHead::default(),
+            from_client: Buffer::new(SMALL),
+            from_upstream: Buffer::new(SMALL),
+            upload: Upload::default(),
+            download: Relay::default(),
+            interim: Vec::new(),
+        }
+    }
+}
+
+impl Scratch {
+    /// Nothing of it is used for now. Memory that one large message needed is given back.
+    pub(crate) fn rest(&mut self, buffers: &Buffers) {
+        self.from_client.clear();
+        self.from_upstream.clear();
+        self.upload.rest();
+        self.download.rest();
+        buffers.reduce(&mut self.from_client);
+        buffers.reduce(&mut self.from_upstream);
+    }
+
+    /// Forgets the request before. What its client sent behind it stays.
+    pub(crate) fn begin(&mut self) {
+        self.authority.clear();
+        self.host_len = 0;
+        self.from_upstream.clear();
+        self.upload.clear();
+        self.download.clear();
+        self.interim.clear();
+    }
+}
