@@ -17,6 +17,7 @@ mod large;
 mod lasting;
 mod leaving;
 mod leftovers;
+mod losses;
 mod message;
 mod passing;
 mod refusing;
