@@ -25,18 +25,6 @@ impl Share {
         self.0
     }
 
-    /// The greatest whole weight that is at most this share of `total`.
-    #[must_use]
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        clippy::cast_precision_loss,
-        reason = "weights are far below 2^52 and the product is not negative"
-    )]
-    pub fn at_most_of(self, total: u64) -> u64 {
-        (self.0 * total as f64 + 1e-9).floor() as u64
-    }
-
     /// The least whole weight that is at least this share of `total`.
     #[must_use]
     #[expect(
@@ -48,6 +36,19 @@ impl Share {
     pub fn of(self, total: u64) -> u64 {
         // The tolerance keeps 0.1 * 30 at 3: a share is written in decimal and must not round up by a binary epsilon.
         (self.0 * total as f64 - 1e-9).ceil().max(0.0) as u64
+    }
+
+    /// The same rounded down, but never to nothing: for fleets that can't be divided.
+    #[must_use]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "weights are far below 2^52 and the product is not negative"
+    )]
+    pub fn of_odd(self, total: u64) -> u64 {
+        let rounded_down = (self.0 * total as f64 + 1e-9).floor() as u64;
+        rounded_down.max(self.of(total).min(1))
     }
 }
 
@@ -471,6 +472,15 @@ mod tests {
         assert_eq!(
             [of(0.5, 6), of(0.5, 7), of(0.1, 30), of(0.3, 10), of(0.0, 9), of(1.0, 9)],
             [3, 4, 3, 3, 0, 9]
+        );
+    }
+
+    #[test]
+    fn a_share_of_an_odd_fleet_is_rounded_down_but_never_to_nothing() {
+        let of = |share: f64, total| Share::new(share).unwrap().of_odd(total);
+        assert_eq!(
+            [of(0.5, 6), of(0.5, 7), of(0.1, 30), of(0.5, 1), of(0.0, 9), of(1.0, 9)],
+            [3, 3, 3, 1, 0, 9]
         );
     }
 

@@ -203,7 +203,8 @@ pub(crate) fn restore(service: &mut Service, now: Timestamp) {
     }
 }
 
-fn known<'a>(service: &'a mut Service, id: &BackendId) -> Result<&'a mut Backend, Rejected> {
+/// The backend of this name.
+pub(crate) fn known<'a>(service: &'a mut Service, id: &BackendId) -> Result<&'a mut Backend, Rejected> {
     let name = service.name.clone();
     service.backend_mut(id).ok_or_else(|| {
         Rejected::because(Code::UnknownBackend, format!("{name} has no backend {id}; register it first"))

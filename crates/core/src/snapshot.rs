@@ -104,8 +104,13 @@ impl Snapshot {
     /// The service of this name.
     #[must_use]
     pub fn service(&self, name: &ServiceName) -> Option<&Arc<ServiceSet>> {
-        let at = self.services.binary_search_by(|service| service.name.cmp(name)).ok()?;
-        Some(&self.services[at])
+        Some(&self.services[self.place(name)?])
+    }
+
+    /// The place of the service of this name.
+    #[must_use]
+    pub fn place(&self, name: &ServiceName) -> Option<usize> {
+        self.services.binary_search_by(|service| service.name.cmp(name)).ok()
     }
 
     /// Whether requests would be served alike by `other`.

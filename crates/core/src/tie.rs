@@ -34,7 +34,7 @@ impl Tie {
     #[must_use]
     pub fn term(&self, snapshot: &Snapshot) -> Term {
         let Some(service) = snapshot.service(&self.service) else { return Term::Over };
-        let version = service.versions.iter().find(|version| version.label == self.version);
+        let version = service.version(self.version.as_str());
         let backend = service.backends.binary_search_by(|entry| entry.id.cmp(&self.backend));
         let (Some(version), Ok(backend)) = (version, backend) else { return Term::Over };
         if version.is_over() {

@@ -137,8 +137,8 @@ impl Decided {
 
     /// The service in another view.
     fn place<'v>(&self, view: &'v View) -> Option<(usize, &'v Rc<ServiceView>)> {
-        let mut services = view.services.iter().enumerate();
-        services.find(|(_, service)| service.set.name == self.service.set.name)
+        let at = view.snapshot.place(&self.service.set.name)?;
+        Some((at, &view.services[at]))
     }
 
     fn facts<'a>(

@@ -38,7 +38,7 @@ pub(crate) fn see(
     let label = decided.version_set().label.as_str().as_bytes();
     let named = fields.configured(&identity.version);
     let is_named = named == Some(label);
-    let is_other_version = is_other_version(decided, fields);
+    let is_other_version = named.is_some() && !is_named && policy.identity.source == IdentitySource::Response;
     let boot_id = fields.configured(&identity.process).filter(|boot_id| boot_id.len() <= BOOT_ID_MAX);
     let pool = decided.pool(member);
     let is_other_process =

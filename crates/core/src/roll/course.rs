@@ -1,6 +1,6 @@
 //! What becomes of a roll by itself: backends are empty, go away, come back, or don't.
 
-use super::permit::{end, freeze, put_back, withdraw};
+use super::permit::{end, freeze, put_back, size_of, withdraw};
 use super::rules::Outlook;
 use super::{Roll, State};
 use crate::backend::{AdminState, Backend, Identity, Operational};
@@ -163,7 +163,7 @@ fn came_back(
     match service.roll.to.clone() {
         None if is_new => service.roll.to = Some(version),
         Some(to) if to != version && is_new && leads_on(service, &to, &version) => {
-            let size = u32::try_from(service.backends.len()).unwrap_or(u32::MAX);
+            let size = size_of(service);
             let permits = std::mem::take(&mut service.roll.permits);
             let taken = u32::try_from(permits.len()).unwrap_or(u32::MAX).saturating_add(1);
             let done = [id.clone()].into();

@@ -5,6 +5,7 @@ use super::{Permit, Process, Roll, State};
 use crate::backend::{Admin, AdminState, Operational};
 use crate::gate;
 use crate::id::BackendId;
+use crate::registry;
 use crate::rejected::{Code, Rejected};
 use crate::service::Service;
 use crate::time::Timestamp;
@@ -18,15 +19,11 @@ pub(crate) fn ask(service: &mut Service, id: &BackendId, now: Timestamp) -> Resu
     if service.roll.permits.contains_key(id) {
         return Ok(());
     }
-    let Some(backend) = service.backends.get(id) else {
-        let detail = format!("{} has no backend {id}; register it first", service.name);
-        return Err(Rejected::because(Code::UnknownBackend, detail));
-    };
-    let process = Process::of(backend);
+    let process = Process::of(registry::known(service, id)?);
     let outlook = Outlook::new(service, now);
     Rejected::if_any(outlook.obstacles(id))?;
     let begins = service.roll.state != State::Running || outlook.is_another(id);
-    let size = u32::try_from(service.backends.len()).unwrap_or(u32::MAX);
+    let size = size_of(service);
     let roll = &mut service.roll;
     if begins {
         *roll = Roll { state: State::Running, batch: 1, size, ..Roll::default() };
@@ -135,6 +132,11 @@ pub(super) fn put_back(service: &mut Service, id: &BackendId) {
     if let Some(backend) = taken_out.filter(|backend| backend.admin.state == AdminState::Drain) {
         backend.admin = Admin::ready();
     }
+}
+
+/// Backends of the fleet that is rolled.
+pub(super) fn size_of(service: &Service) -> u32 {
+    u32::try_from(service.backends.len()).unwrap_or(u32::MAX)
 }
 
 fn no_roll(service: &Service, detail: &str) -> Rejected {

@@ -194,9 +194,8 @@ impl<'a> Outlook<'a> {
     /// nothing else can help, the share is rounded down, but never to nothing.
     fn needed_of(&self, is_alone: bool, next: Option<&Next<'a>>) -> u64 {
         let (share, expected) = (self.service.policy.min_capacity, self.service.expected_weight());
-        let strictly = share.of(expected);
         let is_stuck = is_alone && next.is_some_and(|next| next.are_all_usable && next.lacks_weight());
-        if is_stuck { share.at_most_of(expected).max(strictly.min(1)) } else { strictly }
+        if is_stuck { share.of_odd(expected) } else { share.of(expected) }
     }
 
     fn next_for(&self, id: &BackendId) -> Option<&Next<'a>> {

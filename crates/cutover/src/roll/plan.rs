@@ -114,10 +114,10 @@ pub(super) fn steps(members: &[Member], start: Start, rules: &Rules) -> Vec<Step
 impl Start {
     /// The weight that must stay: rounded down when nothing else brings the new version to its quorum, but never to nothing.
     fn needed(&self, rules: &Rules) -> u64 {
-        let strictly = rules.min_capacity.of(rules.expected);
         let is_odd =
             !self.is_flipped && self.restarted > 0 && self.restarted < rules.quorum_share.of(rules.expected);
-        if is_odd { rules.min_capacity.at_most_of(rules.expected).max(strictly.min(1)) } else { strictly }
+        let share = rules.min_capacity;
+        if is_odd { share.of_odd(rules.expected) } else { share.of(rules.expected) }
     }
 
     fn has_quorum(&self, rules: &Rules) -> bool {

@@ -19,6 +19,17 @@ use crate::identity::{GET, POST, alone, is_sendable, pair, running};
 use crate::message::Message;
 use crate::world::{SOON, Setup, up};
 
+/// An app that takes a request and ends its connection without an answer when it is told to.
+fn dying_when_told() -> (App, Sender<()>) {
+    let (go, wait) = channel();
+    let wait = Mutex::new(wait);
+    let app = App::playing(move |mut visit| {
+        visit.request();
+        let _ = wait.lock().unwrap().recv_timeout(SOON);
+    });
+    (app, go)
+}
+
 /// An app that answers one request per connection, and ends all its connections when it is told to.
 fn mortal(version: &'static str, head: &'static str) -> (App, Sender<()>) {
     let (die, dies) = channel();
@@ -175,12 +186,7 @@ fn a_request_without_a_pin_stays_inside_its_version_while_that_can_serve_it() {
 
 #[test]
 fn who_chooses_again_does_not_choose_what_drains_by_now() {
-    let (go, wait) = channel();
-    let wait = Mutex::new(wait);
-    let dies = App::playing(move |mut visit| {
-        visit.request();
-        let _ = wait.lock().unwrap().recv_timeout(SOON);
-    });
+    let (dies, go) = dying_when_told();
     let (drains, stays) = (running("v1"), running("v1"));
     let setup = Setup::new(&[
         ("a", &dies.address.to_string(), "v1"),
@@ -201,12 +207,7 @@ fn who_chooses_again_does_not_choose_what_drains_by_now() {
 
 #[test]
 fn a_request_whose_backend_is_gone_for_everybody_by_now_is_logged_with_it() {
-    let (go, wait) = channel();
-    let wait = Mutex::new(wait);
-    let dies = App::playing(move |mut visit| {
-        visit.request();
-        let _ = wait.lock().unwrap().recv_timeout(SOON);
-    });
+    let (dies, go) = dying_when_told();
     let world = alone(&dies).logging(Format::Json).start();
     let mut client = world.connect();
     client.send(GET);
@@ -238,12 +239,7 @@ fn a_version_that_was_named_is_not_replaced_by_another_one() {
 
 #[test]
 fn who_chooses_again_after_a_rollback_does_not_choose_what_was_rolled_back() {
-    let (go, wait) = channel();
-    let wait = Mutex::new(wait);
-    let dies = App::playing(move |mut visit| {
-        visit.request();
-        let _ = wait.lock().unwrap().recv_timeout(SOON);
-    });
+    let (dies, go) = dying_when_told();
     let (good, bad) = (running("v1"), running("v2"));
     let world = Setup::new(&[
         ("a", &good.address.to_string(), "v1"),
