@@ -2,6 +2,11 @@
 //!
 //! A policy is a plain value. Configuration files and the admin API both end here; nothing behind this point sees text.
 
+mod message;
+mod upstream;
+
+pub use self::message::{Compression, ErrorPage, HeaderRules, Rate, Redirect};
+pub use self::upstream::{ProxyProtocol, UpstreamPolicy, UpstreamProtocol, UpstreamTls};
 use crate::route::{HostPattern, PathPrefix};
 use crate::time::Millis;
 
@@ -91,6 +96,22 @@ pub struct Policy {
     pub drain: DrainPolicy,
     /// In what order backends are taken out for a restart.
     pub roll: RollPolicy,
+    /// What the path prefix by which the service was found becomes for the app, with its leading `/`; `None` = it stays, `/` = it goes.
+    pub rewrite_prefix: Option<String>,
+    /// Requests that are sent elsewhere; the first that fits wins.
+    pub redirects: Vec<Redirect>,
+    /// What is changed in the head of a request on its way to the app.
+    pub request: HeaderRules,
+    /// What is changed in the head of an answer on its way to the client.
+    pub response: HeaderRules,
+    /// How many requests one client may send; `None` = any number.
+    pub rate_limit: Option<Rate>,
+    /// What is sent instead of the proxy's own words.
+    pub error_pages: Vec<ErrorPage>,
+    /// Whether answers are compressed that the app did not compress; `None` = never.
+    pub compression: Option<Compression>,
+    /// Whether the app is closed to everybody: every request gets a 503, in the words of the error page for it.
+    pub is_in_maintenance: bool,
 }
 
 impl Default for Policy {
@@ -114,6 +135,14 @@ impl Default for Policy {
             flip: FlipPolicy::default(),
             drain: DrainPolicy::default(),
             roll: RollPolicy::default(),
+            rewrite_prefix: None,
+            redirects: Vec::new(),
+            request: HeaderRules::default(),
+            response: HeaderRules::default(),
+            rate_limit: None,
+            error_pages: Vec::new(),
+            compression: None,
+            is_in_maintenance: false,
         }
     }
 }
@@ -281,6 +310,8 @@ pub enum ProbeProtocol {
     Http,
     /// A connection that opens.
     Tcp,
+    /// A call of `grpc.health.v1.Health/Check` over HTTP/2.
+    Grpc,
 }
 
 /// Active health checks.
@@ -290,6 +321,8 @@ pub struct HealthPolicy {
     pub protocol: ProbeProtocol,
     /// Request target of the probe, with its leading `/`.
     pub path: String,
+    /// Name of the service that a gRPC probe asks about; empty = the whole server.
+    pub grpc_service: String,
     /// Port that is probed; `None` = the backend's own.
     pub port: Option<u16>,
     /// `Host` of the probe; empty = the backend's address.
@@ -311,6 +344,7 @@ impl Default for HealthPolicy {
         Self {
             protocol: ProbeProtocol::Http,
             path: "/up".to_owned(),
+            grpc_service: String::new(),
             port: None,
             host: String::new(),
             interval: Millis::from_secs(1),
@@ -336,45 +370,6 @@ pub struct OutlierPolicy {
 impl Default for OutlierPolicy {
     fn default() -> Self {
         Self { consecutive_errors: 5, base_ejection: Millis::from_secs(30), max_ejected: Share(0.5) }
-    }
-}
-
-/// Connections to backends.
-#[derive(Debug, Clone, PartialEq)]
-pub struct UpstreamPolicy {
-    /// Time in which a connection must open.
-    pub connect_timeout: Millis,
-    /// Time from the last request byte to the first byte of the answer's head.
-    pub response_timeout: Millis,
-    /// Time that an unused connection is kept.
-    pub idle_timeout: Millis,
-    /// Idle connections kept per backend and worker.
-    pub max_idle: u32,
-    /// Connections per backend, over all workers; 0 = no limit.
-    pub max_connections: u32,
-    /// Further tries of one request.
-    pub retries: u32,
-    /// Retries allowed, as a share of recent requests.
-    pub retry_budget: Share,
-    /// Bodies up to so many bytes are kept until the answer begins, so that they can be sent again.
-    pub replay_body: u64,
-    /// Time without a byte in either direction that ends a tunnel.
-    pub tunnel_idle_timeout: Millis,
-}
-
-impl Default for UpstreamPolicy {
-    fn default() -> Self {
-        Self {
-            connect_timeout: Millis::from_secs(2),
-            response_timeout: Millis::from_secs(60),
-            idle_timeout: Millis::from_secs(60),
-            max_idle: 128,
-            max_connections: 0,
-            retries: 2,
-            retry_budget: Share(0.2),
-            replay_body: 64 * 1024,
-            tunnel_idle_timeout: Millis::from_secs(3600),
-        }
     }
 }
 

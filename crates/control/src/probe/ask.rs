@@ -96,7 +96,7 @@ async fn put(question: &Question, resolver: &Resolver) -> Result<Answer, Failure
     let stream =
         connect(&question.address, resolver).await.map_err(|error| Failure::io("connect", &error))?;
     match question.policy.health.protocol {
-        ProbeProtocol::Tcp => Ok(Answer { version: None, boot_id: None, detail: "connected".to_owned() }),
+        ProbeProtocol::Tcp | ProbeProtocol::Grpc => Ok(Answer { version: None, boot_id: None, detail: "connected".to_owned() }),
         ProbeProtocol::Http => http::ask(stream, question).await,
     }
 }

@@ -76,6 +76,7 @@ impl ServiceSpec {
             flip: sections::flip(&self.flip, &mut check.table("flip")),
             drain: sections::drain(&self.drain, &mut check.table("drain")),
             roll: sections::roll(&self.roll, &mut check.table("roll")),
+            ..Policy::default()
         };
         let backends = backends::registrations(self, check);
         Configured { name, policy: Arc::new(policy), backends }

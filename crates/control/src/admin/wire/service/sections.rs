@@ -90,6 +90,7 @@ pub(super) fn health(health: &HealthSpec, check: &mut Check<'_>) -> HealthPolicy
             ProbeProtocol::Tcp => policy::ProbeProtocol::Tcp,
         },
         path: health.path.clone(),
+        grpc_service: String::new(),
         port: Some(health.port).filter(|&port| port > 0),
         host: health.host.clone(),
         interval: check.duration_from("interval", &health.interval, PROBE_INTERVAL_MIN),
@@ -120,6 +121,9 @@ pub(super) fn outlier(outlier: &OutlierSpec, check: &mut Check<'_>) -> OutlierPo
 pub(super) fn upstream(upstream: &UpstreamSpec, check: &mut Check<'_>) -> UpstreamPolicy {
     let UpstreamProtocol::Http1 = upstream.protocol;
     UpstreamPolicy {
+        protocol: policy::UpstreamProtocol::Http1,
+        tls: policy::UpstreamTls::default(),
+        proxy_protocol: None,
         connect_timeout: check.duration_from("connect_timeout", &upstream.connect_timeout, WAIT_MIN),
         response_timeout: check.duration_from("response_timeout", &upstream.response_timeout, WAIT_MIN),
         idle_timeout: check.duration_from("idle_timeout", &upstream.idle_timeout, WAIT_MIN),

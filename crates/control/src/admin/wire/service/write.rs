@@ -112,7 +112,7 @@ impl From<&policy::HealthPolicy> for HealthSpec {
         Self {
             protocol: match health.protocol {
                 policy::ProbeProtocol::Http => ProbeProtocol::Http,
-                policy::ProbeProtocol::Tcp => ProbeProtocol::Tcp,
+                policy::ProbeProtocol::Tcp | policy::ProbeProtocol::Grpc => ProbeProtocol::Tcp,
             },
             path: health.path.clone(),
             port: health.port.unwrap_or(0),

@@ -1,0 +1,1 @@
+//! What a listener shows its clients.
