@@ -74,6 +74,8 @@ fn listener(raw: &ListenerSpec, check: &mut Check<'_>) -> Listener {
         bind: check.list("bind", &raw.bind, str::parse),
         trusted_proxies: check.list("trusted_proxies", &raw.trusted_proxies, address::network),
         max_connections: raw.max_connections,
+        tls: None,
+        redirect_to_https: false,
     }
 }
 
@@ -87,6 +89,7 @@ fn limits(raw: &LimitsSpec, check: &mut Check<'_>) -> Limits {
         body_idle_timeout: check.duration_from("body_idle_timeout", &raw.body_idle_timeout, WAIT_MIN),
         keepalive_timeout: check.duration_from("keepalive_timeout", &raw.keepalive_timeout, WAIT_MIN),
         requests_per_connection: NonZeroU32::new(raw.requests_per_connection),
+        handshake_timeout: Millis::from_secs(10),
     }
 }
 

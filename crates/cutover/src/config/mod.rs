@@ -25,6 +25,7 @@ use cutover_core::time::Millis;
 
 pub use address::{AdminAddress, BindAddress};
 pub use cutover_proxy::Network;
+pub use cutover_tls::server::{CertificateFiles, ClientAuth, MinVersion};
 pub use raw::{AccessLogFormat, Role, StoreKind};
 pub use report::{Located, Report};
 pub use schema::schema;
@@ -76,6 +77,51 @@ pub struct Listener {
     pub trusted_proxies: Vec<Network>,
     /// Connections open at once, over all workers.
     pub max_connections: u32,
+    /// TLS, where clients have to speak it.
+    pub tls: Option<ListenerTls>,
+    /// Whether clients are only told to come back over TLS.
+    pub redirect_to_https: bool,
+}
+
+/// TLS of a listener.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListenerTls {
+    /// Certificate files with their key files; empty only with `acme`.
+    pub certs: Vec<CertificateFiles>,
+    /// The oldest version that is spoken.
+    pub min_version: MinVersion,
+    /// How clients show who they are; `None` = they are not asked.
+    pub client_auth: Option<ClientAuth>,
+    /// The header by which backends are told the subject of the client's certificate. It is taken out of what any client sends, over
+    /// whatever listener it comes.
+    pub client_subject_header: String,
+    /// Certificates that cutover gets by itself.
+    pub acme: Option<Acme>,
+}
+
+/// Certificates that come from an authority by ACME (RFC 8555).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Acme {
+    /// Host names; at least one.
+    pub domains: Vec<String>,
+    /// Whom the authority writes to; `None` = nobody.
+    pub email: Option<String>,
+    /// URL of the directory.
+    pub directory: String,
+    /// PEM file of the authorities by which the directory itself is believed; `None` = those of the system.
+    pub ca: Option<PathBuf>,
+    /// How it is shown that the names are ours.
+    pub challenge: AcmeChallenge,
+}
+
+/// A kind of challenge.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum AcmeChallenge {
+    /// By a certificate (RFC 8737).
+    #[default]
+    TlsAlpn01,
+    /// By an answer over plain HTTP (RFC 8555 section 8.3).
+    Http01,
 }
 
 /// Limits of the data plane.
@@ -97,6 +143,8 @@ pub struct Limits {
     pub keepalive_timeout: Millis,
     /// Requests after which a connection is closed.
     pub requests_per_connection: Option<NonZeroU32>,
+    /// Time for a whole TLS handshake.
+    pub handshake_timeout: Millis,
 }
 
 /// The admin API.
