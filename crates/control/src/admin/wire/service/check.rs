@@ -6,13 +6,19 @@ use cutover_core::command::Configured;
 use cutover_core::id::ServiceName;
 use cutover_core::policy::{self, HashOn, IdentityPolicy, IdentitySource, Policy};
 use cutover_core::route::{HostPattern, PathPrefix};
+use cutover_core::time::Millis;
 use http::HeaderName;
 use serde_json::Value;
 
+use super::health::ProbeProtocol;
 use super::later::LATER;
 use super::spec::{Affinity, Balance, Identity, OnMissingVersion, ServiceSpec};
-use super::{backends, sections};
+use super::upstream::UpstreamProtocol;
+use super::{backends, flip, headers, health, limits, message, pin, upstream};
 use crate::document::{Check, Later, Path, Problems, read};
+
+/// For waits that would fail everything at zero.
+pub(super) const WAIT_MIN: Millis = Millis(1);
 
 /// Reads the body of `PUT /v1/services/{name}`.
 ///
@@ -50,9 +56,13 @@ pub fn read_policy(name: &ServiceName, document: &str) -> Result<Arc<Policy>, St
 impl ServiceSpec {
     /// What the text means. The result counts only if `check` found nothing wrong.
     pub fn check(&self, name: ServiceName, check: &mut Check<'_>) -> Configured {
+        let paths = check.list("paths", &self.paths, PathPrefix::parse);
+        let redirects = message::redirects(self, &paths, check);
+        let pin = pin::pin(&self.pin, &mut check.table("pin"));
+        let response = headers::of_answers(&self.response, &pin, &mut check.table("response"));
         let policy = Policy {
             hosts: check.list("hosts", &self.hosts, HostPattern::parse),
-            paths: check.list("paths", &self.paths, PathPrefix::parse),
+            paths,
             identity: identity(self, check),
             balance: balance(self, check),
             affinity: match self.affinity {
@@ -68,18 +78,45 @@ impl ServiceSpec {
                 OnMissingVersion::Conflict => policy::OnMissingVersion::Conflict,
                 OnMissingVersion::Unavailable => policy::OnMissingVersion::Unavailable,
             },
-            pin: sections::pin(&self.pin, &mut check.table("pin")),
-            health: sections::health(&self.health, &mut check.table("health")),
-            outlier: sections::outlier(&self.outlier, &mut check.table("outlier")),
-            upstream: sections::upstream(&self.upstream, &mut check.table("upstream")),
-            limits: sections::limits(&self.limits, &mut check.table("limits")),
-            flip: sections::flip(&self.flip, &mut check.table("flip")),
-            drain: sections::drain(&self.drain, &mut check.table("drain")),
-            roll: sections::roll(&self.roll, &mut check.table("roll")),
-            ..Policy::default()
+            pin,
+            health: health::health(&self.health, &mut check.table("health")),
+            outlier: health::outlier(&self.outlier, &mut check.table("outlier")),
+            upstream: upstream::upstream(&self.upstream, &mut check.table("upstream")),
+            limits: limits::limits(&self.limits, &mut check.table("limits")),
+            flip: flip::flip(&self.flip, &mut check.table("flip")),
+            drain: flip::drain(&self.drain, &mut check.table("drain")),
+            roll: flip::roll(&self.roll, &mut check.table("roll")),
+            rewrite_prefix: message::rewrite_prefix(self, check),
+            redirects,
+            request: headers::of_requests(&self.request, &mut check.table("request")),
+            response,
+            rate_limit: message::rate_limit(&self.rate_limit, &mut check.table("rate_limit")),
+            error_pages: message::error_pages(&self.error_pages, &mut check.table("error_pages")),
+            compression: message::compression(&self.compression, &mut check.table("compression")),
+            is_in_maintenance: self.maintenance,
         };
+        check_protocols(self, check);
         let backends = backends::registrations(self, check);
         Configured { name, policy: Arc::new(policy), backends }
+    }
+}
+
+/// What the health check needs of the other tables.
+fn check_protocols(spec: &ServiceSpec, check: &mut Check<'_>) {
+    if spec.health.protocol != ProbeProtocol::Grpc || !check.are_clean(&["health", "upstream"]) {
+        return;
+    }
+    if !matches!(spec.upstream.protocol, UpstreamProtocol::H2c | UpstreamProtocol::HttpsH2) {
+        check.table("health").wrong(
+            "protocol",
+            "is \"grpc\", which goes over HTTP/2; set upstream.protocol to \"h2c\" or \"https-h2\"",
+        );
+    }
+    if !spec.version_pointer.is_empty() {
+        check.wrong(
+            "version_pointer",
+            "points into a JSON document, and health checks over gRPC have none; remove it",
+        );
     }
 }
 
@@ -180,85 +217,4 @@ pub(super) fn is_token(text: &str) -> bool {
 fn is_json_pointer(text: &str) -> bool {
     let is_escaped = |part: &str| part.split('~').skip(1).all(|after| after.starts_with(['0', '1']));
     text.starts_with('/') && text.len() <= 1024 && text.split('/').all(is_escaped)
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn name() -> ServiceName {
-        ServiceName::parse("web").unwrap()
-    }
-
-    fn problems(document: Value) -> Vec<String> {
-        let problems = from_json(document, &name()).unwrap_err();
-        problems
-            .into_iter()
-            .map(|problem| format!("{} {}", problem.path.pointer(), problem.message))
-            .collect()
-    }
-
-    #[test]
-    fn an_empty_document_is_the_default_policy() {
-        let (spec, service) = from_json(json!({}), &name()).unwrap();
-        assert_eq!(spec, ServiceSpec::default());
-        assert_eq!(*service.policy, Policy::default());
-        assert!(service.backends.is_empty());
-    }
-
-    #[test]
-    fn what_is_written_means_the_same_again() {
-        let document = json!({
-            "name": "web", "hosts": ["example.com", "*.example.com"], "paths": ["/api"], "identity": "label",
-            "version_pointer": "/a~0b/c", "boot_id_header": "", "balance": "hash", "hash_on": "header:X-Tenant",
-            "affinity": "backend", "expected_weight": 9, "min_capacity": 0.25, "slow_start": "1m", "on_missing_version": "409",
-            "pin": {"policy": "none", "same_site": "None", "partitioned": true, "query": ["dpl"], "headers": ["x-deployment-id"]},
-            "health": {"protocol": "tcp", "port": 81, "host": "h:1", "expect": "200,300-399"},
-            "limits": {"body": "1MiB", "body_idle_timeout": "5s"}, "upstream": {"replay_body": "17B"},
-            "flip": {"mode": "auto", "quorum": {"count": 2, "share": 1}, "gates": ["expand"]},
-        });
-        let (_, service) = from_json(document, &name()).unwrap();
-        let written = serde_json::to_value(ServiceSpec::from(&*service.policy)).unwrap();
-        assert_eq!(from_json(written, &name()).unwrap().1.policy, service.policy);
-    }
-
-    #[test]
-    fn every_problem_of_shape_and_sense_is_reported_at_once() {
-        let found = problems(json!({
-            "name": "api", "hosts": ["a b", "x.com", "x.com"], "paths": [], "identity": "guess", "version_header": "x y",
-            "version_pointer": "a/b", "boot_id_header": "Content-Length", "balance": "hash", "hash_on": "tenant",
-            "affinty": "version", "expected_weight": -1, "min_capacity": 1.5, "slow_start": "soon", "queue_timeout": 1,
-            "bake": {"duration": "5m"}, "strip_prefix": false, "canary": {"steps": []},
-            "roll": {"strategy": "all", "batches": 1, "permit_deadline": "0s"},
-            "pin": {"idle": "2h", "life": "1h", "cookie": "__Host-a", "partitioned": true, "policy": "page"},
-            "health": {"path": "up", "interval": "1ms", "rise": 0, "expect": "20-x", "port": 70000, "host": "http://x"},
-            "outlier": {"consecutive_errors": 5, "base_ejection": "0s"},
-            "upstream": {"protocol": "h2c", "replay_body": "1GiB", "connect_timeout": "0s"},
-            "flip": {"quorum": {"count": 0}, "gates": ["", "a/b"]},
-            "drain": {"deadline": "1 hour"},
-            "backends": [{"id": "a", "address": "10.0.0.1"}, {"version": "v1"}, {"id": "a", "address": "h:1", "weight": 0}, {"address": "unix:/x"}],
-        }));
-        insta::assert_snapshot!(found.join("\n"));
-    }
-
-    #[test]
-    fn garbage_in_any_field_is_a_problem_and_no_panic() {
-        let full = serde_json::to_value(ServiceSpec::default()).unwrap();
-        for key in full.as_object().unwrap().keys() {
-            for garbage in
-                [json!(null), json!("\u{0}é"), json!(-1), json!(1e300), json!([[1]]), json!({"": []})]
-            {
-                let mut document = full.clone();
-                document[key] = garbage.clone();
-                let result = from_json(document, &name());
-                let named = result
-                    .unwrap_err()
-                    .into_iter()
-                    .any(|problem| problem.path.pointer().starts_with(&format!("/{key}")));
-                assert!(named, "{key} = {garbage}");
-            }
-        }
-    }
 }

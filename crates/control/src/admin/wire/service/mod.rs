@@ -5,11 +5,26 @@
 
 mod backends;
 mod check;
+mod flip;
+mod headers;
+mod health;
 mod later;
-mod sections;
+mod limits;
+mod message;
+mod pin;
 mod spec;
+#[cfg(test)]
+mod tests;
+mod upstream;
 mod write;
 
 pub use check::{from_json, read_policy};
+pub use flip::{DrainSpec, FlipMode, FlipSpec, QuorumSpec, RollSpec, RollStrategy};
+pub use headers::HeaderRulesSpec;
+pub use health::{HealthSpec, OutlierSpec, ProbeProtocol};
 pub use later::LATER;
+pub use limits::ServiceLimitsSpec;
+pub use message::{CompressionSpec, RateLimitSpec, RedirectSpec};
+pub use pin::{PinMode, PinSpec, SameSite};
 pub use spec::*;
+pub use upstream::{ProxyProtocol, UpstreamProtocol, UpstreamSpec, UpstreamTlsSpec};

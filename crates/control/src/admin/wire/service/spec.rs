@@ -1,8 +1,18 @@
 //! The text form of a service: durations and sizes are strings, every key has a default.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+
+use super::flip::{DrainSpec, FlipSpec, RollSpec};
+use super::headers::HeaderRulesSpec;
+use super::health::{HealthSpec, OutlierSpec};
+use super::limits::ServiceLimitsSpec;
+use super::message::{CompressionSpec, RateLimitSpec, RedirectSpec};
+use super::pin::PinSpec;
+use super::upstream::UpstreamSpec;
 
 /// One application behind the proxy.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, ToSchema)]
@@ -18,6 +28,13 @@ pub struct ServiceSpec {
     /// Path prefixes on segment boundaries: `/a` matches `/a` and `/a/b`, not `/ab`.
     #[schemars(length(min = 1))]
     pub paths: Vec<String>,
+    /// Whether the prefix by which the service was found is hidden from the app.
+    pub strip_prefix: bool,
+    /// What the prefix by which the service was found becomes for the app; `""` = it stays.
+    #[schemars(example = &"/app")]
+    pub rewrite_prefix: String,
+    /// Whether the app is closed to everybody: every request gets a 503.
+    pub maintenance: bool,
     /// How a backend's version is known.
     pub identity: Identity,
     /// Response header that names the version.
@@ -61,6 +78,18 @@ pub struct ServiceSpec {
     pub upstream: UpstreamSpec,
     /// Limits that are lower than the proxy's own.
     pub limits: ServiceLimitsSpec,
+    /// Requests that are sent elsewhere; the first that fits wins.
+    pub redirect: Vec<RedirectSpec>,
+    /// What is changed in the head of a request on its way to the app.
+    pub request: HeaderRulesSpec,
+    /// What is changed in the head of an answer on its way to the client.
+    pub response: HeaderRulesSpec,
+    /// How many requests one client may send.
+    pub rate_limit: RateLimitSpec,
+    /// HTML files on the proxy's host, by the status that they are sent with instead of the proxy's own words, `400` to `599`.
+    pub error_pages: BTreeMap<String, String>,
+    /// Compression of answers that the app did not compress.
+    pub compression: CompressionSpec,
     /// When a flip is allowed.
     pub flip: FlipSpec,
     /// How the old version leaves.
@@ -146,226 +175,4 @@ pub struct BackendSpec {
 
 const fn weight_default() -> u64 {
     1
-}
-
-/// Pins: what ties a session to its version.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, ToSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct PinSpec {
-    /// Whether sessions are pinned.
-    pub policy: PinMode,
-    /// Name of the cookie; over TLS it is prefixed with `__Host-`.
-    #[schemars(length(min = 1))]
-    pub cookie: String,
-    /// `SameSite` of the cookie.
-    pub same_site: SameSite,
-    /// Whether the cookie is `Partitioned`, for embedded frames; needs `same_site = "None"`.
-    pub partitioned: bool,
-    /// `Max-Age` of the cookie; `"0s"` = a session cookie.
-    pub max_life: String,
-    /// A pin that is not used for so long ends.
-    pub idle: String,
-    /// A pin ends after so long, used or not.
-    pub life: String,
-    /// Whether the app sees the cookie.
-    pub forward: bool,
-    /// Query parameters that name a version.
-    #[schemars(example = ["dpl"])]
-    pub query: Vec<String>,
-    /// Request headers that name a version, besides `X-Cutover-Version`.
-    #[schemars(example = ["x-deployment-id"])]
-    pub headers: Vec<String>,
-}
-
-/// Whether sessions are pinned.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, ToSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum PinMode {
-    /// A session stays on its version.
-    Session,
-    /// Every request goes to the active version.
-    None,
-}
-
-/// `SameSite` of the pin cookie.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, ToSchema)]
-pub enum SameSite {
-    /// Not sent with any request from another site.
-    Strict,
-    /// Sent with top-level navigations from another site.
-    Lax,
-    /// Sent always; browsers ask for TLS.
-    None,
-}
-
-/// Active health checks.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, ToSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct HealthSpec {
-    /// How a probe asks.
-    pub protocol: ProbeProtocol,
-    /// Request target of the probe.
-    #[schemars(length(min = 1))]
-    pub path: String,
-    /// Port that is probed; 0 = the backend's own.
-    pub port: u16,
-    /// `Host` of the probe; `""` = the backend's address.
-    #[schemars(example = &"example.com")]
-    pub host: String,
-    /// Time between the starts of two probes of one backend.
-    pub interval: String,
-    /// Time that a probe may take.
-    pub timeout: String,
-    /// Successes in a row that make a backend up.
-    #[schemars(range(min = 1, max = 1000))]
-    pub rise: u32,
-    /// Failures in a row that make it down.
-    #[schemars(range(min = 1, max = 1000))]
-    pub fall: u32,
-    /// Status codes that count as success: codes and ranges, such as `200-299,401`.
-    #[schemars(length(min = 1))]
-    pub expect: String,
-}
-
-/// How a probe asks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, ToSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum ProbeProtocol {
-    /// A GET, judged by its status.
-    Http,
-    /// A connection that opens.
-    Tcp,
-}
-
-/// Ejection by live traffic.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, ToSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct OutlierSpec {
-    /// Gateway errors, resets and failed connects in a row that eject a backend; 0 = off.
-    #[schemars(range(min = 0, max = 1_000_000))]
-    pub consecutive_errors: u32,
-    /// Length of the first ejection; it grows with each one in a row.
-    pub base_ejection: String,
-    /// Share of a version's backends that may be ejected at once.
-    #[schemars(range(min = 0.0, max = 1.0))]
-    pub max_ejected: f64,
-}
-
-/// Connections to backends.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, ToSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct UpstreamSpec {
-    /// Protocol spoken with backends.
-    pub protocol: UpstreamProtocol,
-    /// Time in which a connection must open.
-    pub connect_timeout: String,
-    /// Time to the first byte of the answer's head.
-    pub response_timeout: String,
-    /// Time that an unused connection is kept.
-    pub idle_timeout: String,
-    /// Idle connections kept per backend and worker.
-    #[schemars(range(min = 0, max = 65_536))]
-    pub max_idle: u32,
-    /// Connections per backend, over all workers; 0 = no limit.
-    #[schemars(range(min = 0, max = 1_000_000))]
-    pub max_connections: u32,
-    /// Further tries of one request, always inside its version.
-    #[schemars(range(min = 0, max = 10))]
-    pub retries: u32,
-    /// Retries allowed, as a share of recent requests.
-    #[schemars(range(min = 0.0, max = 1.0))]
-    pub retry_budget: f64,
-    /// Bodies up to this size can be sent again.
-    pub replay_body: String,
-    /// Time without a byte in either direction that ends a tunnel.
-    pub tunnel_idle_timeout: String,
-}
-
-/// Protocol spoken with backends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, ToSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum UpstreamProtocol {
-    /// HTTP/1.1 without TLS.
-    Http1,
-}
-
-/// Limits of one service that are lower than the proxy's own.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, ToSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct ServiceLimitsSpec {
-    /// Size that a request body may have; `"0"` = the proxy's limit.
-    #[schemars(example = &"10MiB")]
-    pub body: String,
-    /// Time without a body byte that ends a request; `"0s"` = the proxy's limit.
-    pub body_idle_timeout: String,
-}
-
-/// When a flip is allowed.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, ToSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct FlipSpec {
-    /// Whether a version that may flip does so by itself.
-    pub mode: FlipMode,
-    /// Backends that the new version needs.
-    pub quorum: QuorumSpec,
-    /// Time for which the quorum must have been there without a break.
-    pub stable_for: String,
-    /// Gates that must be open.
-    #[schemars(example = ["expand"])]
-    pub gates: Vec<String>,
-}
-
-/// Whether a version that may flip does so by itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, ToSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum FlipMode {
-    /// It waits for the call.
-    Manual,
-    /// The newest staged version flips when the conditions hold.
-    Auto,
-}
-
-/// Backends that a new version needs before it may become active.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, ToSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct QuorumSpec {
-    /// Usable backends.
-    #[schemars(range(min = 1, max = 1_000_000))]
-    pub count: u32,
-    /// Share of the expected weight that must be usable.
-    #[schemars(range(min = 0.0, max = 1.0))]
-    pub share: f64,
-}
-
-/// How the old version leaves.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, ToSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct DrainSpec {
-    /// Time after which a drain ends whatever is left.
-    pub deadline: String,
-    /// Time over which the rest is evicted after the deadline.
-    pub spread: String,
-}
-
-/// In what order the backends of a fixed fleet are taken out for a restart.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, ToSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct RollSpec {
-    /// In what order.
-    pub strategy: RollStrategy,
-    /// Batches of the strategy `halves`, at least 2.
-    #[schemars(range(min = 2, max = 1_000))]
-    pub batches: u32,
-    /// Time that a granted restart may take; after it the roll is frozen.
-    pub permit_deadline: String,
-}
-
-/// In what order backends are restarted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, ToSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum RollStrategy {
-    /// In batches, two unless `batches` says otherwise.
-    Halves,
-    /// One at a time.
-    OneByOne,
 }
