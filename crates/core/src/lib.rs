@@ -25,6 +25,7 @@ pub mod mix;
 pub mod outlier;
 pub mod pin;
 pub mod policy;
+pub mod proxy_protocol;
 pub mod publish;
 pub mod quorum;
 pub mod registry;
