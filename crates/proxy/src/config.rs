@@ -1,8 +1,12 @@
 //! What the data plane is told at its start: where it listens, how many workers it has, and its limits.
 
 use std::net::{IpAddr, SocketAddr};
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::sync::Arc;
 use std::time::Duration;
+
+use cutover_tls::client::Connectors;
+use cutover_tls::server::ServerTls;
 
 /// Everything that is fixed while the proxy runs. What changes while it runs comes in snapshots.
 #[derive(Debug, Clone)]
@@ -13,6 +17,8 @@ pub struct ProxyConfig {
     pub listeners: Vec<ListenerConfig>,
     /// Limits that hold for every service.
     pub limits: Limits,
+    /// How backends are asked over TLS.
+    pub connectors: Arc<Connectors>,
 }
 
 /// One listener.
@@ -24,6 +30,17 @@ pub struct ListenerConfig {
     pub trusted_proxies: Vec<Network>,
     /// Connections open at once, over all addresses and workers. While there are so many, others wait in the accept queue.
     pub max_connections: u32,
+    /// The same, of one client; `None` = as many as there may be.
+    pub max_connections_per_client: Option<NonZeroU32>,
+    /// TLS, where clients have to speak it.
+    pub tls: Option<Arc<ServerTls>>,
+    /// The header by which backends are told the subject of a client's certificate; `""` = they are not. No client can send it, over
+    /// whatever listener it comes.
+    pub client_subject_header: String,
+    /// Whether clients are only told to come back over TLS.
+    pub redirect_to_https: bool,
+    /// Whether trusted proxies begin connections by telling whose they are.
+    pub proxy_protocol: bool,
 }
 
 /// A network such as `10.0.0.0/8`.
@@ -54,6 +71,8 @@ pub struct Limits {
     pub keepalive_timeout: Duration,
     /// Requests after which a connection is closed; `None` = any number.
     pub requests_per_connection: Option<u32>,
+    /// Streams that a client may have open at once on one connection of HTTP/2.
+    pub h2_max_concurrent_streams: u32,
 }
 
 impl Default for Limits {
@@ -67,6 +86,7 @@ impl Default for Limits {
             body_idle_timeout: Duration::from_secs(60),
             keepalive_timeout: Duration::from_secs(75),
             requests_per_connection: None,
+            h2_max_concurrent_streams: 128,
         }
     }
 }

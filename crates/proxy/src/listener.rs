@@ -111,18 +111,21 @@ fn open(address: SocketAddr) -> io::Result<Socket> {
 #[cfg(test)]
 mod tests {
     use std::num::NonZeroUsize;
+    use std::sync::Arc;
 
     use super::*;
     use crate::config::{Limits, ListenerConfig};
 
     fn config(address: &str, workers: usize) -> ProxyConfig {
-        let listener = ListenerConfig {
-            addresses: vec![address.parse().unwrap()],
-            trusted_proxies: Vec::new(),
-            max_connections: 10,
-        };
+        let listener =
+            ListenerConfig { addresses: vec![address.parse().unwrap()], ..ListenerConfig::default() };
         let workers = NonZeroUsize::new(workers).unwrap();
-        ProxyConfig { workers, listeners: vec![listener], limits: Limits::default() }
+        ProxyConfig {
+            workers,
+            listeners: vec![listener],
+            limits: Limits::default(),
+            connectors: Arc::default(),
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::time::Duration;
 
 use cutover_control::admin::{self, AdminConfig, Grant};
@@ -30,11 +31,17 @@ pub(super) fn proxy(config: &Config) -> Result<ProxyConfig, ResolveError> {
             addresses,
             trusted_proxies: listener.trusted_proxies.clone(),
             max_connections: listener.max_connections,
+            ..ListenerConfig::default()
         });
     }
     let per_core = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let workers = config.node.workers.and_then(|workers| NonZeroUsize::try_from(workers).ok());
-    Ok(ProxyConfig { workers: workers.unwrap_or(per_core), listeners, limits: limits(config) })
+    Ok(ProxyConfig {
+        workers: workers.unwrap_or(per_core),
+        listeners,
+        limits: limits(config),
+        connectors: Arc::default(),
+    })
 }
 
 fn limits(config: &Config) -> Limits {
@@ -50,6 +57,8 @@ fn limits(config: &Config) -> Limits {
         body_idle_timeout: limits.body_idle_timeout.into(),
         keepalive_timeout: limits.keepalive_timeout.into(),
         requests_per_connection: limits.requests_per_connection.map(std::num::NonZeroU32::get),
+        handshake_timeout: limits.handshake_timeout.into(),
+        ..Limits::default()
     }
 }
 

@@ -105,8 +105,10 @@ impl Setup {
                 addresses: vec!["127.0.0.1:0".parse().unwrap()],
                 trusted_proxies: Vec::<Network>::new(),
                 max_connections: self.max_connections,
+                ..ListenerConfig::default()
             }],
             limits: self.limits,
+            connectors: Arc::default(),
         };
         let proxy = Proxy::bind(config).unwrap();
         let state = state(self.policy, &self.backends);
