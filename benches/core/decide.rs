@@ -45,8 +45,8 @@ pub(crate) fn route(criterion: &mut Criterion) {
     criterion.bench_function("route and decide among 1,000 services", |bencher| {
         bencher.iter(|| {
             let host = next.next().map_or("", String::as_str);
-            let service = fleet.snapshot.route(black_box(host), "/some/path");
-            let facts = Facts { service: service.unwrap_or(0), ..facts(Err(NoPin::Absent)) };
+            let found = fleet.snapshot.route(black_box(host), "/some/path");
+            let facts = Facts { service: found.map_or(0, |found| found.service), ..facts(Err(NoPin::Absent)) };
             fleet.snapshot.decide(&facts, &mut entropy)
         });
     });

@@ -7,6 +7,7 @@ use cutover_core::command::Change;
 use cutover_core::id::{BackendId, Epoch, GateName, HoldName, VersionLabel};
 use cutover_core::roll::{Roll, State};
 use cutover_core::service::Service;
+use cutover_core::suspend::Suspended;
 use cutover_core::time::Timestamp;
 
 /// The last acknowledged word on each thing. What was attempted without an answer is not in it: it may or may not be so.
@@ -46,7 +47,9 @@ impl Ledger {
             Change::SetHold { version, hold, .. } | Change::DropHold { version, hold } => {
                 self.holds.remove(&(version.clone(), hold.clone()));
             }
-            Change::Freeze { .. } | Change::Unfreeze => self.is_frozen = None,
+            Change::Suspend { what: Suspended::Flips, .. } | Change::Resume(Suspended::Flips) => {
+                self.is_frozen = None;
+            }
             Change::ReturnPermit(_) | Change::ResumeRoll | Change::AbortRoll { .. } => {
                 self.is_roll_open = true;
             }
@@ -102,8 +105,8 @@ impl Ledger {
             Change::DropHold { version, hold } => {
                 self.holds.insert((version.clone(), hold.clone()), None);
             }
-            Change::Freeze { .. } => self.is_frozen = Some(true),
-            Change::Unfreeze => self.is_frozen = Some(false),
+            Change::Suspend { what: Suspended::Flips, .. } => self.is_frozen = Some(true),
+            Change::Resume(Suspended::Flips) => self.is_frozen = Some(false),
             _ => {}
         }
         self.epoch = service.epoch;

@@ -5,6 +5,7 @@ use cutover_core::command::{Change, Flip, Rollback, Sessions};
 use cutover_core::entropy::Entropy;
 use cutover_core::id::{BackendId, GateName, HoldName, VersionLabel};
 use cutover_core::service::Service;
+use cutover_core::suspend::Suspended;
 use cutover_core::time::Millis;
 
 use crate::fleet::version;
@@ -42,12 +43,12 @@ pub(crate) fn something(service: &Service, dice: &mut Entropy) -> Change {
         20 => Change::Evict(some),
         21 => Change::Reject { version: some, reason: "no".into() },
         22 => Change::Clear(some),
-        23 => Change::Freeze { reason: "sale".into(), until: None, by },
+        23 => Change::Suspend { what: Suspended::Flips, reason: "sale".into(), until: None, by },
         24 => Change::AskPermit { backend },
         25 => Change::ReturnPermit(backend),
         26 => Change::ResumeRoll,
         27 => Change::AbortRoll { reason: "no time".into() },
-        _ => Change::Unfreeze,
+        _ => Change::Resume(Suspended::Flips),
     }
 }
 

@@ -191,8 +191,8 @@ fn is_durable(event: &Event) -> bool {
         | Event::GateChanged(..)
         | Event::HoldTaken(..)
         | Event::HoldEnded(..)
-        | Event::Frozen
-        | Event::Unfrozen
+        | Event::Suspended(_)
+        | Event::Resumed(_)
         | Event::PermitGranted(_)
         | Event::PermitEnded(_)
         | Event::RollChanged(..) => true,

@@ -9,6 +9,7 @@ use crate::id::{BackendId, Epoch, GateName, HoldName, ServiceName, VersionLabel}
 use crate::pin::PinKey;
 use crate::policy::Policy;
 use crate::report::Traffic;
+use crate::suspend::Suspended;
 use crate::time::{Millis, Timestamp};
 
 /// A change of the control state.
@@ -129,17 +130,19 @@ pub enum Change {
     },
     /// Takes back a rejection or a supersession.
     Clear(VersionLabel),
-    /// Refuses flips from now on.
-    Freeze {
-        /// Why.
+    /// Refuses flips, or turns clients away, from now on.
+    Suspend {
+        /// What.
+        what: Suspended,
+        /// Why; empty when nobody said.
         reason: String,
         /// Until when.
         until: Option<Timestamp>,
         /// Who asks.
         by: String,
     },
-    /// Allows flips again.
-    Unfreeze,
+    /// Allows it again.
+    Resume(Suspended),
     /// A backend wants to be restarted.
     AskPermit {
         /// The backend.

@@ -11,7 +11,7 @@ use crate::pin::{backend_hash, version_hash};
 use crate::policy::Affinity;
 use crate::route::RouteTable;
 use crate::service::Service;
-use crate::snapshot::{BackendEntry, ServiceSet, Snapshot, VersionSet};
+use crate::snapshot::{BackendEntry, Maintenance, ServiceSet, Snapshot, VersionSet};
 use crate::state::State;
 use crate::version::{Role, Version};
 
@@ -88,10 +88,19 @@ fn compile_service(service: &Service, old: Option<&Arc<ServiceSet>>) -> Arc<Serv
         active,
         versions,
         backends,
+        maintenance: maintenance(service),
     };
     match old {
         Some(old) if old.is_same(&set) => Arc::clone(old),
         _ => Arc::new(set),
+    }
+}
+
+/// What the policy closes nobody knows the end of, also while it is closed by hand.
+fn maintenance(service: &Service) -> Option<Maintenance> {
+    match &service.maintenance {
+        _ if service.policy.is_in_maintenance => Some(Maintenance { until: None }),
+        suspended => suspended.as_ref().map(|suspended| Maintenance { until: suspended.until }),
     }
 }
 
@@ -182,7 +191,7 @@ fn are_same<T>(a: &[Arc<T>], b: &[Arc<T>]) -> bool {
 impl ServiceSet {
     fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.policy, &other.policy)
-            && (self.epoch, self.active) == (other.epoch, other.active)
+            && (self.epoch, self.active, self.maintenance) == (other.epoch, other.active, other.maintenance)
             && are_same(&self.versions, &other.versions)
             && are_same(&self.backends, &other.backends)
     }

@@ -8,6 +8,7 @@ use crate::id::{BackendId, Epoch, GateName, HoldName, ServiceName, VersionLabel}
 use crate::roll::{self, Permit, Roll};
 use crate::service::Service;
 use crate::state::State;
+use crate::suspend::Suspended;
 use crate::version::{DrainedBy, Role, Version};
 
 /// Something that happened to a service.
@@ -61,10 +62,10 @@ pub enum Event {
     HoldTaken(VersionLabel, HoldName),
     /// A hold was given up, or lapsed.
     HoldEnded(VersionLabel, HoldName),
-    /// Flips are refused from now on.
-    Frozen,
-    /// Flips are allowed again.
-    Unfrozen,
+    /// Flips are refused, or clients turned away, from now on.
+    Suspended(Suspended),
+    /// They are not any more.
+    Resumed(Suspended),
     /// A backend may be restarted.
     PermitGranted(BackendId),
     /// A restart is over, or was given up.
@@ -121,10 +122,12 @@ fn compare_service(old: &Service, new: &Service, tell: &mut dyn FnMut(Event)) {
     if let Some(to) = new.active.as_ref().filter(|_| old.epoch != new.epoch) {
         tell(Event::Activated { from: old.active.clone(), to: to.clone(), epoch: new.epoch });
     }
-    match (&old.freeze, &new.freeze) {
-        (old, Some(new)) if old.as_ref() != Some(new) => tell(Event::Frozen),
-        (Some(_), None) => tell(Event::Unfrozen),
-        _ => {}
+    for what in Suspended::ALL {
+        match (what.of(old), what.of(new)) {
+            (old, Some(new)) if old != Some(new) => tell(Event::Suspended(what)),
+            (Some(_), None) => tell(Event::Resumed(what)),
+            _ => {}
+        }
     }
     compare_roll(&old.roll, &new.roll, tell);
 }
@@ -206,8 +209,10 @@ impl Event {
             Self::GateChanged(_, _, false) => "gate_closed",
             Self::HoldTaken(..) => "hold_taken",
             Self::HoldEnded(..) => "hold_ended",
-            Self::Frozen => "frozen",
-            Self::Unfrozen => "unfrozen",
+            Self::Suspended(Suspended::Flips) => "frozen",
+            Self::Suspended(Suspended::Requests) => "maintenance_begun",
+            Self::Resumed(Suspended::Flips) => "unfrozen",
+            Self::Resumed(Suspended::Requests) => "maintenance_ended",
             Self::PermitGranted(_) => "permit_granted",
             Self::PermitEnded(_) => "permit_ended",
             Self::RollChanged(..) => "roll_changed",
@@ -282,8 +287,10 @@ impl fmt::Display for Event {
             }
             Self::HoldTaken(label, hold) => write!(f, "hold {hold} taken on version {label}"),
             Self::HoldEnded(label, hold) => write!(f, "hold {hold} on version {label} ended"),
-            Self::Frozen => f.write_str("flips frozen"),
-            Self::Unfrozen => f.write_str("flips no longer frozen"),
+            Self::Suspended(Suspended::Flips) => f.write_str("flips frozen"),
+            Self::Suspended(Suspended::Requests) => f.write_str("clients turned away for maintenance"),
+            Self::Resumed(Suspended::Flips) => f.write_str("flips no longer frozen"),
+            Self::Resumed(Suspended::Requests) => f.write_str("clients no longer turned away"),
             Self::PermitGranted(id) => write!(f, "backend {id} may be restarted"),
             Self::PermitEnded(id) => write!(f, "the permit of backend {id} ended"),
             Self::RollChanged(state, reason) if reason.is_empty() => write!(f, "the roll is {state}"),

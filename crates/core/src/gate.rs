@@ -1,10 +1,10 @@
-//! What people and programs say about a version: gates, holds, rejections; and about a service: freezes.
+//! What people and programs say about a version: gates, holds, rejections.
 
 use std::sync::Arc;
 
 use crate::id::{GateName, HoldName, VersionLabel};
-use crate::rejected::{Code, Reason, Rejected};
-use crate::service::{Freeze, Service};
+use crate::rejected::{Code, Rejected};
+use crate::service::Service;
 use crate::time::{Millis, Timestamp};
 use crate::version::{Gate, Hold, Role, Version};
 
@@ -120,30 +120,8 @@ pub(crate) fn clear(service: &mut Service, label: &VersionLabel) -> Result<(), R
     Ok(())
 }
 
-pub(crate) fn freeze(
-    service: &mut Service,
-    reason: &str,
-    until: Option<Timestamp>,
-    by: &str,
-    now: Timestamp,
-) {
-    service.freeze = Some(Freeze { reason: reason.to_owned(), until, by: by.to_owned(), at: now });
-}
-
-pub(crate) fn unfreeze(service: &mut Service) -> Result<(), Rejected> {
-    match service.freeze.take() {
-        Some(_) => Ok(()),
-        None => Err(Rejected {
-            reasons: vec![Reason::new(Code::NotFrozen, format!("{} is not frozen", service.name))],
-        }),
-    }
-}
-
-/// Ends what has an end: freezes and holds.
+/// Ends holds that were not renewed.
 pub(crate) fn lapse(service: &mut Service, now: Timestamp) {
-    if service.freeze.as_ref().and_then(|freeze| freeze.until).is_some_and(|until| until <= now) {
-        service.freeze = None;
-    }
     for version in service.versions.values_mut() {
         if version.holds.values().any(|hold| hold.expires_at <= now) {
             Arc::make_mut(version).holds.retain(|_, hold| hold.expires_at > now);

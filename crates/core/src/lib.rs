@@ -39,6 +39,7 @@ pub mod service;
 pub mod settle;
 pub mod snapshot;
 pub mod state;
+pub mod suspend;
 pub mod tie;
 pub mod time;
 pub mod traffic;

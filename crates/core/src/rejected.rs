@@ -31,6 +31,8 @@ pub enum Code {
     UnknownHold,
     /// The service is not frozen.
     NotFrozen,
+    /// The service is not in maintenance, or is by its policy.
+    NotInMaintenance,
     /// The epoch is not the one that the caller saw.
     EpochMismatch,
     /// The version has no usable backend.
@@ -128,6 +130,7 @@ impl Code {
             Self::UnknownVersion => "unknown_version",
             Self::UnknownHold => "unknown_hold",
             Self::NotFrozen => "not_frozen",
+            Self::NotInMaintenance => "not_in_maintenance",
             Self::EpochMismatch => "epoch_mismatch",
             Self::NothingUsable => "nothing_usable",
             Self::QuorumCount => "quorum_count",
@@ -161,7 +164,8 @@ impl Code {
             | Self::UnknownHold
             | Self::UnknownPermit
             | Self::NoRoll
-            | Self::NotFrozen => Class::Missing,
+            | Self::NotFrozen
+            | Self::NotInMaintenance => Class::Missing,
             Self::EpochMismatch => Class::Precondition,
             _ => Class::Refused,
         }

@@ -85,6 +85,13 @@ impl PathPrefix {
         &self.0
     }
 
+    /// Bytes at the start of a path that lies under it which are the prefix: none for `/`, because what is behind a prefix begins with
+    /// a slash too.
+    #[must_use]
+    pub const fn matched_len(&self) -> usize {
+        if self.0.len() == 1 { 0 } else { self.0.len() }
+    }
+
     /// Whether `path` lies under the prefix.
     #[must_use]
     pub fn matches(&self, path: impl AsRef<[u8]>) -> bool {
@@ -94,6 +101,15 @@ impl PathPrefix {
         let rest = path.as_ref().strip_prefix(self.0.as_bytes());
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
     }
+}
+
+/// Which route a request takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Found {
+    /// The place of its service in the snapshot.
+    pub service: usize,
+    /// Bytes of the prefix at the start of the path by which it was found; 0 for `/`, which is part of every path.
+    pub prefix_len: usize,
 }
 
 /// All routes of all services. Services are numbers: their places in the snapshot.
@@ -128,16 +144,15 @@ impl RouteTable {
         }
     }
 
-    /// The service for `host` (without port, any case) and `path`, or `None`.
+    /// The route for `host` (without port, any case) and `path`, or `None`.
     ///
     /// A more specific host whose paths don't match gives way to the next one, as people expect of virtual hosts with a
     /// catch-all.
     #[must_use]
-    pub fn find(&self, host: &str, path: impl AsRef<[u8]>) -> Option<usize> {
+    pub fn find(&self, host: &str, path: impl AsRef<[u8]>) -> Option<Found> {
         let path = path.as_ref();
-        let find_in = |routes: &[Route]| {
-            routes.iter().find(|route| route.prefix.matches(path)).map(|route| route.service)
-        };
+        let find_in =
+            |routes: &[Route]| routes.iter().find(|route| route.prefix.matches(path)).map(Route::found);
         if self.exact.is_empty() && self.under.is_empty() {
             return find_in(&self.any);
         }
@@ -149,17 +164,23 @@ impl RouteTable {
         } else {
             host
         };
-        if let Some(service) = self.exact.get(host).and_then(|routes| find_in(routes)) {
-            return Some(service);
+        if let Some(found) = self.exact.get(host).and_then(|routes| find_in(routes)) {
+            return Some(found);
         }
         let mut rest = host;
         while let Some((_, domain)) = rest.split_once('.') {
-            if let Some(service) = self.under.get(domain).and_then(|routes| find_in(routes)) {
-                return Some(service);
+            if let Some(found) = self.under.get(domain).and_then(|routes| find_in(routes)) {
+                return Some(found);
             }
             rest = domain;
         }
         find_in(&self.any)
+    }
+}
+
+impl Route {
+    const fn found(&self) -> Found {
+        Found { service: self.service, prefix_len: self.prefix.matched_len() }
     }
 }
 
@@ -192,7 +213,7 @@ mod tests {
             (&["*.eu.example.com"], &["/"]),
             (&["example.com"], &["/api", "/api/v2/"]),
         ]);
-        let find = |host, path| table.find(host, path).unwrap();
+        let find = |host, path| table.find(host, path).unwrap().service;
         assert_eq!(find("other.org", "/"), 0);
         assert_eq!(find("EXAMPLE.com", "/x"), 1);
         assert_eq!(find("example.com.", "/x"), 1);
@@ -207,8 +228,16 @@ mod tests {
     #[test]
     fn a_host_whose_paths_do_not_match_gives_way() {
         let table = table(&[(&["example.com"], &["/api"]), (&["*.com"], &["/"])]);
-        assert_eq!(table.find("example.com", "/"), Some(1));
+        assert_eq!(table.find("example.com", "/").map(|found| found.service), Some(1));
         assert_eq!(table.find("example.org", "/api"), None);
+    }
+
+    #[test]
+    fn it_is_told_how_much_of_the_path_is_the_prefix() {
+        let table = table(&[(&[], &["/", "/api", "/api/v2/"])]);
+        let lengths = ["/", "/apis", "/api", "/api/", "/api/v2", "/api/v2/x"]
+            .map(|path| table.find("any", path).unwrap().prefix_len);
+        assert_eq!(lengths, [0, 0, 4, 4, 7, 7]);
     }
 
     #[test]

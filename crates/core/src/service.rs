@@ -7,7 +7,7 @@ use crate::backend::Backend;
 use crate::id::{BackendId, Epoch, ServiceName, VersionLabel};
 use crate::policy::Policy;
 use crate::roll::Roll;
-use crate::time::Timestamp;
+use crate::suspend::Suspension;
 use crate::version::Version;
 
 /// Most versions that a service remembers; the oldest retired ones are forgotten first.
@@ -31,7 +31,9 @@ pub struct Service {
     /// Weight that the service is expected to have, as learned from its active versions.
     pub learned_weight: u64,
     /// Whether flips are refused, and why.
-    pub freeze: Option<Freeze>,
+    pub freeze: Option<Suspension>,
+    /// Whether its clients are turned away, and why.
+    pub maintenance: Option<Suspension>,
     /// How far a roll of its backends is.
     pub roll: Roll,
     /// Its backends.
@@ -52,19 +54,6 @@ pub enum Source {
     Config,
     /// The admin API; the document as it was sent, for the record.
     Api(Arc<str>),
-}
-
-/// Refuses flips.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Freeze {
-    /// Why.
-    pub reason: String,
-    /// Until when; `None` = until somebody lifts it.
-    pub until: Option<Timestamp>,
-    /// Who set it.
-    pub by: String,
-    /// When.
-    pub at: Timestamp,
 }
 
 /// Counts and weights of one version's backends.
@@ -92,6 +81,7 @@ impl Service {
             epoch: Epoch(0),
             learned_weight: 0,
             freeze: None,
+            maintenance: None,
             roll: Roll::default(),
             backends: BTreeMap::new(),
             versions: BTreeMap::new(),

@@ -11,6 +11,7 @@ use crate::policy::FlipMode;
 use crate::quorum::Quorum;
 use crate::roll;
 use crate::service::{Capacity, Service, VERSIONS_MAX};
+use crate::suspend;
 use crate::time::Timestamp;
 use crate::version::{Role, Version};
 
@@ -48,7 +49,7 @@ pub(crate) fn is_due(service: &Service, now: Timestamp) -> bool {
             || (version.role == Role::Rejected && version.was_active() && version.drained.is_none())
             || version.holds.values().any(|hold| hold.expires_at <= now)
     };
-    service.freeze.as_ref().and_then(|freeze| freeze.until).is_some_and(|until| until <= now)
+    suspend::is_due(service, now)
         || service.backends.values().any(|backend| is_backend_due(backend))
         || service.versions.values().any(|version| is_version_due(version))
         || service.roll.is_due(now)

@@ -7,7 +7,7 @@ use crate::id::{BackendId, Epoch, ServiceName, VersionLabel};
 use crate::pin::PinKey;
 use crate::policy::Policy;
 use crate::report::{BackendFacts, Load, Traffic};
-use crate::route::RouteTable;
+use crate::route::{Found, RouteTable};
 use crate::service::Service;
 use crate::time::Timestamp;
 use crate::traffic::{BackendTraffic, VersionTraffic};
@@ -42,6 +42,15 @@ pub struct ServiceSet {
     pub versions: Vec<Arc<VersionSet>>,
     /// All backends, usable or not, in the order of their names.
     pub backends: Vec<Arc<BackendEntry>>,
+    /// Whether requests are answered with 503, whatever its backends do.
+    pub maintenance: Option<Maintenance>,
+}
+
+/// A service is closed to its clients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Maintenance {
+    /// Until when, as far as anybody has said.
+    pub until: Option<Timestamp>,
 }
 
 /// One version, as requests see it.
@@ -95,9 +104,9 @@ pub struct BackendEntry {
 }
 
 impl Snapshot {
-    /// The place of the service for `host` (without port) and `path`.
+    /// The route for `host` (without port) and `path`.
     #[must_use]
-    pub fn route(&self, host: &str, path: impl AsRef<[u8]>) -> Option<usize> {
+    pub fn route(&self, host: &str, path: impl AsRef<[u8]>) -> Option<Found> {
         self.routes.find(host, path)
     }
 

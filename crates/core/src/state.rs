@@ -10,6 +10,7 @@ use crate::policy::Policy;
 use crate::rejected::{Code, Reason, Rejected};
 use crate::report::Traffic;
 use crate::service::{Service, Source};
+use crate::suspend::{self, Suspension};
 use crate::time::Timestamp;
 use crate::{drain, flip, gate, identity, outlier, registry, roll, rollback, settle};
 
@@ -106,11 +107,12 @@ fn apply_change(service: &mut Service, change: &Change, now: Timestamp) -> Resul
         Change::Evict(version) => drain::evict(service, version, now),
         Change::Reject { version, reason } => gate::reject(service, version, reason),
         Change::Clear(version) => gate::clear(service, version),
-        Change::Freeze { reason, until, by } => {
-            gate::freeze(service, reason, *until, by, now);
+        Change::Suspend { what, reason, until, by } => {
+            let suspension = Suspension { reason: reason.clone(), until: *until, by: by.clone(), at: now };
+            suspend::suspend(service, *what, suspension);
             Ok(())
         }
-        Change::Unfreeze => gate::unfreeze(service),
+        Change::Resume(what) => suspend::resume(service, *what),
         Change::AskPermit { backend } => roll::ask(service, backend, now),
         Change::ReturnPermit(backend) => roll::give_back(service, backend),
         Change::ResumeRoll => roll::resume(service),
@@ -248,6 +250,7 @@ fn tick(state: &mut State, traffic: &Traffic, now: Timestamp) {
         registry::observe(&mut changed, traffic, now);
         drain::observe(&mut changed, traffic, now);
         gate::lapse(&mut changed, now);
+        suspend::lapse(&mut changed, now);
         roll::observe(&mut changed, traffic, now);
         settle::settle(&mut changed, now);
         if changed != **service {

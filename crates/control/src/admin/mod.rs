@@ -14,7 +14,6 @@ mod body;
 mod call;
 mod config;
 mod flips;
-mod freezes;
 mod gates;
 mod history;
 mod holds;
@@ -32,6 +31,7 @@ mod rolls;
 mod routes;
 mod serve;
 mod services;
+mod suspensions;
 #[cfg(test)]
 mod tests;
 mod text;

@@ -15,8 +15,8 @@ use super::api::Api;
 use super::auth::{self, Role};
 use super::problem::Problem;
 use super::{
-    answer, backends, flips, freezes, gates, history, holds, host, node, permits, replies, rolls, services,
-    versions,
+    answer, backends, flips, gates, history, holds, host, node, permits, replies, rolls, services,
+    suspensions, versions,
 };
 
 /// A route.
@@ -63,8 +63,10 @@ pub(super) fn table() -> Vec<Route> {
         register(routes!(permits::give_back)),
         read(routes!(rolls::show)),
         operate(routes!(rolls::change)),
-        operate(routes!(freezes::set)),
-        operate(routes!(freezes::lift)),
+        operate(routes!(suspensions::freeze)),
+        operate(routes!(suspensions::unfreeze)),
+        operate(routes!(suspensions::begin_maintenance)),
+        operate(routes!(suspensions::end_maintenance)),
         read(routes!(history::timeline)),
         read(routes!(history::events)),
         read(routes!(node::status)),

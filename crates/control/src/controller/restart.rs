@@ -6,6 +6,7 @@ use cutover_core::backend::{AdminState, Weight};
 use cutover_core::command::{Flip, Registration, Rollback, Sessions};
 use cutover_core::id::{GateName, HoldName, VersionLabel};
 use cutover_core::pin::PinKey;
+use cutover_core::suspend::Suspended;
 use cutover_core::time::Millis;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -80,11 +81,12 @@ fn service_change() -> impl Strategy<Value = Change> {
         let sessions = if moves { Sessions::Move } else { Sessions::Keep };
         Change::Rollback(Rollback { if_epoch: None, sessions, reason: "bad \"release\"".to_owned() })
     });
-    let freeze = prop::option::of(0_u64..100_000).prop_map(|until| {
+    let what = prop::sample::select(&Suspended::ALL[..]);
+    let suspend = (what.clone(), prop::option::of(0_u64..100_000)).prop_map(|(what, until)| {
         let until = until.map(|ms| Timestamp(1_700_000_000_000 + ms));
-        Change::Freeze { reason: "holiday".to_owned(), until, by: "somebody".to_owned() }
+        Change::Suspend { what, reason: "holiday".to_owned(), until, by: "somebody".to_owned() }
     });
-    prop_oneof![1 => rollback, 1 => freeze, 1 => Just(Change::Unfreeze), 6 => roll_change()]
+    prop_oneof![1 => rollback, 2 => suspend, 2 => what.prop_map(Change::Resume), 6 => roll_change()]
 }
 
 fn roll_change() -> impl Strategy<Value = Change> {

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use cutover_core::backend::AdminState;
 use cutover_core::command::Registration;
 use cutover_core::report::Load;
+use cutover_core::suspend::Suspended;
 use cutover_core::time::Millis;
 use cutover_core::traffic::InFlight;
 use cutover_core::version::Role;
@@ -216,8 +217,10 @@ async fn a_drain_ends_only_while_every_worker_serves_the_latest_snapshot() {
     let mut world = World::with_two_versions(Arc::new(MemoryStore::new())).await;
     world.flip("v2").await.expect("a forced flip");
     // Published, but the worker has not taken it over: it may still begin requests of what was there before.
-    let flip =
-        Command::Service(web(), Change::Freeze { reason: String::new(), until: None, by: String::new() });
+    let flip = Command::Service(
+        web(),
+        Change::Suspend { what: Suspended::Flips, reason: String::new(), until: None, by: String::new() },
+    );
     let request = Request::new(flip, crate::timeline::Actor::cutover());
     world.controller.handle(request, world.now).await.expect("a freeze");
     world.register("c", "v2").await.expect("a backend");

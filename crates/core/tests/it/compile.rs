@@ -26,8 +26,8 @@ fn an_untouched_service_is_the_same_allocation() {
     world.join("v1", &["b"]);
     let places = |name| {
         (
-            before.route(&format!("{name}.test"), "/").unwrap(),
-            world.snapshot.route(&format!("{name}.test"), "/").unwrap(),
+            before.route(&format!("{name}.test"), "/").unwrap().service,
+            world.snapshot.route(&format!("{name}.test"), "/").unwrap().service,
         )
     };
     for name in ["api", "zoo"] {

@@ -4,6 +4,7 @@ use cutover_core::command::{Change, Flip};
 use cutover_core::id::{Epoch, GateName};
 use cutover_core::policy::{FlipMode, FlipPolicy, Policy};
 use cutover_core::rejected::{Class, Code};
+use cutover_core::suspend::Suspended;
 use cutover_core::time::{Millis, Timestamp};
 
 use crate::world::{World, codes, id, label, registration};
@@ -32,7 +33,14 @@ fn a_refusal_lists_every_reason() {
     let mut world = World::new(Policy { flip, ..Policy::default() });
     world.join("v1", &["a", "b", "c"]);
     world.join("v2", &["d", "e"]);
-    world.change(Change::Freeze { reason: "friday".into(), until: None, by: "ops".into() }).unwrap();
+    world
+        .change(Change::Suspend {
+            what: Suspended::Flips,
+            reason: "friday".into(),
+            until: None,
+            by: "ops".into(),
+        })
+        .unwrap();
     let request = Flip { to: label("v2"), if_epoch: Some(Epoch(9)), force: false };
     let refused = world.change(Change::Flip(request.clone())).unwrap_err();
     assert_eq!(refused.class(), Class::Precondition);
@@ -169,12 +177,14 @@ fn a_freeze_ends_by_itself() {
     let mut world = World::serving(Policy::default(), "v1", &["a"]);
     world.join("v2", &["b"]);
     let until = Some(Timestamp(world.now.0 + 60_000));
-    world.change(Change::Freeze { reason: "sale".into(), until, by: "ops".into() }).unwrap();
+    world
+        .change(Change::Suspend { what: Suspended::Flips, reason: "sale".into(), until, by: "ops".into() })
+        .unwrap();
     world.wait(Millis::from_secs(59));
     assert_eq!(codes(world.flip("v2")), [Code::Frozen]);
     world.wait(Millis::from_secs(1));
     world.flip("v2").unwrap();
-    assert_eq!(codes(world.change(Change::Unfreeze)), [Code::NotFrozen]);
+    assert_eq!(codes(world.change(Change::Resume(Suspended::Flips))), [Code::NotFrozen]);
 }
 
 #[test]

@@ -7,6 +7,7 @@ use cutover_core::id::{GateName, ServiceName};
 use cutover_core::policy::Policy;
 use cutover_core::rejected::Code;
 use cutover_core::route::{HostPattern, PathPrefix};
+use cutover_core::suspend::Suspended;
 
 use crate::world::{World, codes, label, web};
 
@@ -49,8 +50,12 @@ fn two_services_cannot_have_the_same_route() {
     world.apply(&put("api", None, "/api")).unwrap();
     world.apply(&put("shop", Some("shop.example"), "/")).unwrap();
     assert_eq!(codes(world.apply(&put("shop2", Some("SHOP.example"), "/"))), [Code::RouteTaken]);
-    assert_eq!(world.snapshot.route("shop.example", "/api"), Some(1), "hosts go before paths");
-    assert_eq!(world.snapshot.route("x.example", "/api"), Some(0));
+    assert_eq!(
+        world.snapshot.route("shop.example", "/api").map(|found| found.service),
+        Some(1),
+        "hosts go before paths"
+    );
+    assert_eq!(world.snapshot.route("x.example", "/api").map(|found| found.service), Some(0));
 }
 
 #[test]
@@ -58,7 +63,10 @@ fn an_unknown_service_is_missing() {
     let mut world = World::new(Policy::default());
     let gone = ServiceName::parse("gone").unwrap();
     assert_eq!(codes(world.apply(&Command::RemoveService(gone.clone()))), [Code::UnknownService]);
-    assert_eq!(codes(world.apply(&Command::Service(gone, Change::Unfreeze))), [Code::UnknownService]);
+    assert_eq!(
+        codes(world.apply(&Command::Service(gone, Change::Resume(Suspended::Flips)))),
+        [Code::UnknownService]
+    );
     world.apply(&Command::RemoveService(web())).unwrap();
     assert!(world.snapshot.services.is_empty() && world.snapshot.route("any", "/").is_none());
 }

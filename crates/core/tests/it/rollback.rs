@@ -3,6 +3,7 @@
 use cutover_core::command::{Change, Sessions};
 use cutover_core::policy::Policy;
 use cutover_core::rejected::Code;
+use cutover_core::suspend::Suspended;
 use cutover_core::time::Millis;
 
 use crate::world::{World, codes, id, label};
@@ -61,7 +62,14 @@ fn it_works_in_a_freeze_and_goes_back_step_by_step() {
     let mut world = flipped();
     world.join("v3", &["c"]);
     world.flip_when_stable("v3");
-    world.change(Change::Freeze { reason: "sale".into(), until: None, by: "ops".into() }).unwrap();
+    world
+        .change(Change::Suspend {
+            what: Suspended::Flips,
+            reason: "sale".into(),
+            until: None,
+            by: "ops".into(),
+        })
+        .unwrap();
     world.rollback(Sessions::Move).unwrap();
     assert_eq!(world.active(), Some("v2"));
     world.rollback(Sessions::Move).unwrap();

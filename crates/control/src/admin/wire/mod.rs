@@ -5,13 +5,13 @@
 
 pub mod backends;
 pub mod flip;
-pub mod freeze;
 pub mod json;
 pub mod problem;
 pub mod roll;
 pub mod service;
 pub mod services;
 pub mod status;
+pub mod suspension;
 pub mod time;
 pub mod timeline;
 pub mod versions;

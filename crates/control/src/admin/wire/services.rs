@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use cutover_core::service::{Freeze, Service, Source};
+use cutover_core::service::{Service, Source};
+use cutover_core::suspend::Suspension;
 use cutover_core::version::Version;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -42,7 +43,9 @@ pub struct ServiceView {
     /// How far a roll of its backends is.
     pub roll: RollView,
     /// Whether flips are refused, and why.
-    pub freeze: Option<FreezeView>,
+    pub freeze: Option<SuspensionView>,
+    /// Whether clients are turned away, and why. The policy may turn them away too.
+    pub maintenance: Option<SuspensionView>,
     /// Its versions, the newest first.
     pub versions: Vec<VersionSummary>,
     /// What the operator decided about it. Only where one service is asked for.
@@ -61,16 +64,16 @@ pub enum SourceView {
     Api,
 }
 
-/// A freeze: flips are refused without `force`.
+/// What somebody suspended: flips, which are refused without `force`, or the service itself.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(title = "Freeze")]
-pub struct FreezeView {
-    /// Why.
+#[schema(title = "Suspension")]
+pub struct SuspensionView {
+    /// Why; empty when nobody said.
     pub reason: String,
-    /// Until when; `null` = until somebody lifts it.
+    /// Until when; `null` = until somebody ends it.
     #[schema(format = DateTime)]
     pub until: Option<String>,
-    /// Who set it.
+    /// Who did.
     pub by: String,
     /// When.
     #[schema(format = DateTime)]
@@ -114,7 +117,8 @@ impl ServiceView {
             usable_weight: service.active_version().map_or(0, |active| capacity(active).usable_weight),
             backends: service.backends.len(),
             roll: RollView::new(service),
-            freeze: service.freeze.as_ref().map(FreezeView::new),
+            freeze: service.freeze.as_ref().map(SuspensionView::new),
+            maintenance: service.maintenance.as_ref().map(SuspensionView::new),
             versions: newest_first(service)
                 .into_iter()
                 .map(|version| VersionSummary {
@@ -137,15 +141,15 @@ impl ServiceView {
     }
 }
 
-impl FreezeView {
-    /// The freeze as text.
+impl SuspensionView {
+    /// The suspension as text.
     #[must_use]
-    pub fn new(freeze: &Freeze) -> Self {
+    pub fn new(suspension: &Suspension) -> Self {
         Self {
-            reason: freeze.reason.clone(),
-            until: freeze.until.map(time::write),
-            by: freeze.by.clone(),
-            at: time::write(freeze.at),
+            reason: suspension.reason.clone(),
+            until: suspension.until.map(time::write),
+            by: suspension.by.clone(),
+            at: time::write(suspension.at),
         }
     }
 }

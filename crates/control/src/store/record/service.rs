@@ -1,10 +1,11 @@
-//! The record of a service: what it was put with, which version is active, whether it is frozen.
+//! The record of a service: what it was put with, which version is active, whether it is frozen or in maintenance.
 
 use std::sync::Arc;
 
 use cutover_core::id::{Epoch, ServiceName, VersionLabel};
 use cutover_core::policy::Policy;
-use cutover_core::service::{Freeze, Service, Source};
+use cutover_core::service::{Service, Source};
+use cutover_core::suspend::Suspension;
 use cutover_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -19,7 +20,9 @@ pub(super) struct ServiceRecord {
     epoch: u64,
     learned_weight: u64,
     next_seen: u64,
-    freeze: Option<FreezeRecord>,
+    freeze: Option<SuspensionRecord>,
+    #[serde(default)]
+    maintenance: Option<SuspensionRecord>,
     #[serde(default)]
     roll: RollRecord,
 }
@@ -33,7 +36,7 @@ enum SourceRecord {
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct FreezeRecord {
+struct SuspensionRecord {
     reason: String,
     until_ms: Option<u64>,
     by: String,
@@ -51,12 +54,8 @@ impl ServiceRecord {
             epoch: service.epoch.0,
             learned_weight: service.learned_weight,
             next_seen: service.next_seen,
-            freeze: service.freeze.as_ref().map(|freeze| FreezeRecord {
-                reason: freeze.reason.clone(),
-                until_ms: freeze.until.map(|at| at.0),
-                by: freeze.by.clone(),
-                at_ms: freeze.at.0,
-            }),
+            freeze: service.freeze.as_ref().map(SuspensionRecord::of),
+            maintenance: service.maintenance.as_ref().map(SuspensionRecord::of),
             roll: RollRecord::of(&service.roll),
         }
     }
@@ -77,14 +76,30 @@ impl ServiceRecord {
             epoch: Epoch(self.epoch),
             learned_weight: self.learned_weight,
             next_seen: self.next_seen,
-            freeze: self.freeze.map(|freeze| Freeze {
-                reason: freeze.reason,
-                until: freeze.until_ms.map(Timestamp),
-                by: freeze.by,
-                at: Timestamp(freeze.at_ms),
-            }),
+            freeze: self.freeze.map(SuspensionRecord::suspension),
+            maintenance: self.maintenance.map(SuspensionRecord::suspension),
             roll: self.roll.roll()?,
             ..Service::new(name, policy, source)
         })
+    }
+}
+
+impl SuspensionRecord {
+    fn of(suspension: &Suspension) -> Self {
+        Self {
+            reason: suspension.reason.clone(),
+            until_ms: suspension.until.map(|at| at.0),
+            by: suspension.by.clone(),
+            at_ms: suspension.at.0,
+        }
+    }
+
+    fn suspension(self) -> Suspension {
+        Suspension {
+            reason: self.reason,
+            until: self.until_ms.map(Timestamp),
+            by: self.by,
+            at: Timestamp(self.at_ms),
+        }
     }
 }

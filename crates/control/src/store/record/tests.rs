@@ -7,7 +7,8 @@ use cutover_core::command::Registration;
 use cutover_core::id::{Epoch, Revision};
 use cutover_core::pin::PinKey;
 use cutover_core::roll::{self, Permit, Process, Roll};
-use cutover_core::service::{Freeze, Source};
+use cutover_core::service::Source;
+use cutover_core::suspend::Suspension;
 use cutover_core::time::Millis;
 use cutover_core::version::{Drained, DrainedBy, Gate, Hold, Role};
 
@@ -39,7 +40,8 @@ async fn full() -> State {
     let service = Arc::make_mut(state.services.get_mut(&web()).expect("web"));
     service.active = Some(label("v1"));
     service.epoch = Epoch(7);
-    let freeze = Freeze { reason: "holiday".to_owned(), until: Some(NOW), by: "ops".to_owned(), at: NOW };
+    let freeze = Suspension { reason: "holiday".to_owned(), until: Some(NOW), by: "ops".to_owned(), at: NOW };
+    service.maintenance = Some(Suspension { until: None, ..freeze.clone() });
     service.freeze = Some(freeze);
     service.roll = roll();
     let backend = Arc::make_mut(service.backends.get_mut(&id("a")).expect("a"));
