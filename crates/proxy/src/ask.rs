@@ -2,7 +2,7 @@
 //! may be told something meanwhile, or go away.
 
 use std::future::poll_fn;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use cutover_core::retry::Failure;
@@ -14,10 +14,10 @@ use crate::check::keeps_alive;
 use crate::decide::Decided;
 use crate::error::Error;
 use crate::exchange::Exchange;
+use crate::fields::Fields;
 use crate::forward::Outgoing;
 use crate::h1::framing::{self, Framing};
 use crate::h1::head::HeadLimits;
-use crate::headers;
 use crate::name::Name;
 use crate::own;
 use crate::relay::Waits;
@@ -26,6 +26,7 @@ use crate::sighting::{self, Answerer};
 use crate::stream::Stream;
 use crate::upload;
 use crate::upstream::Connection;
+use crate::{h2, headers};
 
 /// A backend that has said nothing about the body for so long gets it anyway: many don't know `Expect`.
 const CONTINUE_WITHIN: Duration = Duration::from_secs(1);
@@ -67,7 +68,7 @@ pub(crate) async fn ask(
     (member, mut connection): (usize, Box<Connection>),
     began: Instant,
 ) -> Result<(Box<Connection>, Answer), Failed> {
-    begin(exchange);
+    begin(exchange, &mut connection.stream);
     let is_held = exchange.scratch.upload.is_held();
     let policy = &decided.service.set.policy;
     let mut asking = Asking {
@@ -95,6 +96,7 @@ pub(crate) async fn ask(
         Heard::End { has_begun } => {
             return Err(blame::no_answer(exchange, decided, (member, &connection), has_begun));
         }
+        Heard::Refused => return Err(blame::refused()),
         Heard::Timeout => {
             return Err(blame::failed(exchange, decided, member, Error::AnswerTimeout, Failure::Timeout));
         }
@@ -125,10 +127,14 @@ pub(crate) async fn ask(
 }
 
 /// Writes the head, in front of the body.
-fn begin(exchange: &mut Exchange<'_>) {
+fn begin(exchange: &mut Exchange<'_>, upstream: &mut Stream) {
     let Scratch { asked, answer, upload, from_client, from_upstream, .. } = &mut *exchange.scratch;
     answer.clear();
     from_upstream.clear();
+    if let Some(stream) = upstream.h2() {
+        let is_last = upload.send_beside(from_client);
+        return stream.ask(asked, is_last);
+    }
     let head = |out: &mut Vec<u8>| {
         out.extend_from_slice(asked.method.as_str().as_bytes());
         out.push(b' ');
@@ -184,6 +190,8 @@ enum Heard {
         /// Whether something of an answer was there.
         has_begun: bool,
     },
+    /// That the backend has not looked at the request.
+    Refused,
     /// Nothing in time.
     Timeout,
     /// The client, which does not want the answer, or does not deserve it.
@@ -262,38 +270,52 @@ impl Asking<'_, '_> {
                 Poll::Ready(Err(heard)) => return Poll::Ready(heard),
                 Poll::Pending => return Poll::Pending,
             }
-            let Scratch { answer, from_upstream, .. } = &mut *self.exchange.scratch;
+            if let Err(heard) = ready!(self.poll_head(cx)) {
+                return Poll::Ready(heard);
+            }
+            let status = self.exchange.scratch.answer.status;
+            if !status.is_informational() || status == StatusCode::SWITCHING_PROTOCOLS {
+                return Poll::Ready(Heard::Answer);
+            }
+            if self.may_refuse_interim() {
+                return Poll::Ready(Heard::OtherVersion);
+            }
+            if self.interims == INTERIMS_MAX {
+                return Poll::Ready(Heard::Garbage);
+            }
+            self.interim(cx);
+        }
+    }
+
+    /// Reads the head of an answer, or of one before it.
+    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Heard>> {
+        let Scratch { answer, from_upstream, text, .. } = &mut *self.exchange.scratch;
+        let has_begun = self.interims > 0;
+        if let Some(stream) = self.upstream.h2() {
+            return stream.poll_answer(answer, &LIMITS, text, cx).map(|heard| match heard {
+                h2::Heard::Head => Ok(()),
+                h2::Heard::Garbage => Err(Heard::Garbage),
+                h2::Heard::Refused => Err(Heard::Refused),
+                h2::Heard::End => Err(Heard::End { has_begun }),
+            });
+        }
+        loop {
             if !from_upstream.is_empty() {
                 match answer.parse(from_upstream.filled(), &LIMITS) {
-                    Err(_) => return Poll::Ready(Heard::Garbage),
+                    Err(_) => return Poll::Ready(Err(Heard::Garbage)),
                     Ok(None) => {}
                     Ok(Some(len)) => {
                         from_upstream.consume(len);
-                        let status = answer.status;
-                        if !status.is_informational() || status == StatusCode::SWITCHING_PROTOCOLS {
-                            return Poll::Ready(Heard::Answer);
-                        }
-                        if self.may_refuse_interim() {
-                            return Poll::Ready(Heard::OtherVersion);
-                        }
-                        if self.interims == INTERIMS_MAX {
-                            return Poll::Ready(Heard::Garbage);
-                        }
-                        self.interim(cx);
-                        continue;
+                        return Poll::Ready(Ok(()));
                     }
                 }
             }
             if from_upstream.is_full() {
                 from_upstream.grow(2 * from_upstream.capacity());
             }
-            match from_upstream.poll_fill(self.upstream, cx) {
-                Poll::Ready(Ok(1..)) => {}
-                Poll::Ready(Ok(0) | Err(_)) => {
-                    let has_begun = self.interims > 0 || !from_upstream.is_empty();
-                    return Poll::Ready(Heard::End { has_begun });
-                }
-                Poll::Pending => return Poll::Pending,
+            if !matches!(ready!(from_upstream.poll_fill(self.upstream, cx)), Ok(1..)) {
+                let has_begun = has_begun || !from_upstream.is_empty();
+                return Poll::Ready(Err(Heard::End { has_begun }));
             }
         }
     }
@@ -318,7 +340,8 @@ impl Asking<'_, '_> {
                 &self.decided.service.identity,
             );
             answer.fields.remove(Name::ContentLength);
-            own::write_head(interim, answer.status, answer.reason(), &answer.fields);
+            let head = (answer.status, answer.reason());
+            own::write_head(self.exchange.stream, interim, head, &answer.fields, false);
         }
         answer.clear();
         if is_continue && upload.is_held() {
@@ -379,7 +402,9 @@ impl Asking<'_, '_> {
                     Heard::Timeout
                 });
             }
-            self.exchange.scratch.interim.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
+            let Exchange { stream, scratch, .. } = &mut *self.exchange;
+            let head = (StatusCode::CONTINUE, &b"Continue"[..]);
+            own::write_head(stream, &mut scratch.interim, head, &Fields::default(), false);
             self.let_go(cx);
         }
     }

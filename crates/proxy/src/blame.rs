@@ -100,6 +100,11 @@ pub(crate) fn no_answer(
     Failed { is_sent, ..failed(exchange, decided, member, Error::NoAnswer, Failure::NoAnswer) }
 }
 
+/// The backend has refused the request unseen, as one does whose connection of HTTP/2 is to end (RFC 9113 section 8.7).
+pub(crate) const fn refused() -> Failed {
+    Failed { error: Error::NoAnswer, failure: Some(Failure::StaleConnection), is_sent: false }
+}
+
 /// An idle connection to the backend ended, as it does when the process ends. Nothing was sent.
 pub(crate) fn ended(exchange: &Exchange<'_>, decided: &Decided, member: usize) {
     let entry = &decided.version_set().members[member];

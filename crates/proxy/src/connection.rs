@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use crate::accept::Admission;
 use crate::alarm::Alarm;
 use crate::forwarded::Peer;
+use crate::h2;
 use crate::keyring::Known;
 use crate::serve::Next;
 use crate::stream::Stream;
@@ -34,13 +35,15 @@ pub(crate) struct Client {
 
 /// A client's connection.
 pub(crate) struct Connection {
-    pub(crate) client: Client,
+    pub(crate) client: Rc<Client>,
     pub(crate) stream: Stream,
     pub(crate) alarm: Alarm,
     /// Requests that began.
     pub(crate) requests: u32,
-    /// Counts it, until everything else of it is gone.
-    counted: Counted,
+    /// What was read of it before it turned out to be HTTP/2.
+    pub(crate) read_ahead: Vec<u8>,
+    /// Counts it, until everything else of it is gone. A stream of one that is counted is not.
+    pub(crate) counted: Option<Counted>,
 }
 
 /// The connections of one worker.
@@ -72,7 +75,7 @@ impl Connections {
 }
 
 /// Counts a connection while it is open, however it ends.
-struct Counted {
+pub(crate) struct Counted {
     worker: Rc<Worker>,
     waker: Option<usize>,
 }
@@ -134,14 +137,17 @@ fn serve(
     let now = Instant::now();
     let peer = Peer::new(peer, false, &admission.front().trusted_proxies);
     let alarm = Alarm::new(now + worker.limits.keepalive_timeout);
-    let client = Client { worker, peer, admission, known_pin: Known::default() };
-    run(Box::new(Connection { client, stream, alarm, requests: 0, counted }), now)
+    let client = Rc::new(Client { worker, peer, admission, known_pin: Known::default() });
+    let (read_ahead, counted) = (Vec::new(), Some(counted));
+    run(Box::new(Connection { client, stream, alarm, requests: 0, read_ahead, counted }), now)
 }
 
 /// All of the connections that are open run this, and most of them are idle: what it keeps meanwhile has to be small.
 async fn run(mut connection: Box<Connection>, mut idle_since: Instant) {
     poll_fn(|cx| {
-        connection.counted.wake_by(cx.waker().clone());
+        if let Some(counted) = &mut connection.counted {
+            counted.wake_by(cx.waker().clone());
+        }
         connection.alarm.start(cx);
         Poll::Ready(())
     })
@@ -158,11 +164,19 @@ async fn run(mut connection: Box<Connection>, mut idle_since: Instant) {
             Next::Wait => {}
             Next::Close | Next::Linger => return,
             Next::Reset => return connection.stream.reset_on_close(),
+            // Its state is large, and would be part of every idle connection.
+            Next::Http2 => return Box::pin(h2::server::serve(connection)).await,
         }
     }
 }
 
 impl Connection {
+    /// A stream of a connection with `client`, which is served as if it were one with one request.
+    pub(crate) fn of_stream(client: &Rc<Client>, stream: Stream, alarm: Alarm) -> Box<Self> {
+        let client = Rc::clone(client);
+        Box::new(Self { client, stream, alarm, requests: 0, read_ahead: Vec::new(), counted: None })
+    }
+
     /// Ready with `true` when a request may have begun, with `false` when the connection has been idle for too long.
     fn poll_begin(
         &mut self,

@@ -7,6 +7,7 @@ use std::task::Poll;
 
 use cutover_core::decide::{Choice, Decision};
 use cutover_core::pin::{NoPin, Pin};
+use cutover_core::route::Found;
 use tokio::time::Instant;
 
 use crate::ask::HALF_CLOSED;
@@ -28,36 +29,52 @@ pub(crate) struct Decided {
     pub(crate) pin: Result<Pin, NoPin>,
     /// Whether the version is the one that the request names.
     pub(crate) is_explicit: bool,
+    /// Bytes of the path that are the prefix by which the service was found.
+    pub(crate) prefix_len: usize,
     /// When that was.
     pub(crate) at: Instant,
 }
 
-/// The service that the request is for, in the latest view, by its place.
-pub(crate) fn route(exchange: &Exchange<'_>) -> Result<(Rc<View>, usize), Error> {
+/// Where a request goes, and by which view.
+pub(crate) struct Routed {
+    pub(crate) view: Rc<View>,
+    pub(crate) found: Found,
+}
+
+impl Routed {
+    pub(crate) fn service(&self) -> &Rc<ServiceView> {
+        &self.view.services[self.found.service]
+    }
+}
+
+/// Where the request goes by the latest view. What it gets from now on, it gets in the name of that service.
+pub(crate) fn route(exchange: &mut Exchange<'_>) -> Result<Routed, Error> {
     let view = exchange.client.worker.view();
     let host = &exchange.scratch.authority[..exchange.scratch.host_len];
-    let at = view.snapshot.route(host, exchange.scratch.asked.path()).ok_or(Error::NoRoute)?;
-    Ok((view, at))
+    let found = view.snapshot.route(host, exchange.scratch.asked.path()).ok_or(Error::NoRoute)?;
+    let routed = Routed { view, found };
+    exchange.routed(routed.service());
+    Ok(routed)
 }
 
 /// The request's pin for a service.
-pub(crate) fn pin(exchange: &Exchange<'_>, view: &View, service: usize) -> Result<Pin, NoPin> {
+pub(crate) fn pin(exchange: &Exchange<'_>, routed: &Routed) -> Result<Pin, NoPin> {
     let now = exchange.client.worker.clock.at(exchange.began);
-    facts(exchange).read(&view.services[service].set, &keyring(exchange, view), now).pin
+    facts(exchange).read(&routed.service().set, &keyring(exchange, &routed.view), now).pin
 }
 
 /// Decides, waiting for a backend if one may come. The in-flight count begins in the same breath as the decision, so that no drain can slip in between.
-pub(crate) async fn decide(exchange: &mut Exchange<'_>) -> Result<Decided, Error> {
+pub(crate) async fn decide(exchange: &mut Exchange<'_>, mut routed: Routed) -> Result<Decided, Error> {
     let worker = &exchange.client.worker;
     let mut now = exchange.began;
     let mut waiting = None;
     loop {
-        let (view, at) = route(exchange)?;
-        let service = &view.services[at];
+        let Routed { view, found } = &routed;
+        let service = routed.service();
         let wall = worker.clock.at(now);
-        let given = facts(exchange).read(&service.set, &keyring(exchange, &view), wall);
+        let given = facts(exchange).read(&service.set, &keyring(exchange, view), wall);
         let may_wait = waiting.as_ref().is_none_or(|(until, _)| now < *until);
-        let facts = given.facts(at, may_wait, wall);
+        let facts = given.facts(found.service, may_wait, wall);
         let decision = view.snapshot.decide(&facts, &mut worker.entropy.borrow_mut());
         match decision {
             Decision::Serve(choice) => {
@@ -65,7 +82,18 @@ pub(crate) async fn decide(exchange: &mut Exchange<'_>) -> Result<Decided, Error
                 let is_explicit = given.explicit.as_deref() == Some(label);
                 let (service, hash_key, pin) = (Rc::clone(service), given.hash_key, given.pin);
                 exchange.decided(&service, choice.version);
-                return Ok(Decided { view, service, choice, hash_key, pin, is_explicit, at: now });
+                let prefix_len = found.prefix_len;
+                let view = routed.view;
+                return Ok(Decided {
+                    view,
+                    service,
+                    choice,
+                    hash_key,
+                    pin,
+                    is_explicit,
+                    prefix_len,
+                    at: now,
+                });
             }
             Decision::Unavailable => return Err(Error::Unavailable),
             Decision::MissingVersion(what) => return Err(Error::MissingVersion(what)),
@@ -82,6 +110,7 @@ pub(crate) async fn decide(exchange: &mut Exchange<'_>) -> Result<Decided, Error
         };
         wait(exchange, until).await?;
         now = Instant::now();
+        routed = route(exchange)?;
     }
 }
 

@@ -44,6 +44,8 @@ pub(crate) struct Exchange<'a> {
     pub(crate) tries: Tries,
     /// The backend that was tried last before it was decided anew.
     tried: Option<Arc<BackendEntry>>,
+    /// The service that it is for.
+    service: Option<Rc<ServiceView>>,
     decided: Option<Decided>,
     pin: Option<PinOutcome>,
     /// `None` while there is no answer.
@@ -92,6 +94,7 @@ impl<'a> Exchange<'a> {
             is_admitted: false,
             tries: Tries::default(),
             tried: None,
+            service: None,
             decided: None,
             pin: None,
             status: None,
@@ -100,13 +103,18 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    /// Its body goes through the upload from here on.
+    /// Its body goes through the upload from here on, and to the backend in chunks if it `is_chunking`.
     ///
     /// # Errors
     /// The body says that it is larger than it may be.
-    pub(crate) fn admit(&mut self, framing: Framing, limits: BodyLimits) -> Result<(), BodyFault> {
+    pub(crate) fn admit(
+        &mut self,
+        framing: Framing,
+        is_chunking: bool,
+        limits: BodyLimits,
+    ) -> Result<(), BodyFault> {
         self.is_admitted = true;
-        self.scratch.upload.expect(framing, limits);
+        self.scratch.upload.expect(framing, is_chunking, limits);
         self.scratch.upload.check()
     }
 
@@ -119,6 +127,14 @@ impl<'a> Exchange<'a> {
         half_closed: &mut Option<Instant>,
         cx: &mut Context<'_>,
     ) -> io::Result<()> {
+        if let Some(stream) = self.stream.h2() {
+            // What it has sent does not say whether it is still there.
+            return if stream.poll_gone(cx).is_ready() {
+                Err(io::ErrorKind::ConnectionReset.into())
+            } else {
+                Ok(())
+            };
+        }
         let from_client = &mut self.scratch.from_client;
         while half_closed.is_none() && !from_client.is_full() {
             match from_client.poll_fill(self.stream, cx) {
@@ -133,6 +149,16 @@ impl<'a> Exchange<'a> {
     /// Whether some of its body has not been read.
     pub(crate) fn leaves_body(&self) -> bool {
         self.is_bodied && !(self.is_admitted && self.scratch.upload.is_received())
+    }
+
+    /// It is for this service.
+    pub(crate) fn routed(&mut self, service: &Rc<ServiceView>) {
+        self.service = Some(Rc::clone(service));
+    }
+
+    /// The service that it is for, as far as that is known.
+    pub(crate) fn service(&self) -> Option<&Rc<ServiceView>> {
+        self.service.as_ref()
     }
 
     /// It was decided for a version: a drain of that version waits for it from now on.
@@ -202,7 +228,7 @@ impl<'a> Exchange<'a> {
     fn log(&self, took: Duration) {
         let Some(log) = &self.client.worker.log else { return };
         let asked = &self.scratch.asked;
-        let set = self.decided.as_ref().map(|decided| &decided.service.set);
+        let set = self.service.as_ref().map(|service| &service.set);
         let version = self.decided.as_ref().map(|decided| &decided.service.set.versions[decided.version]);
         let backend = version.zip(self.tries.member).map(|(version, member)| &version.members[member]);
         let backend = backend.or(self.tried.as_ref());

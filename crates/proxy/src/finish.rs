@@ -52,9 +52,14 @@ pub(crate) fn finish(exchange: &mut Exchange<'_>, decided: &mut Decided, backend
     exchange.closes |= passing == Passing::UntilClose || !upload.is_done() || worker.stop.has_begun();
     // A session is evicted at its next request, over whichever connection that comes. But clients and proxies before this one that tie
     // sessions to connections look for a new one only when theirs ends.
-    exchange.closes |= decided.is_being_evicted(backend.member, worker.clock.at(exchange.began));
-    let is_chunking =
-        passing == Passing::Body && matches!(backend.answer.framing, Framing::Chunked | Framing::UntilClose);
+    let is_evicted = decided.is_being_evicted(backend.member, worker.clock.at(exchange.began));
+    exchange.closes |= is_evicted;
+    if let Some(stream) = exchange.stream.h2().filter(|_| is_evicted) {
+        stream.leave();
+    }
+    let is_chunking = passing == Passing::Body
+        && asked.version < Version::HTTP_2
+        && matches!(backend.answer.framing, Framing::Chunked | Framing::UntilClose);
     if is_chunking {
         answer.fields.append(Name::TransferEncoding, &[b"chunked"]);
     }
@@ -65,10 +70,17 @@ pub(crate) fn finish(exchange: &mut Exchange<'_>, decided: &mut Decided, backend
         own::write_connection(&mut answer.fields, asked.version, exchange.closes);
     }
     download.expect(backend.answer.framing, is_chunking);
-    if backend.answer.framing == Framing::Chunked {
+    if matches!(backend.answer.framing, Framing::Chunked | Framing::UntilClose) {
         download.hide(&decided.service.identity);
     }
-    own::write_head(download.head(), status, answer.reason(), &answer.fields);
+    let is_last = matches!(backend.answer.framing, Framing::None | Framing::Length(0));
+    own::write_head(
+        exchange.stream,
+        download.head(),
+        (status, answer.reason()),
+        &answer.fields,
+        is_last && passing == Passing::Body,
+    );
     exchange.pinned(outcome);
     exchange.answered(status);
     passing

@@ -140,7 +140,8 @@ pub fn wants_upgrade(version: Version, fields: &Fields, is_bodied: bool) -> bool
     let is_http = [&b"h2c"[..], b"h2", b"http", b"tls"]
         .iter()
         .any(|name| list::pair(protocol, b'/').0.eq_ignore_ascii_case(name));
-    version == Version::HTTP_11
+    // One of HTTP/2 has these fields only where it is an extended CONNECT (RFC 8441).
+    matches!(version, Version::HTTP_11 | Version::HTTP_2)
         && !is_bodied
         && !is_http
         && fields.elements(Name::Connection).any(|option| option.eq_ignore_ascii_case(b"upgrade"))

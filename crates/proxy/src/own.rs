@@ -13,6 +13,7 @@ use crate::name::Name;
 use crate::respond::{self, Own};
 use crate::scratch::Scratch;
 use crate::serve::Next;
+use crate::stream::Stream;
 
 /// Sends an answer that says what is wrong.
 pub(crate) async fn refuse(exchange: &mut Exchange<'_>, error: Error) -> Next {
@@ -47,7 +48,8 @@ pub(crate) async fn answer(exchange: &mut Exchange<'_>, own: Own) -> Next {
     fields.append(Name::Date, &[&worker.date(exchange.began)]);
     write_connection(&mut fields, asked.version, exchange.closes);
     let reason = own.status.canonical_reason().unwrap_or_default();
-    write_head(interim, own.status, reason.as_bytes(), &fields);
+    let is_bodied = is_bodied && !own.body.is_empty();
+    write_head(exchange.stream, interim, (own.status, reason.as_bytes()), &fields, !is_bodied);
     if is_bodied {
         interim.extend_from_slice(&own.body);
         exchange.sent_own(own.body.len());
@@ -83,6 +85,11 @@ async fn flush(exchange: &mut Exchange<'_>) -> bool {
                 }
             }
         }
+        if stream.poll_end_of_body(cx).is_pending() {
+            let deadline = *deadline.get_or_insert_with(|| Instant::now() + time);
+            ready!(alarm.poll(Some(deadline), cx));
+            return Poll::Ready(false);
+        }
         Poll::Ready(true)
     })
     .await
@@ -90,15 +97,27 @@ async fn flush(exchange: &mut Exchange<'_>) -> bool {
 
 /// Says what becomes of the connection, where that is not what its version says anyway (RFC 9112 section 9.3).
 pub(crate) fn write_connection(fields: &mut Fields, version: Version, closes: bool) {
-    if closes {
+    if version > Version::HTTP_11 {
+        // RFC 9113 section 8.2.2: there is no such field.
+    } else if closes {
         fields.append(Name::Connection, &[b"close"]);
     } else if version < Version::HTTP_11 {
         fields.append(Name::Connection, &[b"keep-alive"]);
     }
 }
 
-/// Writes an answer's head. The version on our line is ours; what the backend spoke is in `Via`.
-pub(crate) fn write_head(out: &mut Vec<u8>, status: StatusCode, reason: &[u8], fields: &Fields) {
+/// Writes an answer's head, behind which nothing comes if `is_last`: into `out`, but for a `stream` of HTTP/2, where it goes out beside the
+/// body. The version on our line is ours; what the backend spoke is in `Via`.
+pub(crate) fn write_head(
+    stream: &mut Stream,
+    out: &mut Vec<u8>,
+    (status, reason): (StatusCode, &[u8]),
+    fields: &Fields,
+    is_last: bool,
+) {
+    if let Some(stream) = stream.h2() {
+        return stream.answer(status, fields, is_last);
+    }
     out.extend_from_slice(b"HTTP/1.1 ");
     out.extend_from_slice(status.as_str().as_bytes());
     out.push(b' ');

@@ -12,8 +12,10 @@ use tokio::net::TcpStream;
 use self::output::Output;
 pub(crate) use self::seam::Seam;
 use crate::buffer::{Buffer, Buffers};
+use crate::fields::Fields;
 use crate::h1::chunked::{self, ChunkError, Decoder, Step};
 use crate::h1::framing::Framing;
+use crate::h2::H2Stream;
 use crate::headers::{self, IdentityFields};
 use crate::splice::{self, Pipes};
 use crate::stream::Stream;
@@ -48,6 +50,8 @@ pub(crate) struct Relay {
     is_cut: bool,
     /// What the receiver does not get to know by the trailers.
     secret: Option<Rc<IdentityFields>>,
+    /// Trailers that came beside the body.
+    tail: Option<Box<Fields>>,
     waits: Waits,
     moved: u64,
     wrote: u64,
@@ -105,7 +109,7 @@ impl Relay {
         self.output.clear();
         (self.is_held, self.is_watched, self.is_spliced) = (false, false, false);
         (self.seam, self.cut, self.is_cut) = (Seam::Pause, None, false);
-        self.secret = None;
+        (self.secret, self.tail) = (None, None);
         (self.waits, self.moved, self.wrote) = (Waits::Nobody, 0, 0);
     }
 
@@ -252,7 +256,8 @@ impl Relay {
                     cx.waker().wake_by_ref();
                     return Poll::Pending;
                 }
-                let wrote = ready!(self.output.poll_write((buffer, buffers), to, cx));
+                let is_last = self.is_received() && !self.has_trailers();
+                let wrote = ready!(self.output.poll_write((buffer, buffers), to, is_last, cx));
                 self.wrote += wrote.map_err(Broken::SinkGone)? as u64;
                 continue;
             }
@@ -261,10 +266,18 @@ impl Relay {
                 return Poll::Pending;
             }
             if self.is_received() {
+                if let Some(stream) = to.h2() {
+                    stream.finish(self.trailers().as_deref());
+                }
+                self.waits = Waits::Sink;
+                ready!(to.poll_flush(cx)).map_err(Broken::SinkGone)?;
                 self.waits = Waits::Nobody;
                 return Poll::Ready(Ok(()));
             }
             self.waits = Waits::Source;
+            if let Poll::Ready(Err(error)) = to.poll_flush(cx) {
+                return Poll::Ready(Err(Broken::SinkGone(error)));
+            }
             if let Some((from, left)) = self.splices(from, buffer, to)
                 && ready!(self.poll_splice(from, left, &buffers.pipes, cx)).map_err(Broken::SourceGone)?
             {
@@ -278,7 +291,7 @@ impl Relay {
                 return Poll::Pending;
             };
             if filled.map_err(Broken::SourceGone)? == 0 {
-                self.source_ended()?;
+                self.source_ended(from)?;
             } else if buffer.is_full() && buffer.capacity() < crate::buffer::LARGE {
                 // It fills buffers: fewer and larger steps from here on.
                 buffers.enlarge(buffer);
@@ -327,12 +340,7 @@ impl Relay {
                 Step::End(count) => {
                     buffer.consume(count);
                     self.source = Source::Over;
-                    if let Some(trailers) = self.decoder.trailers() {
-                        headers::prepare_trailers(trailers);
-                        if let Some(secret) = &self.secret {
-                            secret.hide_in(trailers);
-                        }
-                    }
+                    self.prepare_trailers();
                     self.put_end();
                     return Ok(false);
                 }
@@ -376,7 +384,26 @@ impl Relay {
     /// Frames the end of the body.
     fn put_end(&mut self) {
         if self.is_chunking {
-            chunked::write_end(&mut self.output.framed, self.decoder.trailers().as_deref());
+            let trailers = self.decoder.trailers().or(self.tail.as_deref_mut());
+            chunked::write_end(&mut self.output.framed, trailers.as_deref());
+        }
+    }
+
+    /// The trailers that came, however they did.
+    fn trailers(&mut self) -> Option<&mut Fields> {
+        self.decoder.trailers().or(self.tail.as_deref_mut())
+    }
+
+    const fn has_trailers(&self) -> bool {
+        self.decoder.has_trailers() || self.tail.is_some()
+    }
+
+    /// Makes the trailers that came fit to go on.
+    fn prepare_trailers(&mut self) {
+        let Some(trailers) = self.decoder.trailers().or(self.tail.as_deref_mut()) else { return };
+        headers::prepare_trailers(trailers);
+        if let Some(secret) = &self.secret {
+            secret.hide_in(trailers);
         }
     }
 
@@ -393,11 +420,13 @@ impl Relay {
         }
     }
 
-    fn source_ended<E>(&mut self) -> Result<(), Broken<E>> {
+    fn source_ended<E>(&mut self, from: &mut Stream) -> Result<(), Broken<E>> {
         if self.source != Source::UntilClose {
             return Err(Broken::SourceGone(io::ErrorKind::UnexpectedEof.into()));
         }
         self.source = Source::Over;
+        self.tail = from.h2().and_then(H2Stream::take_trailers).map(Box::new);
+        self.prepare_trailers();
         self.put_end();
         Ok(())
     }

@@ -22,6 +22,8 @@ pub(crate) struct Scratch {
     pub(crate) download: Relay,
     /// What the client gets before the answer.
     pub(crate) interim: Vec<u8>,
+    /// A head that came over HTTP/2, as it would have come over HTTP/1.1.
+    pub(crate) text: Vec<u8>,
 }
 
 impl Default for Scratch {
@@ -36,6 +38,7 @@ impl Default for Scratch {
             upload: Upload::default(),
             download: Relay::default(),
             interim: Vec::new(),
+            text: Vec::new(),
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::ask::Expectation;
 use crate::check::{check, expects_continue, keeps_alive};
 use crate::config::Limits;
 use crate::connection::Connection;
-use crate::decide::{self, Decided};
+use crate::decide::{self, Decided, Routed};
 use crate::decimal::Decimal;
 use crate::error::Error;
 use crate::exchange::Exchange;
@@ -21,6 +21,7 @@ use crate::forward::{self, Outgoing};
 use crate::h1::framing::{self, Framing};
 use crate::h1::head::HeadLimits;
 use crate::h1::target::Form;
+use crate::h2;
 use crate::headers::{self, MaxForwards};
 use crate::name::Name;
 use crate::respond::Own;
@@ -41,6 +42,8 @@ pub(crate) enum Next {
     Linger,
     /// It is reset, because its end would make a broken answer look complete.
     Reset,
+    /// It goes on as HTTP/2. What was read of it is in its `read_ahead`.
+    Http2,
 }
 
 /// Serves one request.
@@ -49,6 +52,7 @@ pub(crate) async fn serve(connection: &mut Connection, scratch: &mut Scratch) ->
     let began = match received {
         Received::Nothing => return Next::Close,
         Received::NotYet => return Next::Wait,
+        Received::Http2 => return Next::Http2,
         Received::Head(began) | Received::Refused(began, _) => began,
     };
     connection.requests = connection.requests.saturating_add(1);
@@ -62,7 +66,7 @@ pub(crate) async fn serve(connection: &mut Connection, scratch: &mut Scratch) ->
     let mut exchange = Exchange::begin(connection, scratch, began);
     let answered = match received {
         Received::Refused(_, error) => Err(error),
-        Received::Head(_) | Received::NotYet | Received::Nothing => answer(&mut exchange, is_last).await,
+        _ => answer(&mut exchange, is_last).await,
     };
     match answered {
         Ok(next) => next,
@@ -72,11 +76,12 @@ pub(crate) async fn serve(connection: &mut Connection, scratch: &mut Scratch) ->
 
 async fn answer(exchange: &mut Exchange<'_>, is_last: bool) -> Result<Next, Error> {
     let framing = identify(exchange, is_last)?;
+    let routed = decide::route(exchange)?;
     if exchange.scratch.asked.has_path(version_endpoint::PATH) {
-        let answer = report_version(exchange)?;
+        let answer = report_version(exchange, &routed);
         return Ok(own::answer(exchange, answer).await);
     }
-    let mut decided = decide::decide(exchange).await?;
+    let mut decided = decide::decide(exchange, routed).await?;
     admit(exchange, &decided.service.set, framing)?;
     if is_last_hop(exchange) {
         let answer = answer_here(exchange)?;
@@ -96,23 +101,40 @@ enum Received {
     NotYet,
     /// The client closed.
     Nothing,
+    /// The client speaks HTTP/2 without having asked (RFC 9113 section 3.3).
+    Http2,
     /// What came is no request.
     Refused(Instant, Error),
 }
 
 /// Reads the head of a request. It has its own time, from its first byte.
 async fn receive(connection: &mut Connection, scratch: &mut Scratch) -> Received {
-    let Connection { client, stream, alarm, .. } = connection;
+    let Connection { client, stream, alarm, requests, read_ahead, .. } = connection;
     let limits = &client.worker.limits;
     let of_head =
         HeadLimits { line: limits.request_line, fields: limits.headers, count: limits.header_count };
-    let Scratch { asked, from_client, .. } = scratch;
+    let Scratch { asked, from_client, text, .. } = scratch;
     asked.clear();
     let began = Instant::now();
+    if let Some(stream) = stream.h2() {
+        let nonce = || {
+            let mut entropy = client.worker.entropy.borrow_mut();
+            (u128::from(entropy.word()) << 64 | u128::from(entropy.word())).to_ne_bytes()
+        };
+        return match stream.read_request(asked, &of_head, text, nonce) {
+            Ok(()) => Received::Head(began),
+            Err(error) => Received::Refused(began, error.into()),
+        };
+    }
     let mut is_slow = false;
     poll_fn(|cx| {
         loop {
-            if !from_client.is_empty() {
+            let is_h2 = if *requests == 0 { h2::is_preface(from_client.filled()) } else { Some(false) };
+            if is_h2 == Some(true) {
+                from_client.filled().clone_into(read_ahead);
+                return Poll::Ready(Received::Http2);
+            }
+            if !from_client.is_empty() && is_h2.is_some() {
                 match asked.parse(from_client.filled(), &of_head) {
                     Ok(Some(len)) => {
                         from_client.consume(len);
@@ -150,7 +172,10 @@ fn identify(exchange: &mut Exchange<'_>, is_last: bool) -> Result<Framing, Error
     let Scratch { asked, authority, host_len, .. } = exchange.scratch;
     exchange.origin = client.peer.origin(&asked.fields, &client.admission.front().trusted_proxies);
     exchange.closes = is_last || !keeps_alive(asked.version, &asked.fields);
-    let framing = framing::request(asked.version, &asked.fields)?;
+    let framing = match exchange.stream.h2() {
+        Some(stream) => stream.framing(asked)?,
+        None => framing::request(asked.version, &asked.fields)?,
+    };
     // Before anything is refused for another reason: the body is not the next request.
     exchange.is_bodied = !matches!(framing, Framing::None | Framing::Length(0));
     check(asked, framing)?;
@@ -161,16 +186,20 @@ fn identify(exchange: &mut Exchange<'_>, is_last: bool) -> Result<Framing, Error
 }
 
 /// Which version the client has and which one is active.
-fn report_version(exchange: &Exchange<'_>) -> Result<Own, Error> {
-    let (view, service) = decide::route(exchange)?;
-    let pin = decide::pin(exchange, &view, service);
-    Ok(version_endpoint::answer(&exchange.scratch.asked.method, &view.services[service].set, pin))
+fn report_version(exchange: &Exchange<'_>, routed: &Routed) -> Own {
+    let pin = decide::pin(exchange, routed);
+    version_endpoint::answer(&exchange.scratch.asked.method, &routed.service().set, pin)
 }
 
 /// The body, within its limits: one that says it is too large is refused before a byte of it is read.
 fn admit(exchange: &mut Exchange<'_>, set: &ServiceSet, framing: Framing) -> Result<(), Error> {
     let limits = body_limits(&exchange.client.worker.limits, set);
-    Ok(exchange.admit(framing, limits)?)
+    Ok(exchange.admit(framing, is_chunked(framing, set), limits)?)
+}
+
+/// Whether the backend gets a body in chunks.
+fn is_chunked(framing: Framing, set: &ServiceSet) -> bool {
+    matches!(framing, Framing::Chunked | Framing::UntilClose) && !set.policy.upstream.protocol.is_h2()
 }
 
 /// The proxy's limits, lowered by the service's.
@@ -215,7 +244,7 @@ fn prepare(exchange: &mut Exchange<'_>, decided: &Decided, framing: Framing) -> 
         // The target's authority wins over `Host` (RFC 9112 section 3.2.2), and the backend sees it only there.
         asked.fields.set(Name::Host, &[authority.as_bytes()]);
     }
-    if framing == Framing::Chunked {
+    if is_chunked(framing, set) {
         asked.fields.append(Name::TransferEncoding, &[b"chunked"]);
     }
     if let Framing::Length(length) = framing {

@@ -65,6 +65,8 @@ async fn serve_each(desk: Rc<Desk>) -> Infallible {
 async fn serve_all(connection: &mut Connection, scratch: &mut Scratch) -> Next {
     loop {
         match serve::serve(connection, scratch).await {
+            // A stream has one request, and its connection a task of its own.
+            next if connection.stream.is_h2() => return next,
             Next::Again(_) if !scratch.from_client.is_empty() => {}
             Next::Linger => {
                 // What fails here is the client's connection, which is over anyway.

@@ -55,6 +55,8 @@ pub(crate) struct Upload {
     is_whole: bool,
     is_keeping: bool,
     fault: Option<BodyFault>,
+    /// Whether the head went out beside the body.
+    is_head_sent: bool,
 }
 
 impl Upload {
@@ -64,11 +66,13 @@ impl Upload {
         self.kept.clear();
         self.kept.shrink_to(KEPT_CAPACITY);
         (self.limits, self.is_whole, self.is_keeping, self.fault) = (BodyLimits::default(), true, true, None);
+        self.is_head_sent = false;
     }
 
-    /// Says how the body of the next request is framed, and what it may do. The last one is [forgotten](Self::clear).
-    pub(crate) fn expect(&mut self, framing: Framing, limits: BodyLimits) {
-        self.relay.expect(framing, framing == Framing::Chunked);
+    /// Says how the body of the next request is framed, and what it may do. The backend gets it in chunks if it `is_chunking`. The last
+    /// one is [forgotten](Self::clear).
+    pub(crate) fn expect(&mut self, framing: Framing, is_chunking: bool, limits: BodyLimits) {
+        self.relay.expect(framing, is_chunking);
         self.limits = limits;
         let is_larger = |limit| matches!(framing, Framing::Length(length) if length > limit);
         // What will not be at hand in the end is not copied in the beginning.
@@ -87,7 +91,15 @@ impl Upload {
 
     /// Begins a try to send it, from the first byte of the head, which `head` writes.
     pub(crate) fn send(&mut self, head: impl FnOnce(&mut Vec<u8>), from_client: &mut Buffer) {
+        self.is_head_sent = false;
         self.relay.restart(head, &self.kept, from_client);
+    }
+
+    /// The head goes out beside the body. Answers whether nothing follows it.
+    pub(crate) fn send_beside(&mut self, from_client: &mut Buffer) -> bool {
+        self.send(|_| {}, from_client);
+        self.is_head_sent = true;
+        self.is_done() && !self.is_held()
     }
 
     /// Carries on.
@@ -97,7 +109,7 @@ impl Upload {
         to: &mut Stream,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Failed>> {
-        let Self { relay, limits, kept, is_whole, is_keeping, fault } = self;
+        let Self { relay, limits, kept, is_whole, is_keeping, fault, .. } = self;
         let mut received = relay.moved();
         let watch = |data: &[u8]| {
             received += data.len() as u64;
@@ -165,7 +177,7 @@ impl Upload {
 
     /// Whether the backend may have seen something of the request.
     pub(crate) const fn is_begun(&self) -> bool {
-        self.relay.wrote() > 0
+        self.is_head_sent || self.relay.wrote() > 0
     }
 
     /// Bytes that were written, with their framing: it grows while there is progress.

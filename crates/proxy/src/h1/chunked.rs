@@ -152,6 +152,11 @@ impl Decoder {
         self.trailers.as_mut().map(|trailers| &mut trailers.fields)
     }
 
+    /// Whether there are any.
+    pub(crate) const fn has_trailers(&self) -> bool {
+        self.trailers.is_some()
+    }
+
     /// Counts off data of the current chunk, at most `available` bytes.
     fn take_data(&mut self, available: usize) -> usize {
         let len = usize::try_from(self.left).map_or(available, |left| left.min(available));

@@ -35,6 +35,9 @@ pub(crate) enum HeadError {
     /// The request target has none of its four forms (RFC 9112 section 3.2).
     #[error("the message is malformed: {0}")]
     Target(#[from] TargetError),
+    /// `Host` and `:authority` name different hosts (RFC 9113 section 8.3.1).
+    #[error("the message is malformed: its Host is not its authority")]
+    Authority,
     /// It speaks another major version of HTTP (RFC 9110 section 2.5).
     #[error("this version of HTTP is not spoken here")]
     Version,

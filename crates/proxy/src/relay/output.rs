@@ -56,17 +56,18 @@ impl Output {
         (self.raw, self.end) = (count, end);
     }
 
-    /// Writes some of it. Answers how many bytes, which is never 0.
+    /// Writes some of it, behind which nothing comes if `is_last`. Answers how many bytes, which is never 0.
     pub(super) fn poll_write(
         &mut self,
         (buffer, buffers): (&mut Buffer, &Buffers),
         to: &mut Stream,
+        is_last: bool,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
         let wrote = match (&mut self.pipe, to.tcp()) {
             (Some(pipe), Some(to)) => ready!(pipe.poll_drain(to, cx))?,
             (Some(_), None) => return Poll::Ready(Err(io::ErrorKind::Unsupported.into())),
-            (None, _) => ready!(self.poll_write_slices(buffer, to, cx))?,
+            (None, _) => ready!(self.poll_write_slices(buffer, to, is_last, cx))?,
         };
         if wrote == 0 {
             return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
@@ -81,11 +82,16 @@ impl Output {
         &mut self,
         buffer: &mut Buffer,
         to: &mut Stream,
+        is_last: bool,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
         let framed = &self.framed[self.written..];
         let raw = &buffer.filled()[..self.raw];
         let count = match (framed, raw, self.end) {
+            (framed, raw, end) if to.is_h2() => {
+                let slices = [IoSlice::new(framed), IoSlice::new(raw), IoSlice::new(end)];
+                ready!(to.poll_write_body(&slices, is_last, cx))?
+            }
             (framed, [], []) => ready!(to.poll_write_some(framed, cx))?,
             ([], raw, []) => ready!(to.poll_write_some(raw, cx))?,
             (framed, raw, end) => {

@@ -1,0 +1,172 @@
+//! Heads between HTTP/2 and the one form in which the request path knows them (RFC 9113 section 8).
+//!
+//! What comes in is written down as a head of HTTP/1.1 and read by its parser, so that nothing gets past it that would not have come over
+//! HTTP/1.1 too: an app behind must never see two messages where the proxy saw one. What goes out is made of the fields that are left.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use http::header::{self, HeaderName};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, response};
+
+use crate::fields::Fields;
+use crate::h1::head::{AnswerHead, HeadError, HeadLimits, RequestHead};
+use crate::h1::line::Malformed;
+use crate::name::Name;
+
+/// Reads a client's request. `text` is memory for it, `nonce` is random.
+pub(super) fn read_request(
+    parts: &Parts,
+    asked: &mut RequestHead,
+    limits: &HeadLimits,
+    text: &mut Vec<u8>,
+    nonce: impl FnOnce() -> [u8; 16],
+) -> Result<(), HeadError> {
+    text.clear();
+    let protocol = parts.extensions.get::<h2::ext::Protocol>();
+    // RFC 8441 section 5.1: what asks for a tunnel by CONNECT here does so by GET in HTTP/1.1.
+    let method = if protocol.is_some() { "GET" } else { parts.method.as_str() };
+    let authority = parts.uri.authority().map(http::uri::Authority::as_str);
+    let target = match (&parts.method, protocol) {
+        (&Method::CONNECT, None) => authority.unwrap_or_default(),
+        _ => parts.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str),
+    };
+    push(text, &[method.as_bytes(), b" ", target.as_bytes(), b" HTTP/1.1\r\n"]);
+    match (authority, parts.headers.get(header::HOST)) {
+        // Section 8.3.1: they must name the same; who reads the one and who reads the other must not go different ways.
+        (Some(authority), Some(host)) if !host.as_bytes().eq_ignore_ascii_case(authority.as_bytes()) => {
+            return Err(HeadError::Authority);
+        }
+        (Some(authority), _) => push(text, &[b"host: ", authority.as_bytes(), b"\r\n"]),
+        (None, _) => {}
+    }
+    if let Some(protocol) = protocol {
+        push(text, &[b"connection: upgrade\r\nupgrade: ", protocol.as_str().as_bytes(), b"\r\n"]);
+        if protocol.as_str().eq_ignore_ascii_case("websocket") {
+            // RFC 6455 section 4.1, item 7. In HTTP/2 there is none.
+            push(text, &[b"sec-websocket-key: ", BASE64.encode(nonce()).as_bytes(), b"\r\n"]);
+        }
+    }
+    write_cookies(&parts.headers, text);
+    for (name, value) in &parts.headers {
+        let is_written = (*name == header::HOST && authority.is_some()) || *name == header::COOKIE;
+        if !is_written {
+            write_field(name, value, text)?;
+        }
+    }
+    text.extend_from_slice(b"\r\n");
+    whole(asked.parse(text, limits))?;
+    asked.version = Version::HTTP_2;
+    Ok(())
+}
+
+/// Reads a backend's answer. `text` is memory for it.
+pub(super) fn read_answer(
+    parts: &response::Parts,
+    answer: &mut AnswerHead,
+    limits: &HeadLimits,
+    text: &mut Vec<u8>,
+) -> Result<(), HeadError> {
+    text.clear();
+    push(text, &[b"HTTP/1.1 ", parts.status.as_str().as_bytes(), b" "]);
+    push(text, &[parts.status.canonical_reason().unwrap_or_default().as_bytes(), b"\r\n"]);
+    for (name, value) in &parts.headers {
+        write_field(name, value, text)?;
+    }
+    text.extend_from_slice(b"\r\n");
+    whole(answer.parse(text, limits))?;
+    answer.version = Version::HTTP_2;
+    Ok(())
+}
+
+/// The head of a request for a backend. `None` when it can't be said in HTTP/2.
+pub(super) fn request(asked: &RequestHead, is_tls: bool) -> Option<Request<()>> {
+    let authority = asked.fields.first(Name::Host).unwrap_or_default();
+    let uri = Uri::builder()
+        .scheme(if is_tls { "https" } else { "http" })
+        .authority(authority)
+        .path_and_query(&*asked.target_text())
+        .build()
+        .ok()?;
+    let mut request = Request::new(());
+    *request.version_mut() = Version::HTTP_2;
+    *request.method_mut() = asked.method.clone();
+    *request.uri_mut() = uri;
+    *request.headers_mut() = map(&asked.fields, |name| *name == header::HOST)?;
+    Some(request)
+}
+
+/// The head of an answer for a client, which switches the protocol if `is_switch`.
+pub(super) fn answer(status: StatusCode, fields: &Fields, is_switch: bool) -> Option<Response<()>> {
+    let mut answer = Response::new(());
+    *answer.status_mut() = status;
+    *answer.version_mut() = Version::HTTP_2;
+    *answer.headers_mut() = map(fields, |name| is_switch && *name == header::SEC_WEBSOCKET_ACCEPT)?;
+    Some(answer)
+}
+
+/// Trailers as they came, for the rules about them.
+pub(super) fn trailers(map: &HeaderMap) -> Fields {
+    let mut fields = Fields::default();
+    for (name, value) in map {
+        fields.append_other(name.as_str(), value.as_bytes());
+    }
+    fields
+}
+
+/// Trailers as they go.
+pub(super) fn trailer_map(fields: &Fields) -> Option<HeaderMap> {
+    map(fields, |_| false)
+}
+
+/// The fields that HTTP/2 knows, without those that are `left_out`.
+fn map(fields: &Fields, left_out: impl Fn(&HeaderName) -> bool) -> Option<HeaderMap> {
+    let mut map = HeaderMap::with_capacity(fields.lines_seen());
+    for (name, value) in fields.iter() {
+        let name = HeaderName::from_bytes(name).ok()?;
+        let is_fit =
+            !is_of_connection(&name) && (name != header::TE || value.eq_ignore_ascii_case(b"trailers"));
+        if is_fit && !left_out(&name) {
+            map.append(name, HeaderValue::from_bytes(value).ok()?);
+        }
+    }
+    Some(map)
+}
+
+/// Section 8.2.2: what HTTP/1.1 says about one connection.
+fn is_of_connection(name: &HeaderName) -> bool {
+    matches!(*name, header::CONNECTION | header::TRANSFER_ENCODING | header::UPGRADE)
+        || matches!(name.as_str(), "keep-alive" | "proxy-connection" | "http2-settings")
+}
+
+/// Section 8.2.3: crumbs of cookies are one line in HTTP/1.1.
+fn write_cookies(headers: &HeaderMap, text: &mut Vec<u8>) {
+    let mut between: &[u8] = b"cookie: ";
+    for crumb in headers.get_all(header::COOKIE) {
+        push(text, &[between, crumb.as_bytes().trim_ascii()]);
+        between = b"; ";
+    }
+    if between == b"; " {
+        text.extend_from_slice(b"\r\n");
+    }
+}
+
+fn write_field(name: &HeaderName, value: &HeaderValue, text: &mut Vec<u8>) -> Result<(), HeadError> {
+    let value = value.as_bytes();
+    // Section 8.2.1: who trims values and who does not would see different ones.
+    let is_edge = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
+    if is_edge(value.first()) || is_edge(value.last()) {
+        return Err(HeadError::Line(Malformed::Value));
+    }
+    push(text, &[name.as_str().as_bytes(), b": ", value, b"\r\n"]);
+    Ok(())
+}
+
+/// What was written down is a whole head, or none.
+fn whole(parsed: Result<Option<usize>, HeadError>) -> Result<(), HeadError> {
+    parsed?.map(drop).ok_or(HeadError::Start)
+}
+
+fn push(text: &mut Vec<u8>, pieces: &[&[u8]]) {
+    pieces.iter().for_each(|piece| text.extend_from_slice(piece));
+}
