@@ -1,12 +1,18 @@
 //! What may keep a request from being answered by a backend: and what the client gets for it.
 
 use cutover_core::policy::OnMissingVersion;
+use cutover_core::time::Timestamp;
 use http::StatusCode;
 
 use crate::facts::HostError;
 use crate::h1::framing::FramingError;
 use crate::h1::head::HeadError;
 use crate::upload::BodyFault;
+
+/// Seconds after which a client may come again when no backend was available: failures that heal at all heal by the next few probes.
+const UNAVAILABLE_SECS: u64 = 1;
+/// The same during maintenance whose end nobody has said.
+const MAINTENANCE_SECS: u64 = 60;
 
 /// Why a request gets an answer of ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -41,6 +47,12 @@ pub(crate) enum Error {
     /// Something is wrong with its body.
     #[error(transparent)]
     Body(#[from] BodyFault),
+    /// The service turns its clients away, until then as far as anybody has said.
+    #[error("the service is closed for maintenance")]
+    Maintenance {
+        /// Until when.
+        until: Option<Timestamp>,
+    },
     /// No service has its host and path.
     #[error("no service is configured for this host and path")]
     NoRoute,
@@ -95,12 +107,24 @@ impl Error {
             Self::Body(BodyFault::TooLarge) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::NoRoute => StatusCode::NOT_FOUND,
             Self::MissingVersion(OnMissingVersion::Conflict) => StatusCode::CONFLICT,
-            Self::MissingVersion(_) | Self::Unavailable | Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Maintenance { .. } | Self::MissingVersion(_) | Self::Unavailable | Self::Overloaded => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             // Nobody reads what is said to a client that is gone.
             Self::ClientGone | Self::NotConnected | Self::NoAnswer | Self::BadAnswer => {
                 StatusCode::BAD_GATEWAY
             }
             Self::ConnectTimeout | Self::AnswerTimeout => StatusCode::GATEWAY_TIMEOUT,
+        }
+    }
+
+    /// Seconds after which the client may come again, where that makes sense.
+    pub(crate) fn retry_after_secs(self, now: Timestamp) -> Option<u64> {
+        match self {
+            Self::Maintenance { until: None } => Some(MAINTENANCE_SECS),
+            // Rounded up: who comes early comes twice.
+            Self::Maintenance { until: Some(until) } => Some(until.since(now).0.div_ceil(1000).max(1)),
+            _ => (self.status() == StatusCode::SERVICE_UNAVAILABLE).then_some(UNAVAILABLE_SECS),
         }
     }
 
@@ -135,6 +159,16 @@ mod tests {
             [Error::Unavailable, Error::NotConnected, Error::AnswerTimeout, Error::Head(HeadError::Version)];
         assert!(client.iter().all(|error| error.status().is_client_error()));
         assert!(ours.iter().all(|error| error.status().is_server_error()));
+    }
+
+    #[test]
+    fn a_503_says_when_to_come_again() {
+        let now = Timestamp::from_secs(1000);
+        let secs = |error: Error| error.retry_after_secs(now);
+        let until = |ms| Error::Maintenance { until: Some(Timestamp(ms)) };
+        assert_eq!([Error::Unavailable, Error::Maintenance { until: None }].map(secs), [Some(1), Some(60)]);
+        assert_eq!([until(1_090_000), until(1_000_001), until(1)].map(secs), [Some(90), Some(1), Some(1)]);
+        assert_eq!([Error::NoRoute, Error::AnswerTimeout].map(secs), [None, None]);
     }
 
     #[test]

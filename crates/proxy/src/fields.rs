@@ -3,6 +3,8 @@
 //! A proxy passes most fields on as they came. So lines stay where they are: one that ends here is only marked, one that is
 //! added goes behind, and writing the section copies unedited runs in one piece.
 
+mod parts;
+
 use crate::h1::line::is_value;
 use crate::list;
 use crate::name::{FieldName, Name, Names};

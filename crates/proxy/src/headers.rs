@@ -10,7 +10,7 @@ use crate::list;
 use crate::name::{FieldName, Name, Names};
 
 /// Never forwarded, whether `Connection` names them or not. `Upgrade` and `TE` have rules of their own; `Trailer` is end to end.
-const HOP_BY_HOP: Names = Names::of(&[
+pub(crate) const HOP_BY_HOP: Names = Names::of(&[
     Name::Connection,
     Name::KeepAlive,
     Name::ProxyConnection,

@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::exchange::Exchange;
 use crate::fields::Fields;
 use crate::name::Name;
-use crate::respond::{self, Own};
+use crate::respond::{Own, Refusal};
 use crate::scratch::Scratch;
 use crate::serve::Next;
 use crate::stream::Stream;
@@ -21,8 +21,17 @@ pub(crate) async fn refuse(exchange: &mut Exchange<'_>, error: Error) -> Next {
         return Next::Reset;
     }
     let asked = &exchange.scratch.asked;
-    let id = asked.fields.first(Name::XRequestId);
-    let mut own = respond::answer(error.status(), &error.to_string(), &asked.fields, id);
+    let worker = &exchange.client.worker;
+    let wanted = exchange.service().map(|service| &service.set.policy.error_pages);
+    let page = wanted.and_then(|wanted| worker.pages.find(wanted, error.status()));
+    let refusal = Refusal {
+        status: error.status(),
+        detail: &error.to_string(),
+        retry_after_secs: error.retry_after_secs(worker.clock.at(exchange.began)),
+        request_id: asked.fields.first(Name::XRequestId),
+        page: page.as_deref(),
+    };
+    let mut own = refusal.answer(&asked.fields);
     if own.status == StatusCode::METHOD_NOT_ALLOWED {
         // RFC 9110 section 15.5.6. Every other method is the app's to allow.
         own.fields.append_other("Allow", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
@@ -42,9 +51,12 @@ pub(crate) async fn answer(exchange: &mut Exchange<'_>, own: Own) -> Next {
     exchange.scratch.upload.abandon(&mut exchange.scratch.from_client);
     let leaves_body = exchange.leaves_body();
     exchange.closes |= leaves_body || worker.stop.has_begun();
+    let mut fields = own.fields;
+    if let Some(service) = exchange.service() {
+        service.rules.response.apply_to_ours(&mut fields);
+    }
     let Scratch { asked, interim, .. } = &mut *exchange.scratch;
     let is_bodied = asked.method != Method::HEAD && own.status != StatusCode::NO_CONTENT;
-    let mut fields = own.fields;
     fields.append(Name::Date, &[&worker.date(exchange.began)]);
     write_connection(&mut fields, asked.version, exchange.closes);
     let reason = own.status.canonical_reason().unwrap_or_default();

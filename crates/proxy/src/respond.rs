@@ -8,9 +8,6 @@ use crate::json;
 use crate::name::Name;
 use crate::negotiate::{self, Form};
 
-/// Seconds after which a client may come again when no backend was available: failures that heal at all heal by the next few probes.
-const RETRY_AFTER_SECS: &[u8] = b"1";
-
 /// An answer of ours. What is about the connection, and the date, is for the connection to add.
 #[derive(Debug, Clone)]
 pub struct Own {
@@ -22,29 +19,59 @@ pub struct Own {
     pub body: Vec<u8>,
 }
 
-/// The answer with `status`, in the form that the fields of the request, `asked`, ask for. `detail` is one sentence for people, without
-/// a full stop; it goes to strangers.
-///
-/// A 503 says when to come again. Nothing of it may be stored. The length is set; a HEAD request gets the same head, and its body is
-/// for the connection to leave out.
+/// What is wrong, for a client that asked for something else.
+#[derive(Debug, Clone, Copy)]
+pub struct Refusal<'a> {
+    /// The status of the answer.
+    pub status: StatusCode,
+    /// One sentence for people, without a full stop. It goes to strangers.
+    pub detail: &'a str,
+    /// Seconds after which the client may come again, where that makes sense.
+    pub retry_after_secs: Option<u64>,
+    /// The id under which the request is known.
+    pub request_id: Option<&'a [u8]>,
+    /// What the operator says in HTML. `{status}` and `{request_id}` in it are replaced.
+    pub page: Option<&'a str>,
+}
+
+impl Refusal<'_> {
+    /// The answer, in the form that the fields of the request, `asked`, ask for.
+    ///
+    /// Nothing of it may be stored. The length is set; a HEAD request gets the same head, and its body is for the connection to leave out.
+    #[must_use]
+    pub fn answer(&self, asked: &Fields) -> Own {
+        let &Self { status, detail, request_id, .. } = self;
+        let form = negotiate::form(asked);
+        let title = status.canonical_reason().unwrap_or("Error");
+        let body = match (form, self.page) {
+            (Form::Json, _) => problem(status, title, detail, request_id),
+            (Form::Html, Some(page)) => filled(page, status, request_id),
+            (Form::Html, None) => words(status, title, detail, request_id),
+            (Form::Text, _) => text(status, title, detail, request_id),
+        };
+        let mut own = plain(status, form.content_type(), body);
+        if let Some(secs) = self.retry_after_secs {
+            own.fields.append(Name::RetryAfter, &[Decimal::of(secs).as_bytes()]);
+        }
+        if let Some(id) = request_id {
+            own.fields.append(Name::XRequestId, &[id]);
+        }
+        own.fields.append(Name::Vary, &[b"Accept"]);
+        own
+    }
+}
+
+/// Sends the client of a request with the fields `asked` to `location`, which must have no byte that a value can't have. Unlike other answers of
+/// ours it may be stored: a status that is permanent says so.
 #[must_use]
-pub fn answer(status: StatusCode, detail: &str, asked: &Fields, request_id: Option<&[u8]>) -> Own {
-    let form = negotiate::form(asked);
-    let title = status.canonical_reason().unwrap_or("Error");
-    let body = match form {
-        Form::Json => problem(status, title, detail, request_id),
-        Form::Html => page(status, title, detail, request_id),
-        Form::Text => text(status, title, detail, request_id),
-    };
-    let mut own = plain(status, form.content_type(), body);
-    if status == StatusCode::SERVICE_UNAVAILABLE {
-        own.fields.append(Name::RetryAfter, &[RETRY_AFTER_SECS]);
+pub fn redirect(status: StatusCode, location: &[u8], asked: &Fields) -> Own {
+    let mut fields = Fields::default();
+    fields.append_other("Location", location);
+    fields.append(Name::ContentLength, &[b"0"]);
+    if let Some(id) = asked.first(Name::XRequestId) {
+        fields.append(Name::XRequestId, &[id]);
     }
-    if let Some(id) = request_id {
-        own.fields.append(Name::XRequestId, &[id]);
-    }
-    own.fields.append(Name::Vary, &[b"Accept"]);
-    own
+    Own { status, fields, body: Vec::new() }
 }
 
 /// An answer that may not be stored.
@@ -74,7 +101,7 @@ fn problem(status: StatusCode, title: &str, detail: &str, id: Option<&[u8]>) -> 
     out
 }
 
-fn page(status: StatusCode, title: &str, detail: &str, id: Option<&[u8]>) -> Vec<u8> {
+fn words(status: StatusCode, title: &str, detail: &str, id: Option<&[u8]>) -> Vec<u8> {
     let (status, title, detail) = (status.as_u16(), escaped(title.as_bytes()), escaped(detail.as_bytes()));
     let id = id.map_or(String::new(), |id| format!("<p><small>Request {}</small></p>\n", escaped(id)));
     let page = format!(
@@ -83,6 +110,29 @@ fn page(status: StatusCode, title: &str, detail: &str, id: Option<&[u8]>) -> Vec
          <title>{status} {title}</title>\n<h1>{status} {title}</h1>\n<p>{detail}.</p>\n{id}</html>\n"
     );
     page.into_bytes()
+}
+
+/// A page of the operator's with what it leaves open. One pass, so that nothing in a request id is taken for a part of the page.
+fn filled(page: &str, status: StatusCode, id: Option<&[u8]>) -> Vec<u8> {
+    let id = escaped(id.unwrap_or_default());
+    let mut out = String::with_capacity(page.len() + id.len());
+    let mut rest = page;
+    while let Some(at) = rest.find('{') {
+        let (before, open) = rest.split_at(at);
+        out.push_str(before);
+        rest = if let Some(after) = open.strip_prefix("{request_id}") {
+            out.push_str(&id);
+            after
+        } else if let Some(after) = open.strip_prefix("{status}") {
+            out.push_str(status.as_str());
+            after
+        } else {
+            out.push('{');
+            &open[1..]
+        };
+    }
+    out.push_str(rest);
+    out.into_bytes()
 }
 
 fn text(status: StatusCode, title: &str, detail: &str, id: Option<&[u8]>) -> Vec<u8> {
@@ -117,12 +167,18 @@ mod tests {
     }
 
     fn answered(status: StatusCode, accept: &str) -> (Own, String) {
+        answered_with(None, status, accept)
+    }
+
+    fn answered_with(page: Option<&str>, status: StatusCode, accept: &str) -> (Own, String) {
         let asked = Fields::from_iter([("accept", accept)]);
-        let own = answer(status, "no backend is available", &asked, Some(HOSTILE.as_bytes()));
+        let request_id = Some(HOSTILE.as_bytes());
+        let detail = "no backend is available";
+        let own = Refusal { status, detail, retry_after_secs: Some(7), request_id, page }.answer(&asked);
         assert_eq!(own.status, status);
         assert_eq!(field(&own, "content-length"), own.body.len().to_string());
         assert_eq!(field(&own, "cache-control"), "no-store");
-        assert_eq!(field(&own, "x-request-id"), HOSTILE);
+        assert_eq!((field(&own, "x-request-id"), field(&own, "retry-after")), (HOSTILE, "7"));
         let body = String::from_utf8(own.body.clone()).unwrap();
         (own, body)
     }
@@ -154,8 +210,26 @@ mod tests {
     }
 
     #[test]
-    fn only_a_503_says_when_to_come_again() {
-        assert_eq!(field(&answered(StatusCode::SERVICE_UNAVAILABLE, "*/*").0, "retry-after"), "1");
-        assert!(!answered(StatusCode::BAD_GATEWAY, "*/*").0.fields.contains(Name::RetryAfter));
+    fn a_page_of_the_operator_is_for_browsers() {
+        let page = "<p style=\"{}\">{status} {id} {request_id}{request_id}{";
+        let (own, body) = answered_with(Some(page), StatusCode::SERVICE_UNAVAILABLE, "text/html");
+        assert_eq!(field(&own, "content-type"), "text/html; charset=utf-8");
+        let id = "&lt;script&gt;alert(&quot;&amp;&#39;&quot;)&lt;/script&gt;";
+        assert_eq!(body, format!("<p style=\"{{}}\">503 {{id}} {id}{id}{{"));
+        let (own, _) = answered_with(Some(page), StatusCode::SERVICE_UNAVAILABLE, "*/*");
+        assert_eq!(field(&own, "content-type"), "application/problem+json");
+    }
+
+    #[test]
+    fn nothing_in_a_request_id_is_a_part_of_the_page() {
+        assert_eq!(filled("{request_id}", StatusCode::NOT_FOUND, Some(b"{status}")), b"{status}");
+    }
+
+    #[test]
+    fn a_redirect_says_where_to_and_no_more() {
+        let own =
+            redirect(StatusCode::PERMANENT_REDIRECT, b"/new", &Fields::from_iter([("x-request-id", "7")]));
+        let expected = [("location", "/new"), ("content-length", "0"), ("x-request-id", "7")];
+        assert_eq!((own.status.as_u16(), own.fields, own.body.len()), (308, Fields::from_iter(expected), 0));
     }
 }

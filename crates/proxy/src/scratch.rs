@@ -52,6 +52,8 @@ impl Scratch {
         self.download.rest();
         buffers.reduce(&mut self.from_client);
         buffers.reduce(&mut self.from_upstream);
+        self.interim.clear();
+        self.interim.shrink_to(SMALL);
     }
 
     /// Forgets the request before. What its client sent behind it stays.

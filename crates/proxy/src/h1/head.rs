@@ -1,6 +1,7 @@
 //! The heads of requests and answers: a start line and fields, parsed line by line as they come (RFC 9112 sections 2 to 5).
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use http::{Method, StatusCode, Version};
 
@@ -59,6 +60,8 @@ pub(crate) struct RequestHead {
     pub(crate) version: Version,
     pub(crate) fields: Fields,
     target: Target,
+    /// Where the target is that goes on to a backend, if that is another one than came: empty otherwise.
+    rewritten: Range<usize>,
     progress: Progress,
 }
 
@@ -68,7 +71,7 @@ pub(crate) struct AnswerHead {
     pub(crate) status: StatusCode,
     pub(crate) version: Version,
     pub(crate) fields: Fields,
-    reason: std::ops::Range<usize>,
+    reason: Range<usize>,
     progress: Progress,
 }
 
@@ -86,6 +89,7 @@ impl RequestHead {
         self.fields.clear();
         (self.method, self.version) = (Method::default(), Version::default());
         (self.target, self.progress) = (Target::default(), Progress::default());
+        self.rewritten = 0..0;
     }
 
     /// Parses what came so far, from the head's first byte. Answers how many bytes the whole head has, once it is whole.
@@ -109,15 +113,43 @@ impl RequestHead {
 
     /// The target as it goes on to a backend.
     pub(crate) fn target_text(&self) -> Cow<'_, str> {
+        match self.rewritten() {
+            [] => self.asked_text(),
+            target => String::from_utf8_lossy(target),
+        }
+    }
+
+    /// The target as the client asked for it, without its authority.
+    pub(crate) fn asked_text(&self) -> Cow<'_, str> {
         self.target.path_and_query(self.method.as_str().as_bytes(), self.fields.bytes())
     }
 
     /// Writes the target as it goes on to a backend.
     pub(crate) fn write_target(&self, out: &mut Vec<u8>) {
-        match self.target.origin_bytes(self.fields.bytes()) {
-            Some(target) => out.extend_from_slice(target),
-            None => out.extend_from_slice(self.target_text().as_bytes()),
+        match (self.rewritten(), self.target.origin_bytes(self.fields.bytes())) {
+            ([], Some(target)) => out.extend_from_slice(target),
+            ([], None) => out.extend_from_slice(self.asked_text().as_bytes()),
+            (target, _) => out.extend_from_slice(target),
         }
+    }
+
+    /// Where the path is in the head's bytes, as it came; `None` where the target is not a path on a server.
+    pub(crate) fn path_place(&self) -> Option<Range<usize>> {
+        let is_path = match self.target.form() {
+            Form::Origin => true,
+            Form::Absolute => !(self.method == Method::OPTIONS && self.asked_text() == "*"),
+            Form::Authority | Form::Asterisk => false,
+        };
+        is_path.then(|| self.target.path_place())
+    }
+
+    /// Lets `front` go on to a backend in place of everything in the target that is before `rest_at`, a place in the head's bytes.
+    pub(crate) fn replace_path(&mut self, front: &[u8], rest_at: usize) {
+        self.rewritten = self.fields.put_beside(front, rest_at..self.target.end());
+    }
+
+    fn rewritten(&self) -> &[u8] {
+        self.fields.bytes().get(self.rewritten.clone()).unwrap_or_default()
     }
 
     /// Whether `path` is the target's path.

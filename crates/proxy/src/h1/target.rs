@@ -107,6 +107,16 @@ impl Target {
         if path.is_empty() && self.form == Form::Absolute { b"/" } else { path }
     }
 
+    /// Where the path is, as it came.
+    pub(crate) const fn path_place(&self) -> std::ops::Range<usize> {
+        self.path_start as usize..self.path_end as usize
+    }
+
+    /// Behind its last byte.
+    pub(crate) const fn end(&self) -> usize {
+        self.end as usize
+    }
+
     /// Path and query of a target in origin form, which is what nearly all are.
     pub(crate) fn origin_bytes<'a>(&self, head: &'a [u8]) -> Option<&'a [u8]> {
         if self.form == Form::Origin { head.get(self.path_start as usize..self.end as usize) } else { None }

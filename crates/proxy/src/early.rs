@@ -1,0 +1,32 @@
+//! What is answered before a version or a backend is looked at: maintenance, and redirects.
+
+use cutover_core::snapshot::Maintenance;
+
+use crate::decide::Routed;
+use crate::error::Error;
+use crate::exchange::Exchange;
+use crate::redirect::Asked;
+use crate::respond::{self, Own};
+
+/// The answer to a request that needs no backend for it, if it is one.
+///
+/// # Errors
+/// The service turns its clients away.
+pub(crate) fn answer(exchange: &Exchange<'_>, routed: &Routed) -> Result<Option<Own>, Error> {
+    let service = routed.service();
+    if let Some(Maintenance { until }) = service.set.maintenance {
+        return Err(Error::Maintenance { until });
+    }
+    if service.rules.redirects.is_empty() {
+        return Ok(None);
+    }
+    let scratch = &*exchange.scratch;
+    let asked = Asked {
+        is_secure: exchange.origin.is_secure,
+        authority: &scratch.authority,
+        path: scratch.asked.path(),
+        query: scratch.asked.query(),
+    };
+    let found = service.rules.redirects.find(&asked);
+    Ok(found.map(|(status, location)| respond::redirect(status, &location, &scratch.asked.fields)))
+}

@@ -1,0 +1,122 @@
+//! What the path prefix by which a service was found becomes for the app.
+
+use crate::h1::head::RequestHead;
+use crate::name::Name;
+
+/// What a prefix is replaced by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Rewrite {
+    /// Without a slash at its end: empty when the prefix goes.
+    to: Box<[u8]>,
+}
+
+impl Rewrite {
+    /// Replaces prefixes by `to`, which begins with a slash; `/` takes them out.
+    pub(crate) fn new(to: &str) -> Self {
+        Self { to: to.trim_end_matches('/').as_bytes().into() }
+    }
+
+    /// Replaces the first `prefix_len` bytes of the path, and tells the app what they were. The rest of the target stays as it is, byte for byte.
+    ///
+    /// What comes out begins with one slash and never with two, which a backend might take for an authority (RFC 3986 section 4.2).
+    pub(crate) fn apply(&self, asked: &mut RequestHead, prefix_len: usize) {
+        let Some(path) = asked.path_place() else { return };
+        let (prefix, mut rest) = (path.start..path.start + prefix_len, path.start + prefix_len..path.end);
+        let bytes = asked.fields.bytes();
+        let front: &[u8] = if self.to.is_empty() {
+            let slashes = bytes[rest.clone()].iter().take_while(|&&byte| byte == b'/').count();
+            rest.start += slashes;
+            b"/"
+        } else {
+            &self.to
+        };
+        asked.replace_path(front, rest.start);
+        if prefix_len > 0 {
+            // A trusted proxy in front of this one may have taken off something too, which stands before it in the client's path.
+            let outer = asked.fields.place(Name::XForwardedPrefix).map(|mut outer| {
+                let value = &asked.fields.bytes()[outer.clone()];
+                outer.end -= value.iter().rev().take_while(|&&byte| byte == b'/').count();
+                outer
+            });
+            asked.fields.remove(Name::XForwardedPrefix);
+            asked.fields.append_parts(Name::XForwardedPrefix, &[outer.unwrap_or_default(), prefix]);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::h1::head::HeadLimits;
+
+    const LIMITS: HeadLimits = HeadLimits { line: 1024, fields: 1024, count: 10 };
+
+    /// What the backend gets of `GET target`, found by a prefix of so many bytes.
+    fn rewritten(to: &str, prefix_len: usize, target: &str) -> (String, Option<String>) {
+        with_fields(to, prefix_len, target, "")
+    }
+
+    fn with_fields(to: &str, prefix_len: usize, target: &str, fields: &str) -> (String, Option<String>) {
+        let mut asked = RequestHead::default();
+        let head = format!("GET {target} HTTP/1.1\r\n{fields}Host: x\r\n\r\n");
+        assert_eq!(asked.parse(head.as_bytes(), &LIMITS), Ok(Some(head.len())));
+        Rewrite::new(to).apply(&mut asked, prefix_len);
+        let mut written = Vec::new();
+        asked.write_target(&mut written);
+        assert_eq!(asked.target_text().as_bytes(), written);
+        let prefix = asked.fields.first(Name::XForwardedPrefix);
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        (text(&written), prefix.map(text))
+    }
+
+    #[test]
+    fn a_prefix_is_taken_out() {
+        let cases = [
+            ("/a", "/"),
+            ("/a/", "/"),
+            ("/a/b", "/b"),
+            ("/a/b/?q=/a", "/b/?q=/a"),
+            ("/a?q", "/?q"),
+            ("/a/%2F%2f%41?%20", "/%2F%2f%41?%20"),
+            ("http://x/a/b", "/b"),
+        ];
+        for (target, expected) in cases {
+            assert_eq!(rewritten("/", 2, target), (expected.to_owned(), Some("/a".to_owned())), "{target}");
+        }
+    }
+
+    #[test]
+    fn what_is_left_is_never_an_authority() {
+        for target in ["/a//evil.example/x", "/a///evil.example/x"] {
+            assert_eq!(rewritten("/", 2, target).0, "/evil.example/x");
+        }
+        assert_eq!(rewritten("/", 0, "//evil.example"), ("/evil.example".to_owned(), None));
+        assert_eq!(rewritten("/", 0, "http://x"), ("/".to_owned(), None));
+        assert_eq!(rewritten("/", 0, "http://x?q"), ("/?q".to_owned(), None));
+    }
+
+    #[test]
+    fn a_prefix_becomes_another_one() {
+        for (target, expected) in
+            [("/a", "/v2/x"), ("/a/", "/v2/x/"), ("/a/b?q", "/v2/x/b?q"), ("/a//b", "/v2/x//b")]
+        {
+            assert_eq!(rewritten("/v2/x/", 2, target).0, expected, "{target}");
+        }
+        assert_eq!(rewritten("/v2", 0, "/b"), ("/v2/b".to_owned(), None), "every path has the prefix `/`");
+    }
+
+    #[test]
+    fn the_server_as_a_whole_has_no_path() {
+        let mut asked = RequestHead::default();
+        let head = b"OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n";
+        assert_eq!(asked.parse(head, &LIMITS), Ok(Some(head.len())));
+        Rewrite::new("/v2").apply(&mut asked, 0);
+        assert_eq!(asked.target_text(), "*");
+    }
+
+    #[test]
+    fn what_a_proxy_before_this_one_took_off_stands_in_front() {
+        let (_, prefix) = with_fields("/", 2, "/a/b", "X-Forwarded-Prefix: /outer/\r\n");
+        assert_eq!(prefix.as_deref(), Some("/outer/a"));
+    }
+}
