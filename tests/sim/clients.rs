@@ -35,7 +35,7 @@ pub(crate) struct Scene<'a> {
     pub(crate) acknowledged: Epoch,
     /// Versions that are reported drained, with proof.
     pub(crate) drained: &'a BTreeSet<String>,
-    /// The time by the clock of cutover, and the real one.
+    /// The time by the clock of the workers, and the real one.
     pub(crate) wall: Timestamp,
     pub(crate) now: Timestamp,
 }

@@ -19,6 +19,7 @@ use cutover_core::version::{DrainedBy, Role};
 
 use crate::agents::Agents;
 use crate::clients::{PinBook, Scene, Session};
+use crate::clocks::Clocks;
 use crate::faults::Disk;
 use crate::fleet::Fleet;
 use crate::ledger::Ledger;
@@ -38,8 +39,7 @@ pub(crate) struct History {
     pub(crate) dice: Entropy,
     /// The real time.
     pub(crate) now: Timestamp,
-    /// The time by the clock of cutover, which follows the wall clock only when its process begins.
-    pub(crate) wall: Timestamp,
+    pub(crate) clocks: Clocks,
     pub(crate) policy: Arc<Policy>,
     pub(crate) is_calm: bool,
     pub(crate) disk: Disk,
@@ -78,11 +78,12 @@ impl History {
         let mut dice = Entropy::new(seed);
         let scenario = Scenario::draw(&mut dice);
         let (policy, disk, now) = (Arc::new(scenario.policy), Disk::new(), BEGIN);
-        let node = Node::start(&disk, &policy, &mut dice, now);
+        let clocks = Clocks::new(now);
+        let node = Node::start(&disk, &policy, &mut dice, &clocks);
         Self {
             dice,
             now,
-            wall: now,
+            clocks,
             policy,
             is_calm: scenario.is_calm,
             disk,
@@ -137,6 +138,7 @@ impl History {
                 self.node().workers[at].catch_up();
             }
             21 | 22 => self.begin_a_roll(),
+            23 if self.dice.below(4) == 0 => self.clocks.set(&mut self.dice),
             _ => (0..4).for_each(|_| _ = self.request()),
         }
         self.check();
@@ -144,7 +146,8 @@ impl History {
 
     /// Lets time pass: requests end, agents and probes report, ticks run.
     pub(crate) fn pass(&mut self, span: Millis) {
-        (self.now, self.wall) = (self.now + span, self.wall + span);
+        self.now = self.now + span;
+        self.clocks.pass(span);
         let now = self.now;
         self.fleet.pass(now);
         self.node().workers.iter_mut().for_each(|worker| worker.finish(now));
@@ -159,13 +162,13 @@ impl History {
     }
 
     fn tick(&mut self, found: Vec<cutover_core::command::Found>) {
-        let (before, wall) = (self.state(), self.wall);
+        let (before, skew, now) = (self.state(), self.clocks.skew(), self.clocks.control);
         for found in &found {
             self.tell(|| {
                 format!("{} of generation {}: {:?}", found.backend, found.generation, found.finding)
             });
         }
-        self.node().tick(found, wall);
+        self.node().tick(found, skew, now);
         self.check_grants(&before);
         self.witness(&before);
     }
@@ -188,7 +191,7 @@ impl History {
             pins: &mut self.pins,
             acknowledged: self.acknowledged,
             drained: &drained,
-            wall: self.wall,
+            wall: self.clocks.workers,
             now: self.now,
         };
         let outcome = self.sessions[who].request(&mut node.workers[at], &mut scene, &mut self.dice);
@@ -225,8 +228,8 @@ impl History {
 
     pub(crate) fn ask(&mut self, change: &Change) -> Result<Done, SubmitError> {
         self.ledger.attempt(change);
-        let (before, wall) = (self.state(), self.wall);
-        let outcome = self.node().submit(Command::Service(web(), change.clone()), wall);
+        let (before, now) = (self.state(), self.clocks.control);
+        let outcome = self.node().submit(Command::Service(web(), change.clone()), now);
         self.tell(|| match &outcome {
             Ok(_) => format!("{change:?}"),
             Err(error) => format!("{change:?}: {error}"),
@@ -259,11 +262,12 @@ impl History {
     fn check_grants(&mut self, before: &CoreState) {
         let after = self.state();
         let [before, after] = [before, &after].map(|state| Arc::clone(&state.services[&web()]));
-        permits::check_granted(&before, &after, self.wall);
-        for id in permits::granted(&before, &after, self.wall) {
+        let now = self.clocks.control;
+        permits::check_granted(&before, &after, now);
+        for id in permits::granted(&before, &after, now) {
             self.totals.granted += 1;
             let in_flight = self.in_flight(id);
-            permits::check_empty(&after, id, in_flight, self.wall);
+            permits::check_empty(&after, id, in_flight, now);
         }
     }
 
@@ -309,7 +313,7 @@ impl History {
         let (change, polls) = (operator::something(&service, &mut self.dice), self.dice.below(6) as u32);
         self.ledger.attempt(&change);
         let node = self.node.take().unwrap();
-        if let Some(outcome) = node.submit_and_crash(change.clone(), polls, self.wall) {
+        if let Some(outcome) = node.submit_and_crash(change.clone(), polls, self.clocks.control) {
             self.learn(&change, &outcome);
         }
         self.start_again();
@@ -319,26 +323,15 @@ impl History {
         self.totals.crashes += 1;
         self.tell(|| "cutover crashes".to_owned());
         self.unserved.clear();
-        self.step_the_clock();
-        self.prober = Prober::new(self.now, self.wall);
-        self.node = Some(Node::start(&self.disk, &self.policy, &mut self.dice, self.wall));
+        self.clocks.end(&mut self.dice);
+        let node = Node::start(&self.disk, &self.policy, &mut self.dice, &self.clocks);
+        self.clocks.begin(Some(node.controller.state().ahead));
+        self.prober = Prober::new(self.now, self.clocks.control);
+        self.node = Some(node);
         let service = Arc::clone(self.service());
         self.ledger.check_roll(&service);
         service.backends.values().for_each(|backend| self.fleet.notice(&backend.id));
         self.roles = service.versions.values().map(|version| (version.label.clone(), version.role)).collect();
-    }
-
-    /// The wall clock of the machine was set while cutover was gone: forward by hours, or back by less than what pins may be ahead.
-    fn step_the_clock(&mut self) {
-        match self.dice.below(6) {
-            0 => self.wall = self.wall + Millis(self.dice.below(7_200_000)),
-            1 => {
-                self.wall = self.wall - Millis(self.dice.below(240_000));
-                // Pins that are dated in the future live longer than the next process can know, so nothing is promised about them.
-                self.pins = PinBook::default();
-            }
-            _ => {}
-        }
     }
 
     /// What must hold after every step.
@@ -374,7 +367,8 @@ impl History {
         let is_busy =
             workers.iter().flat_map(|worker| &worker.in_flight).any(|held| held.label == label.as_str());
         assert!(!is_busy, "G7: {label} drained with a request in flight");
-        assert!(self.pins.is_over(label.as_str(), self.wall), "G7: {label} drained with a pin alive");
+        let are_pins_over = self.pins.is_over(label.as_str(), self.clocks.workers);
+        assert!(are_pins_over, "G7: {label} drained with a pin alive");
         assert!(!self.ledger.is_held(label, self.now), "G7: {label} drained with a hold");
     }
 }

@@ -19,7 +19,7 @@ pub(crate) struct Ledger {
     holds: BTreeMap<(VersionLabel, HoldName), Option<Timestamp>>,
     is_frozen: Option<bool>,
     epoch: Epoch,
-    /// The roll as it was seen last. What is seen is committed.
+    /// The roll as it was seen last. What is seen is committed, but more may be: while a commit is in doubt, other things are seen to change.
     roll: Roll,
     /// Whether somebody tried since to end a permit or to let a frozen roll go on.
     is_roll_open: bool,
@@ -59,16 +59,19 @@ impl Ledger {
 
     /// This is what everybody can see now.
     pub(crate) fn see(&mut self, service: &Service) {
-        (self.roll, self.is_roll_open) = (service.roll.clone(), false);
+        if self.roll != service.roll {
+            (self.roll, self.is_roll_open) = (service.roll.clone(), false);
+        }
     }
 
     /// G6, for the roll that everybody saw before a crash: who may restart a backend still may, unless it was seen to be back, and a frozen
     /// roll is frozen. Who only waits for a permit may have to ask again at any time.
-    pub(crate) fn check_roll(&self, service: &Service) {
-        if self.is_roll_open {
+    pub(crate) fn check_roll(&mut self, service: &Service) {
+        // Whatever was open is no more: this is what was committed.
+        let (before, after) = (std::mem::replace(&mut self.roll, service.roll.clone()), &service.roll);
+        if std::mem::take(&mut self.is_roll_open) {
             return;
         }
-        let (before, after) = (&self.roll, &service.roll);
         for (id, permit) in before.permits.iter().filter(|(_, permit)| permit.is_granted()) {
             let found = after.permits.get(id).map(|found| (found.asked_at, found.granted_at));
             let is_there = found == Some((permit.asked_at, permit.granted_at));
@@ -84,6 +87,10 @@ impl Ledger {
 
     /// It was acknowledged.
     pub(crate) fn acknowledge(&mut self, change: &Change, service: &Service, now: Timestamp) {
+        // Nothing but heartbeats is acknowledged while a commit is in doubt.
+        if !matches!(change, Change::Heartbeat { .. }) {
+            (self.roll, self.is_roll_open) = (service.roll.clone(), false);
+        }
         match change {
             // Whoever has a lease goes with it.
             Change::Register(registration) if registration.ttl.is_none() => {

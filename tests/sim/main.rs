@@ -13,6 +13,7 @@
 
 mod agents;
 mod clients;
+mod clocks;
 mod drive;
 mod ending;
 mod faults;

@@ -13,10 +13,12 @@ use cutover_core::entropy::Entropy;
 use cutover_core::id::{BackendId, ServiceName};
 use cutover_core::policy::Policy;
 use cutover_core::publish::{Wake, channel};
+use cutover_core::report::Skew;
 use cutover_core::service::Service;
 use cutover_core::snapshot::{BackendEntry, Snapshot};
 use cutover_core::time::Timestamp;
 
+use crate::clocks::Clocks;
 use crate::drive::{drive, drive_for};
 use crate::faults::Disk;
 use crate::fleet::Fleet;
@@ -35,13 +37,14 @@ pub(crate) fn web() -> ServiceName {
 
 impl Node {
     /// Starts a process on this disk. A disk that fails right then makes it fail to start: it is started again.
-    pub(crate) fn start(disk: &Disk, policy: &Arc<Policy>, dice: &mut Entropy, now: Timestamp) -> Self {
+    pub(crate) fn start(disk: &Disk, policy: &Arc<Policy>, dice: &mut Entropy, clocks: &Clocks) -> Self {
         (0..100)
-            .find_map(|_| Self::try_start(disk, policy, dice, now))
+            .find_map(|_| Self::try_start(disk, policy, dice, clocks))
             .unwrap_or_else(|| panic!("the process did not start in a hundred tries"))
     }
 
-    fn try_start(disk: &Disk, policy: &Arc<Policy>, dice: &mut Entropy, now: Timestamp) -> Option<Self> {
+    fn try_start(disk: &Disk, policy: &Arc<Policy>, dice: &mut Entropy, clocks: &Clocks) -> Option<Self> {
+        let now = clocks.wall();
         let wakes = (0..WORKERS).map(|_| -> Wake { Box::new(|| {}) }).collect();
         let (publisher, readers) = channel(Snapshot::default(), wakes, Box::new(|| {}));
         let mut operations = Entropy::new(dice.word());
@@ -53,6 +56,7 @@ impl Node {
                 OperationId(u128::from(operations.word()) << 64 | u128::from(operations.word()))
             }),
             metrics: Metrics::unregistered().unwrap(),
+            latest_pin: clocks.latest_pin(),
         };
         let controller = drive(Controller::load(parts, now)).ok()?;
         let workers = readers.into_iter().map(Worker::new).collect();
@@ -85,8 +89,9 @@ impl Node {
         drive_for(polls, self.controller.handle(request(Command::Service(web(), change)), now))
     }
 
-    pub(crate) fn tick(&mut self, found: Vec<Found>, now: Timestamp) {
+    pub(crate) fn tick(&mut self, found: Vec<Found>, skew: Skew, now: Timestamp) {
         drive(self.controller.found(found, now));
+        self.controller.note_skew(skew);
         drive(self.controller.tick(now));
     }
 

@@ -91,7 +91,7 @@ impl History {
     fn stop_with_permit(&mut self, machine: u64) {
         let id = self.fleet.machine(machine).name.clone();
         let in_flight = self.in_flight(&id);
-        crate::permits::check_empty(self.service(), &id, in_flight, self.wall);
+        crate::permits::check_empty(self.service(), &id, in_flight, self.clocks.control);
         self.stop(machine);
     }
 

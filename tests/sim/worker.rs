@@ -75,7 +75,7 @@ pub(crate) struct Way<'a> {
     pub(crate) is_idempotent: bool,
     /// When its last byte will have been sent.
     pub(crate) until: Timestamp,
-    /// The time by the clock of cutover.
+    /// The time by the clock of the workers.
     pub(crate) wall: Timestamp,
 }
 

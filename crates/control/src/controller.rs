@@ -18,11 +18,12 @@ use std::sync::Arc;
 use cutover_core::command::{Change, Command, Finding, Found};
 use cutover_core::compile::compile;
 use cutover_core::id::{BackendId, Revision, ServiceName};
+use cutover_core::pin::FUTURE_MAX_SECS;
 use cutover_core::publish::Publisher;
 use cutover_core::rejected::Rejected;
-use cutover_core::report::Traffic;
+use cutover_core::report::{Skew, Traffic};
 use cutover_core::state::State;
-use cutover_core::time::Timestamp;
+use cutover_core::time::{Millis, Timestamp};
 use tokio::sync::watch;
 
 use crate::error::{LoadError, SubmitError};
@@ -55,6 +56,8 @@ pub struct Parts {
     pub draw_operation: DrawOperation,
     /// What is counted.
     pub metrics: Metrics,
+    /// The latest date that a pin of an earlier process may carry, where that was kept.
+    pub latest_pin: Option<Timestamp>,
 }
 
 /// The only writer of the control state.
@@ -64,6 +67,7 @@ pub struct Controller {
     revision: Revision,
     events: Arc<EventLog>,
     replies: ReplyLog,
+    skew: Skew,
     current: watch::Sender<Current>,
     /// Whether the configuration was applied. Before, nothing is known of its services but their records, so nothing may be decided.
     is_configured: bool,
@@ -93,7 +97,8 @@ impl Controller {
     pub async fn load(parts: Parts, now: Timestamp) -> Result<Self, LoadError> {
         let loaded = parts.store.load().await?;
         let Stored { state, timeline, replies } = record::read(&loaded.records, parts.read_policy, now)?;
-        let state = Arc::new(state);
+        let latest_pin = parts.latest_pin.unwrap_or_else(|| latest_pin(loaded.revision, now));
+        let state = Arc::new(State { ahead: latest_pin.since(now), ..state });
         let current = Current {
             revision: loaded.revision,
             state: Arc::clone(&state),
@@ -104,6 +109,7 @@ impl Controller {
             revision: loaded.revision,
             events: Arc::new(EventLog::new(timeline)),
             replies: ReplyLog::new(replies),
+            skew: Skew::default(),
             current: watch::Sender::new(current),
             is_configured: false,
             is_in_doubt: false,
@@ -143,6 +149,11 @@ impl Controller {
         }
     }
 
+    /// Says what the next ticks are to know of the clocks by which pins are dated and judged.
+    pub fn note_skew(&mut self, skew: Skew) {
+        self.skew = skew;
+    }
+
     /// Lets time pass and traffic be seen: drains and leases end, ejections begin, what failed before is tried again.
     pub async fn tick(&mut self, now: Timestamp) {
         if !self.is_configured {
@@ -158,7 +169,7 @@ impl Controller {
         let snapshot = self.parts.publisher.current();
         let is_served = self.is_served(snapshot.generation);
         let traffic = reconcile::traffic(&self.state, &snapshot, is_served);
-        let command = Command::Tick(traffic);
+        let command = Command::Tick(Traffic { skew: self.skew, ..traffic });
         let after = match self.state.apply(&command, now) {
             Ok(after) => after,
             Err(rejected) => return tracing::error!(%rejected, "time can't be refused"),
@@ -433,6 +444,17 @@ impl Controller {
         }
         self.is_store_failing = setback.is_some();
     }
+}
+
+/// The latest date of pins that nobody kept: the first process had no predecessor, any other believed no pin that was dated further ahead
+/// than this.
+fn latest_pin(revision: Revision, now: Timestamp) -> Timestamp {
+    if revision == Revision::default() {
+        return now;
+    }
+    let ahead = Millis::from_secs(FUTURE_MAX_SECS);
+    tracing::warn!(%ahead, "how pins were dated was not kept, they may be dated ahead; drains wait for them");
+    now + ahead
 }
 
 /// Heartbeats are let through while the state is in doubt: leases would lapse in rows as soon as the store works again. Everything else,

@@ -10,6 +10,7 @@ pub mod handle;
 mod hex;
 pub mod limited_store;
 pub mod metrics;
+pub mod pin_dates;
 pub mod probe;
 mod reconcile;
 pub mod reply;

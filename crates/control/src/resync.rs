@@ -22,7 +22,7 @@ pub(crate) fn merge(stored: State, believed: &State) -> State {
     let services = services.collect();
     let is_same_keys = stored.pin_keys == believed.pin_keys;
     let pin_keys = if is_same_keys { Arc::clone(&believed.pin_keys) } else { stored.pin_keys };
-    State { services, pin_keys }
+    State { services, pin_keys, ahead: believed.ahead }
 }
 
 fn merge_service(stored: Arc<Service>, known: Option<&Arc<Service>>) -> Arc<Service> {

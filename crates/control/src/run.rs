@@ -4,6 +4,7 @@
 mod tests;
 
 use std::collections::VecDeque;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -11,17 +12,19 @@ use std::time::Duration;
 use cutover_core::command::{Command, Found};
 use cutover_core::pin::PinKey;
 use cutover_core::publish::Publisher;
+use cutover_core::time::{Millis, Timestamp};
 use prometheus::Registry;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
-use crate::clock::Clock;
+use crate::clock::{self, Clock, SkewWatch};
 use crate::controller::{Controller, Parts};
 use crate::error::{StartError, SubmitError};
 use crate::handle::{About, Call, Control, Done, REQUESTS_MAX, Request, Shared};
 use crate::limited_store::LimitedStore;
 use crate::metrics::Metrics;
+use crate::pin_dates::{DatesFile, Keeper, PinDates};
 use crate::probe::{ProbeBoard, Prober};
 use crate::store::record::ReadPolicy;
 use crate::store::{OperationId, Store};
@@ -51,6 +54,8 @@ pub struct Settings {
     pub store: Arc<dyn Store>,
     /// The kind of store, for people: `embedded` or `memory`.
     pub store_kind: &'static str,
+    /// Where the latest date of pins is kept: where the store is. A store that starts empty needs none.
+    pub state_dir: Option<PathBuf>,
     /// Where snapshots go.
     pub publisher: Publisher,
     /// Notified by the publisher's `wake_publisher`: `Box::new(move || wake.notify_one())`.
@@ -70,6 +75,7 @@ pub struct Running {
     stop: Arc<Notify>,
     controller: JoinHandle<()>,
     prober: JoinHandle<()>,
+    keeper: Option<Keeper>,
 }
 
 /// Loads the stored state and starts the tasks, on the current tokio runtime. Nothing is served, and the handle is not ready, before the
@@ -78,12 +84,16 @@ pub struct Running {
 /// # Errors
 /// See [`StartError`].
 pub async fn start(settings: Settings) -> Result<Running, StartError> {
-    let Settings { node, store, store_kind, publisher, wake, clock, read_policy, registry } = settings;
+    let Settings { node, store, store_kind, state_dir, publisher, wake, clock, read_policy, registry } =
+        settings;
     let metrics = Metrics::register(&registry).map_err(|error| StartError::Metrics(error.into()))?;
     let store = Arc::new(LimitedStore::new(store, STORE_MAX, metrics.clone()));
     let draw_operation = Box::new(draw_operation);
-    let parts = Parts { store, publisher, read_policy, draw_operation, metrics: metrics.clone() };
+    let file = state_dir.map(|dir| DatesFile::in_dir(&dir));
+    let latest_pin = file.as_ref().and_then(latest_pin);
+    let parts = Parts { store, publisher, read_policy, draw_operation, metrics: metrics.clone(), latest_pin };
     let mut controller = Controller::load(parts, clock.now()).await?;
+    let keeper = keep_pin_dates(file, clock.now() + controller.state().ahead).await;
     add_first_key(&mut controller, clock).await?;
 
     let (calls, calls_in) = mpsc::channel(REQUESTS_MAX);
@@ -106,6 +116,7 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
     let inner = Loop {
         controller,
         clock,
+        skew: SkewWatch::default(),
         calls: calls_in,
         findings: findings_in,
         wake,
@@ -118,7 +129,7 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
     };
     let prober = tokio::spawn(prober.run());
     let controller = tokio::spawn(inner.run());
-    Ok(Running { control, stop, controller, prober })
+    Ok(Running { control, stop, controller, prober, keeper })
 }
 
 impl Running {
@@ -140,7 +151,31 @@ impl Running {
         self.stop.notify_one();
         self.ended().await;
         self.prober.abort();
+        if let Some(keeper) = self.keeper {
+            keeper.stop().await;
+        }
     }
+}
+
+/// The latest date that a pin of an earlier process may carry, if one kept it.
+fn latest_pin(file: &DatesFile) -> Option<Timestamp> {
+    let kept = file.read().unwrap_or_else(|error| {
+        let cause = std::error::Error::source(&error).map(ToString::to_string);
+        tracing::warn!(%error, cause, "nobody knows how pins were dated");
+        None
+    });
+    let now = clock::moment();
+    let latest = kept?.latest_by(&now);
+    if latest > now.wall + Millis::from_secs(1) {
+        let ahead = latest.since(now.wall);
+        tracing::warn!(%ahead, "the clock was set back; pins may be alive for so much longer, and drains wait for them");
+    }
+    Some(latest)
+}
+
+/// Keeps from now on how pins are dated, which may be up to `latest` already.
+async fn keep_pin_dates(file: Option<DatesFile>, latest: Timestamp) -> Option<Keeper> {
+    Some(Keeper::start(file?, PinDates::new(latest, clock::moment())).await)
 }
 
 /// Pins are signed from the first request on, so there is always a key.
@@ -170,6 +205,7 @@ fn draw_operation() -> OperationId {
 struct Loop {
     controller: Controller,
     clock: Clock,
+    skew: SkewWatch,
     calls: mpsc::Receiver<Call>,
     findings: mpsc::Receiver<Found>,
     wake: Arc<Notify>,
@@ -226,7 +262,9 @@ impl Loop {
     }
 
     async fn tick(&mut self) {
-        self.controller.tick(self.clock.now()).await;
+        let now = self.clock.now();
+        self.controller.note_skew(self.skew.see(now, clock::wall()));
+        self.controller.tick(now).await;
         self.last_tick = Instant::now();
         self.next_tick = self.last_tick + TICK;
     }

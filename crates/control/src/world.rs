@@ -137,6 +137,15 @@ pub(crate) async fn load(
     store: &Arc<dyn Store>,
     now: Timestamp,
 ) -> Result<(Controller, SnapshotReader), LoadError> {
+    load_dated(store, Some(now), now).await
+}
+
+/// The same, given what is known of the latest date of pins.
+pub(crate) async fn load_dated(
+    store: &Arc<dyn Store>,
+    latest_pin: Option<Timestamp>,
+    now: Timestamp,
+) -> Result<(Controller, SnapshotReader), LoadError> {
     let (publisher, mut readers) = channel(Snapshot::default(), vec![Box::new(|| {})], Box::new(|| {}));
     let parts = Parts {
         store: Arc::clone(store),
@@ -147,6 +156,7 @@ pub(crate) async fn load(
         },
         draw_operation: Box::new(|| OperationId(u128::from(OPERATIONS.fetch_add(1, Ordering::Relaxed)))),
         metrics: Metrics::unregistered().expect("nothing else is registered"),
+        latest_pin,
     };
     let controller = Controller::load(parts, now).await?;
     Ok((controller, readers.pop().expect("one reader")))

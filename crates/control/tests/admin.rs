@@ -41,6 +41,7 @@ async fn control(registry: &Registry) -> Running {
         node: "lb-1".to_owned(),
         store: Arc::new(MemoryStore::new()),
         store_kind: "memory",
+        state_dir: None,
         publisher,
         wake,
         clock: Clock::start(),

@@ -79,7 +79,8 @@ pub(crate) fn observe(service: &mut Service, traffic: &Traffic, now: Timestamp) 
         .filter_map(|version| {
             // A version that nobody reported about is not known to be unused.
             let load = traffic.loads.get(&(service.name.clone(), version.label.clone()));
-            Some((version.label.clone(), progress(service, version, load.copied(), now)?))
+            let seen = Seen { load: load.copied(), clocks: now - traffic.skew.behind };
+            Some((version.label.clone(), progress(service, version, seen, now)?))
         })
         .collect();
     for (label, step) in &steps {
@@ -107,30 +108,27 @@ pub(crate) fn evict(service: &mut Service, label: &VersionLabel, now: Timestamp)
 }
 
 /// After a restart: holds have one full term, and earlier processes may have handed out pins until the moment they ended,
-/// which nobody wrote down.
-pub(crate) fn restore(service: &mut Service, now: Timestamp) {
+/// dated up to `latest`.
+pub(crate) fn restore(service: &mut Service, latest: Timestamp, now: Timestamp) {
     for version in service.versions.values_mut().filter(|version| !version.holds.is_empty()) {
         Arc::make_mut(version).holds.values_mut().for_each(|hold| hold.expires_at = now + hold.ttl);
     }
-    assume_pins(service, now);
+    assume_pins(service, latest);
 }
 
-/// Pins may be out there that nobody noted, or that live longer than was noted: as fresh as `now`, by the policy of the service.
-pub(crate) fn assume_pins(service: &mut Service, now: Timestamp) {
+/// Pins may be out there that nobody noted, or that live longer than was noted: dated up to `latest`, by the policy of the service.
+pub(crate) fn assume_pins(service: &mut Service, latest: Timestamp) {
     let PinPolicy { mode, idle, life, .. } = service.policy.pin;
     if mode == PinMode::None {
         return;
     }
     // Whatever its role: a version that is retired, rejected or past its deadline may return and serve its pins again.
-    // Only what is proven to have none has none.
-    let is_proven = |version: &Version| version.drained.is_some_and(|drained| drained.by == DrainedBy::Proof);
-    let versions = service.versions.values_mut();
-    for version in versions.filter(|version| version.was_active() && !is_proven(version)) {
-        let version = Arc::make_mut(version);
-        // What is not active gets no new sessions: its pins are only refreshed, and never beyond their life.
-        let end_of_life =
-            version.demoted_at.map_or(Timestamp(u64::MAX), |demoted_at| demoted_at.in_whole_secs() + life);
-        version.pins_until = (now.in_whole_secs() + idle).min(end_of_life);
+    for version in service.versions.values_mut().filter(|version| version.was_active()) {
+        // What was proven to have none had none by then; a clock that is set back, or a policy under which they live longer, revives some.
+        let proven =
+            version.drained.filter(|drained| drained.by == DrainedBy::Proof).map(|drained| drained.at);
+        let latest = proven.map_or(latest, |proven| proven.min(latest));
+        Arc::make_mut(version).pins_until = latest.in_whole_secs() + idle.min(life);
     }
 }
 
@@ -148,13 +146,22 @@ enum Progress {
     Ends(DrainedBy),
 }
 
+/// What is to be seen of a version that leaves.
+#[derive(Debug, Clone, Copy)]
+struct Seen {
+    load: Option<Load>,
+    /// What the slowest of the clocks may show by which pins are judged.
+    clocks: Timestamp,
+}
+
 /// That a draining version is unused takes two looks. While it admits anybody, a request may begin right after the first one: by its
 /// name, or by a pin that a worker's clock takes for alive. So it admits nobody from then on, and the second look, which is taken when
 /// every worker knows that, sees what can only get less.
-fn progress(service: &Service, version: &Version, load: Option<Load>, now: Timestamp) -> Option<Progress> {
+fn progress(service: &Service, version: &Version, seen: Seen, now: Timestamp) -> Option<Progress> {
+    let Seen { load, clocks } = seen;
     // Sessions of a rejected version moved: their pins are worth nothing, and it admits nobody.
     let is_rejected = version.role == Role::Rejected;
-    let is_wanted = |load| !version.holds.is_empty() || (!is_rejected && pins_until(version, load) > now);
+    let is_wanted = |load| !version.holds.is_empty() || (!is_rejected && pins_until(version, load) > clocks);
     let is_idle = |load: Load| load.in_flight == 0 && load.tunnels == 0 && !is_wanted(load);
     if load.is_some_and(is_idle) {
         let is_proven = is_rejected || version.is_sealed;

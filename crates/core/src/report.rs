@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::id::{BackendId, ServiceName, VersionLabel};
-use crate::time::Timestamp;
+use crate::time::{Millis, Timestamp};
 use crate::traffic::Sighting;
 
 /// What the data plane reported since the last tick.
@@ -14,6 +14,18 @@ pub struct Traffic {
     pub loads: BTreeMap<(ServiceName, VersionLabel), Load>,
     /// What was noticed about backends.
     pub backends: BTreeMap<(ServiceName, BackendId), BackendFacts>,
+    /// What the clocks show by which pins are dated and judged.
+    pub skew: Skew,
+}
+
+/// How far apart from the time of the control plane, which no wall clock moves, the clocks may be by which the data plane dates pins and
+/// judges them. Those follow the wall clock when somebody sets it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Skew {
+    /// How late they may be: a pin that should have ended by the time is alive for so long.
+    pub behind: Millis,
+    /// How early they may be: a pin may be dated by so much after the time.
+    pub ahead: Millis,
 }
 
 /// What the data plane noticed about a backend.

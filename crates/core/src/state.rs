@@ -11,7 +11,7 @@ use crate::rejected::{Code, Reason, Rejected};
 use crate::report::Traffic;
 use crate::service::{Service, Source};
 use crate::suspend::{self, Suspension};
-use crate::time::Timestamp;
+use crate::time::{Millis, Timestamp};
 use crate::{drain, flip, gate, identity, outlier, registry, roll, rollback, settle};
 
 /// Most services of one proxy.
@@ -26,6 +26,8 @@ pub struct State {
     pub services: BTreeMap<ServiceName, Arc<Service>>,
     /// Keys that sign pins, oldest first. The last one signs, all verify.
     pub pin_keys: Arc<[PinKey]>,
+    /// How far after the time pins may be dated that are out there: wall clocks are set forward and back. Only grows.
+    pub ahead: Millis,
 }
 
 impl State {
@@ -59,13 +61,14 @@ impl State {
 
     /// The state after a restart of the proxy, from what was stored: nothing is believed because it was true before.
     /// Every backend is `starting` with identity `unknown`, every lease has one full term, and pins that earlier
-    /// processes handed out may be as fresh as `now`.
+    /// processes handed out may be as fresh as `now`, or dated [`ahead`](Self::ahead) of it.
     #[must_use]
     pub fn restored(mut self, now: Timestamp) -> Self {
+        let latest = now + self.ahead;
         for service in self.services.values_mut() {
             let service = Arc::make_mut(service);
             registry::restore(service, now);
-            drain::restore(service, now);
+            drain::restore(service, latest, now);
             roll::restore(service, now);
         }
         self
@@ -143,21 +146,21 @@ fn put_service(
         Some(service) => Service::clone(service),
         None => Service::new(name.clone(), Arc::clone(policy), source.clone()),
     };
-    replace_policy(&mut service, policy, now);
+    replace_policy(&mut service, policy, now + state.ahead);
     service.source = source;
     settle::settle(&mut service, now);
     state.services.insert(name.clone(), Arc::new(service));
     Ok(())
 }
 
-fn replace_policy(service: &mut Service, policy: &Arc<Policy>, now: Timestamp) {
+fn replace_policy(service: &mut Service, policy: &Arc<Policy>, latest_pin: Timestamp) {
     let old = std::mem::replace(&mut service.policy, Arc::clone(policy));
     if old.identity != policy.identity {
         identity::forget_identities(service);
     }
     if policy.pin.idle > old.pin.idle || policy.pin.life > old.pin.life {
         // When a pin ends is told by the policy that it meets: those that are out there live longer than was noted.
-        drain::assume_pins(service, now);
+        drain::assume_pins(service, latest_pin);
     }
 }
 
@@ -197,9 +200,10 @@ fn configure(state: &mut State, configured: &[Configured], now: Timestamp) -> Re
     // Those that left the file go first, so that others may take their routes.
     state.services.retain(|name, service| service.source != Source::Config || is_configured(name));
     // All policies are replaced before routes are compared: two services may exchange routes in one reload.
+    let latest_pin = now + state.ahead;
     for Configured { name, policy, .. } in configured {
         if let Some(service) = state.services.get_mut(name).filter(|service| service.policy != *policy) {
-            replace_policy(Arc::make_mut(service), policy, now);
+            replace_policy(Arc::make_mut(service), policy, latest_pin);
         }
     }
     for Configured { name, policy, backends } in configured {
@@ -240,6 +244,7 @@ fn add_pin_key(state: &mut State, key: &PinKey) {
 }
 
 fn tick(state: &mut State, traffic: &Traffic, now: Timestamp) {
+    state.ahead = state.ahead.max(traffic.skew.ahead);
     let noticed: BTreeSet<&ServiceName> = traffic.backends.keys().map(|(service, _)| service).collect();
     for (name, service) in &mut state.services {
         if !noticed.contains(name) && !settle::is_due(service, now) {

@@ -12,7 +12,7 @@ use cutover_core::version::Role;
 
 use super::*;
 use crate::store::{Fault, FaultyStore, MemoryStore};
-use crate::world::{World, id, label, registration, web};
+use crate::world::{World, id, label, load_dated, registration, web};
 
 /// A store whose faults a test switches on and off.
 pub(super) struct Switch(Arc<AtomicU8>);
@@ -257,4 +257,19 @@ async fn a_backend_that_leaves_is_gone_when_nothing_is_in_flight() {
 
     assert!(!world.web().backends.contains_key(&id("b")));
     assert!(!stored(&world).await.services[&web()].backends.contains_key(&id("b")));
+}
+
+#[tokio::test]
+async fn pins_may_be_dated_ahead_unless_somebody_kept_that_they_are_not() {
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    let (now, span) = (Timestamp::from_secs(1_700_000_000), Millis::from_secs);
+    let ahead = async |latest_pin| {
+        let (controller, _) = load_dated(&store, latest_pin, now).await.expect("a readable store");
+        controller.state().ahead
+    };
+    assert_eq!(ahead(None).await, Millis::ZERO, "this is the first process");
+    World::over(Arc::clone(&store)).await.put_web().await.expect("a service");
+    assert_eq!(ahead(None).await, span(300));
+    assert_eq!(ahead(Some(now + span(7000))).await, span(7000));
+    assert_eq!(ahead(Some(now - span(7))).await, Millis::ZERO);
 }

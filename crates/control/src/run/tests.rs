@@ -15,6 +15,11 @@ use crate::world::{label, registration, web};
 
 /// A running control plane with two workers, which take snapshots over when a test says so.
 async fn running(store: Arc<dyn Store>) -> (Running, Vec<SnapshotReader>) {
+    running_in(None, store).await
+}
+
+/// The same, with a directory for what is kept beside the store.
+async fn running_in(state_dir: Option<PathBuf>, store: Arc<dyn Store>) -> (Running, Vec<SnapshotReader>) {
     let wake = Arc::new(Notify::new());
     let notified = Arc::clone(&wake);
     let (publisher, readers) = channel(
@@ -26,6 +31,7 @@ async fn running(store: Arc<dyn Store>) -> (Running, Vec<SnapshotReader>) {
         node: "lb-1".to_owned(),
         store,
         store_kind: "memory",
+        state_dir,
         publisher,
         wake,
         clock: Clock::start(),
@@ -76,6 +82,30 @@ async fn it_is_ready_when_it_is_configured_and_served() {
     assert!(control.is_ready());
     assert_eq!(control.current().state.pin_keys.len(), 1, "pins could not be signed");
     running.stop().await;
+}
+
+#[tokio::test]
+async fn how_pins_are_dated_is_kept_for_the_next_process() {
+    let store = Arc::new(MemoryStore::new());
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = DatesFile::in_dir(dir.path());
+    let ahead = async || {
+        let (running, _) = running_in(Some(dir.path().to_owned()), Arc::<MemoryStore>::clone(&store)).await;
+        let ahead = running.control().current().state.ahead;
+        running.stop().await;
+        ahead.0 / 1000
+    };
+    assert_eq!(ahead().await, 0, "nobody was there before");
+    assert_eq!(ahead().await, 0, "nobody has set the clock");
+
+    let seen = clock::moment();
+    let dates = PinDates::new(seen.wall + Millis::from_secs(100), seen);
+    file.write(&dates).expect("a file");
+    assert!((99..=100).contains(&ahead().await), "the clock was set back");
+    assert!((98..=100).contains(&ahead().await), "and it still was when it started again");
+
+    std::fs::write(dir.path().join("pin-dates.json"), "{").expect("a file");
+    assert_eq!(ahead().await, 300, "nobody knows");
 }
 
 #[tokio::test]

@@ -126,7 +126,9 @@ fn turns(service: &Service, traffic: &Traffic, now: Timestamp) -> Vec<(BackendId
 /// Whether nothing is left on a backend that would be lost by its restart, or had its time.
 fn is_empty(service: &Service, id: &BackendId, traffic: &Traffic, now: Timestamp) -> bool {
     let Some(backend) = service.backends.get(id) else { return true };
-    if drain::backend_deadline(backend, service.policy.drain).is_some_and(|(_, ends)| ends <= now) {
+    // Sessions are evicted by the clocks that judge their pins.
+    let evicted_by = now - traffic.skew.behind;
+    if drain::backend_deadline(backend, service.policy.drain).is_some_and(|(_, ends)| ends <= evicted_by) {
         return true;
     }
     let facts = traffic.backends.get(&(service.name.clone(), id.clone()));

@@ -4,12 +4,15 @@ use std::sync::Arc;
 
 use cutover_core::backend::AdminState;
 use cutover_core::command::{Change, Command, Flip, Sessions};
+use cutover_core::compile::compile;
 use cutover_core::decide::Facts;
 use cutover_core::id::HoldName;
 use cutover_core::pin::Pin;
 use cutover_core::policy::{Affinity, DrainPolicy, PinMode, PinPolicy, Policy};
 use cutover_core::rejected::Code;
-use cutover_core::report::Traffic;
+use cutover_core::report::{Skew, Traffic};
+use cutover_core::snapshot::Snapshot;
+use cutover_core::state::State;
 use cutover_core::tie::{Term, Tie};
 use cutover_core::time::{Millis, Timestamp};
 use cutover_core::traffic::{BackendInFlight, InFlight};
@@ -163,13 +166,74 @@ fn a_drained_version_may_become_active_again_while_it_is_warm() {
 #[test]
 fn after_a_restart_pins_of_before_may_still_be_alive() {
     let mut world = flipped(Policy::default());
-    world.state = world.state.clone().restored(world.now);
-    world.snapshot =
-        Arc::new(cutover_core::compile::compile(&world.state, &cutover_core::snapshot::Snapshot::default()));
+    restart(&mut world, Millis::ZERO);
     world.wait(Millis(HALF_HOUR.0 - 1));
     assert_eq!(world.role("v1"), "draining");
     world.wait(Millis(1));
     assert_eq!(by(&world, "v1"), Some(DrainedBy::Proof));
+}
+
+/// Cutover starts anew at a time at which pins may be dated so far ahead.
+fn restart(world: &mut World, ahead: Millis) {
+    world.state = State { ahead, ..world.state.clone() }.restored(world.now);
+    world.snapshot = Arc::new(compile(&world.state, &Snapshot::default()));
+}
+
+#[test]
+fn after_a_restart_with_a_clock_that_was_set_back_they_live_for_longer() {
+    let mut world = flipped(Policy::default());
+    restart(&mut world, Millis::from_secs(240));
+    world.wait(Millis(HALF_HOUR.0 + 239_999));
+    assert_eq!(world.role("v1"), "draining");
+    world.wait(Millis(1));
+    assert_eq!(by(&world, "v1"), Some(DrainedBy::Proof));
+}
+
+#[test]
+fn a_clock_that_is_set_back_revives_pins_that_were_proven_to_be_over() {
+    let mut world = flipped(Policy::default());
+    world.wait(Millis(100));
+    assert_eq!(by(&world, "v1"), Some(DrainedBy::Proof));
+    world.now = world.now - Millis::from_secs(240);
+    restart(&mut world, Millis::from_secs(240));
+    world.up("a", "v1");
+    world.up("b", "v2");
+    world.change(Change::Flip(forced("v1"))).unwrap();
+    world.change(Change::Flip(forced("v2"))).unwrap();
+    world.wait(Millis::from_secs(240));
+    assert_eq!(world.role("v1"), "draining");
+}
+
+/// A tick whose traffic tells how far the clocks of the data plane are from the time.
+fn tick(world: &mut World, skew: Skew) {
+    world.tick(Traffic { skew, ..world.snapshot.traffic() });
+}
+
+#[test]
+fn a_pin_is_over_when_it_is_by_the_clocks_that_judge_it() {
+    let mut world = World::serving(Policy::default(), "v1", &["a"]);
+    world.request(None);
+    world.join("v2", &["b"]);
+    world.flip_when_stable("v2");
+    world.now = world.now + HALF_HOUR;
+    let late = Skew { behind: Millis::from_secs(30), ..Skew::default() };
+    (0..3).for_each(|_| tick(&mut world, late));
+    assert_eq!(world.role("v1"), "draining");
+    world.now = world.now + late.behind;
+    (0..2).for_each(|_| tick(&mut world, late));
+    assert_eq!(by(&world, "v1"), Some(DrainedBy::Proof));
+}
+
+#[test]
+fn pins_that_were_dated_ahead_live_on_under_a_longer_policy() {
+    let mut world = flipped(Policy::default());
+    tick(&mut world, Skew { ahead: Millis::from_secs(1000), ..Skew::default() });
+    let mut policy = Policy::default();
+    policy.pin.idle = Millis(policy.pin.idle.0 + 1);
+    let change = Command::PutService { service: web(), policy: Arc::new(policy), document: Arc::from("{}") };
+    world.apply(&change).unwrap();
+    world.wait(Millis(HALF_HOUR.0 + 999_000));
+    assert_eq!(world.role("v1"), "draining");
 }
 
 #[test]

@@ -140,10 +140,12 @@ impl Planes {
         let (publisher, readers) = publish::channel(Snapshot::default(), proxy.wakes(), wake_publisher);
         let admin_config = settings::admin(&config, ADMIN_STOP_TIMEOUT)?;
         let (store, store_kind) = open_store(&config)?;
+        let state_dir = (config.store == StoreKind::Embedded).then(|| config.node.state_dir.clone());
         let control = control::start(control::Settings {
             node: config.node.name.clone(),
             store,
             store_kind,
+            state_dir,
             publisher,
             wake,
             clock: Clock::start(),

@@ -85,6 +85,7 @@ impl Stage {
             node: "lb-1".to_owned(),
             store: Arc::new(MemoryStore::new()),
             store_kind: "memory",
+            state_dir: None,
             publisher,
             wake,
             clock: Clock::start(),
