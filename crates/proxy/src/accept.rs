@@ -6,12 +6,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
 
+use cutover_tls::server::{ServerTls, Subject};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use crate::config::Network;
+use crate::client_subject::SubjectFields;
+use crate::config::{ListenerConfig, Network};
 use crate::connection;
+use crate::fields::Fields;
 use crate::listener::Bound;
 use crate::worker::Worker;
 
@@ -22,6 +25,12 @@ const PAUSE: Duration = Duration::from_millis(10);
 #[derive(Debug)]
 pub(crate) struct Front {
     pub(crate) trusted_proxies: Box<[Network]>,
+    pub(crate) tls: Option<Arc<ServerTls>>,
+    /// The port of the TLS that clients are sent to, where nothing else is done for them.
+    pub(crate) https_port: Option<u16>,
+    /// What no client may say about who it is.
+    pub(crate) reserved: Option<Arc<SubjectFields>>,
+    client_subject_header: Box<str>,
     max_connections: u32,
     /// Connections that are open, over all workers.
     open: AtomicU32,
@@ -35,8 +44,31 @@ pub(crate) struct Admission {
 }
 
 impl Front {
-    pub(crate) fn new(trusted_proxies: Vec<Network>, max_connections: u32) -> Self {
-        Self { trusted_proxies: trusted_proxies.into(), max_connections, open: AtomicU32::new(0) }
+    /// A listener, of which clients may be sent to `https_port`, and may not send what is `reserved`.
+    pub(crate) fn new(
+        listener: ListenerConfig,
+        https_port: u16,
+        reserved: Option<Arc<SubjectFields>>,
+    ) -> Self {
+        Self {
+            trusted_proxies: listener.trusted_proxies.into(),
+            tls: listener.tls,
+            https_port: listener.redirect_to_https.then_some(https_port),
+            reserved,
+            client_subject_header: listener.client_subject_header.into(),
+            max_connections: listener.max_connections,
+            open: AtomicU32::new(0),
+        }
+    }
+
+    /// Tells a backend who its client is, and nothing that a client says in its place.
+    pub(crate) fn write_subject(&self, fields: &mut Fields, subject: Option<&Subject>) {
+        if let Some(reserved) = &self.reserved {
+            reserved.remove_from(fields);
+        }
+        if let Some(subject) = subject.filter(|_| !self.client_subject_header.is_empty()) {
+            fields.append_other(&self.client_subject_header, subject.as_str().as_bytes());
+        }
     }
 }
 

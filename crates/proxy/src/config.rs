@@ -5,6 +5,7 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::Arc;
 use std::time::Duration;
 
+use cutover_resolve::Names;
 use cutover_tls::client::Connectors;
 use cutover_tls::server::ServerTls;
 
@@ -19,6 +20,8 @@ pub struct ProxyConfig {
     pub limits: Limits,
     /// How backends are asked over TLS.
     pub connectors: Arc<Connectors>,
+    /// Names of backends.
+    pub names: Names,
 }
 
 /// One listener.
@@ -73,6 +76,23 @@ pub struct Limits {
     pub requests_per_connection: Option<u32>,
     /// Streams that a client may have open at once on one connection of HTTP/2.
     pub h2_max_concurrent_streams: u32,
+    /// Time for a whole TLS handshake, from when the connection was accepted.
+    pub handshake_timeout: Duration,
+}
+
+impl Default for ListenerConfig {
+    fn default() -> Self {
+        Self {
+            addresses: Vec::new(),
+            trusted_proxies: Vec::new(),
+            max_connections: 65_536,
+            max_connections_per_client: None,
+            tls: None,
+            client_subject_header: String::new(),
+            redirect_to_https: false,
+            proxy_protocol: false,
+        }
+    }
 }
 
 impl Default for Limits {
@@ -87,6 +107,7 @@ impl Default for Limits {
             keepalive_timeout: Duration::from_secs(75),
             requests_per_connection: None,
             h2_max_concurrent_streams: 128,
+            handshake_timeout: Duration::from_secs(10),
         }
     }
 }

@@ -4,9 +4,11 @@ use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use cutover_tls::server::{Protocol, ServerTls, Subject};
 use slab::Slab;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
@@ -16,9 +18,11 @@ use crate::accept::Admission;
 use crate::alarm::Alarm;
 use crate::forwarded::Peer;
 use crate::h2;
+use crate::handshake;
 use crate::keyring::Known;
 use crate::serve::Next;
 use crate::stream::Stream;
+use crate::tls::Tls;
 use crate::worker::Worker;
 
 /// When the worker stops, a connection between two requests may use this time to send another one, which is answered with
@@ -31,6 +35,8 @@ pub(crate) struct Client {
     pub(crate) peer: Peer,
     pub(crate) admission: Admission,
     pub(crate) known_pin: Known,
+    /// Who it is by the certificate that it has shown, if it has.
+    pub(crate) subject: Option<Subject>,
 }
 
 /// A client's connection.
@@ -113,7 +119,11 @@ pub(crate) fn spawn(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr, ad
         // It is gone already.
         return;
     }
-    tokio::task::spawn_local(serve(counted, Stream::Tcp(stream), peer.ip(), admission));
+    let peer = peer.ip();
+    match admission.front().tls.clone() {
+        None => tokio::task::spawn_local(serve(counted, Stream::Tcp(stream), peer, admission)),
+        Some(tls) => tokio::task::spawn_local(serve_tls(counted, tls, stream, peer, admission)),
+    };
 }
 
 /// Serves a stream that was not accepted, in the task of the caller.
@@ -127,19 +137,51 @@ pub(crate) fn serve_stream(
     serve(Counted::new(worker), stream, peer, admission)
 }
 
+/// Serves what comes over TLS, once hands are shaken.
+async fn serve_tls(
+    counted: Counted,
+    tls: Arc<ServerTls>,
+    stream: TcpStream,
+    peer: IpAddr,
+    admission: Admission,
+) {
+    // Its state is large, and would be part of every idle connection.
+    let shaken = Box::pin(handshake::shake(&counted.worker, &tls, stream)).await;
+    drop(tls);
+    let Some(accepted) = shaken else { return };
+    let stream = Stream::Tls(Box::new(Tls::new(accepted.stream)));
+    let connection = open(counted, stream, peer, admission, accepted.subject);
+    match accepted.protocol {
+        Protocol::Http1 => run(connection, Instant::now()).await,
+        Protocol::H2 => Box::pin(h2::server::serve(connection)).await,
+        Protocol::Challenge => {}
+    }
+}
+
 fn serve(
     counted: Counted,
     stream: Stream,
     peer: IpAddr,
     admission: Admission,
 ) -> impl Future<Output = ()> + use<> {
+    run(open(counted, stream, peer, admission, None), Instant::now())
+}
+
+/// A connection that may begin.
+fn open(
+    counted: Counted,
+    stream: Stream,
+    peer: IpAddr,
+    admission: Admission,
+    subject: Option<Subject>,
+) -> Box<Connection> {
     let worker = Rc::clone(&counted.worker);
-    let now = Instant::now();
-    let peer = Peer::new(peer, false, &admission.front().trusted_proxies);
-    let alarm = Alarm::new(now + worker.limits.keepalive_timeout);
-    let client = Rc::new(Client { worker, peer, admission, known_pin: Known::default() });
+    let is_tls = matches!(stream, Stream::Tls(_));
+    let peer = Peer::new(peer, is_tls, &admission.front().trusted_proxies);
+    let alarm = Alarm::new(Instant::now() + worker.limits.keepalive_timeout);
+    let client = Rc::new(Client { worker, peer, admission, known_pin: Known::default(), subject });
     let (read_ahead, counted) = (Vec::new(), Some(counted));
-    run(Box::new(Connection { client, stream, alarm, requests: 0, read_ahead, counted }), now)
+    Box::new(Connection { client, stream, alarm, requests: 0, read_ahead, counted })
 }
 
 /// All of the connections that are open run this, and most of them are idle: what it keeps meanwhile has to be small.

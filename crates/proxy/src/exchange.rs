@@ -114,6 +114,9 @@ impl<'a> Exchange<'a> {
         limits: BodyLimits,
     ) -> Result<(), BodyFault> {
         self.is_admitted = true;
+        if let Some(reserved) = &self.client.admission.front().reserved {
+            self.scratch.upload.reserve(reserved);
+        }
         self.scratch.upload.expect(framing, is_chunking, limits);
         self.scratch.upload.check()
     }
@@ -237,7 +240,7 @@ impl<'a> Exchange<'a> {
             client: self.origin.client,
             request: Request {
                 method: asked.method_text(),
-                target: &asked.target_text(),
+                target: &asked.asked_text(),
                 protocol: protocol(asked.version),
                 host: &self.scratch.authority,
                 user_agent: asked.fields.first(Name::UserAgent),

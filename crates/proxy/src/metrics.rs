@@ -44,6 +44,30 @@ pub enum UpstreamFailure {
     BrokenBody,
 }
 
+/// How a handshake of TLS with a client ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Handshake {
+    /// Well, with all that it takes.
+    Full,
+    /// Well, by a ticket of an earlier one.
+    Resumed,
+    /// What came is no TLS.
+    NotTls,
+    /// The two have nothing in common.
+    Incompatible,
+    /// The client's certificate is missing or not believed.
+    Certificate,
+    /// The client refused to go on.
+    Refused,
+    /// Something in it is not allowed.
+    Protocol,
+    /// The connection ended meanwhile.
+    Gone,
+    /// It took too long.
+    Timeout,
+}
+
 /// What became of an answer that named another version than the one that was decided for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -68,6 +92,7 @@ pub struct Metrics {
     /// Access-log lines that were dropped because the log's reader or disk is too slow, or gone.
     pub access_log_dropped: IntCounter,
     own_answers: [IntCounter; OWN_STATUSES.len()],
+    handshakes: [IntCounter; Handshake::ALL.len()],
     requests: IntCounterVec,
     duration: HistogramVec,
     pins: IntCounterVec,
@@ -123,6 +148,8 @@ impl Metrics {
             register(registry, IntCounterVec::new(Opts::new(name, help), labels)?)
         };
         let (of_service, of_version) = (["service"], ["service", "version"]);
+        let handshakes = "TLS handshakes with clients, by how they ended";
+        let handshakes = counters("cutover_tls_handshakes_total", handshakes, &["outcome"])?;
         let own = "Answers of the proxy itself, because no backend could or should answer";
         let own = counters("cutover_own_answers_total", own, &["status"])?;
         let requests = "Requests that were answered, by class of status";
@@ -141,6 +168,7 @@ impl Metrics {
             tunnels: gauge("cutover_tunnels", "Tunnels (WebSocket and other upgrades) that are open")?,
             queue_waiting: gauge("cutover_queue_waiting", "Requests that wait for a usable backend")?,
             access_log_dropped: counter("cutover_access_log_dropped_total", lost)?,
+            handshakes: Handshake::ALL.map(|how| handshakes.with_label_values(&[how.as_str()])),
             own_answers: OWN_STATUSES.map(|status| own.with_label_values(&[status])),
             requests: counters("cutover_requests_total", requests, &["service", "version", "class"])?,
             duration: register(registry, duration)?,
@@ -206,6 +234,11 @@ impl Metrics {
         });
     }
 
+    /// Counts a handshake with a client.
+    pub fn handshake(&self, how: Handshake) {
+        self.handshakes[how as usize].inc();
+    }
+
     /// Counts an answer of ours.
     pub fn own_answer(&self, status: StatusCode) {
         let at = OWN_STATUSES.iter().position(|&own| own == status.as_str());
@@ -267,6 +300,37 @@ impl VersionHandles {
         let class = usize::from(status.as_u16() / 100).clamp(1, CLASSES.len());
         self.requests[class - 1].inc();
         self.duration.observe(took.as_secs_f64());
+    }
+}
+
+impl Handshake {
+    /// All of them, in the order of their numbers.
+    pub const ALL: [Self; 9] = [
+        Self::Full,
+        Self::Resumed,
+        Self::NotTls,
+        Self::Incompatible,
+        Self::Certificate,
+        Self::Refused,
+        Self::Protocol,
+        Self::Gone,
+        Self::Timeout,
+    ];
+
+    /// Its name as a label.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Resumed => "resumed",
+            Self::NotTls => "not_tls",
+            Self::Incompatible => "incompatible",
+            Self::Certificate => "certificate",
+            Self::Refused => "refused",
+            Self::Protocol => "protocol",
+            Self::Gone => "gone",
+            Self::Timeout => "timeout",
+        }
     }
 }
 

@@ -8,10 +8,12 @@ use tokio::sync::{Notify, mpsc, watch};
 
 use crate::accept::Front;
 use crate::access_log::AccessLog;
+use crate::client_subject::SubjectFields;
 use crate::config::ProxyConfig;
 use crate::listener::{self, BindError, Bound};
 use crate::metrics::Metrics;
 use crate::shutdown::{Ended, Handle, LastWord};
+use crate::to_https::HTTPS;
 use crate::worker::{self, Start};
 
 /// A proxy that listens and does not serve yet: clients that connect wait.
@@ -83,19 +85,19 @@ impl Proxy {
         if readers.len() != workers {
             return Err(StartError::Readers { readers: readers.len(), workers });
         }
-        let fronts: Arc<[Front]> = self
-            .config
-            .listeners
-            .into_iter()
-            .map(|listener| Front::new(listener.trusted_proxies, listener.max_connections))
-            .collect();
+        let (https_port, reserved) = (self.https_port(), SubjectFields::of(&self.config.listeners));
+        let listeners = self.config.listeners.into_iter();
+        let fronts: Arc<[Front]> =
+            listeners.map(|listener| Front::new(listener, https_port, reserved.clone())).collect();
         let (stop, stopped) = watch::channel(None);
         let (sender, ended) = mpsc::unbounded_channel();
+        let pages = Arc::default();
         let mut threads = Vec::with_capacity(workers);
         let parts = self.sockets.into_iter().zip(readers).zip(self.wakes);
         for (worker, ((sockets, reader), wake)) in parts.enumerate() {
             let start = Start {
                 limits: self.config.limits,
+                names: self.config.names.clone(),
                 sockets,
                 fronts: Arc::clone(&fronts),
                 reader,
@@ -103,6 +105,8 @@ impl Proxy {
                 stop: stopped.clone(),
                 metrics: Arc::clone(metrics),
                 log: access_log.map(AccessLog::sink),
+                pages: Arc::clone(&pages),
+                keeps_pages: worker == 0,
                 seed: seed().map_err(StartError::System)?,
             };
             let last_word = LastWord { sender: sender.clone(), ended: Ended { worker, cut: 0 } };
@@ -113,6 +117,16 @@ impl Proxy {
             threads.push(thread);
         }
         Ok(Handle::new(stop, ended, threads))
+    }
+}
+
+impl Proxy {
+    /// The port of the first listener with TLS. Where there is none, TLS is somebody else's, and where it usually is.
+    fn https_port(&self) -> u16 {
+        let has_tls = |bound: &&Bound| self.config.listeners[bound.listener].tls.is_some();
+        let first = self.sockets.first().and_then(|sockets| sockets.iter().find(has_tls));
+        let address = first.and_then(|bound| bound.socket.local_addr().ok());
+        address.map_or(HTTPS, |address| address.port())
     }
 }
 

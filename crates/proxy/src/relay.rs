@@ -5,6 +5,7 @@ mod seam;
 
 use std::io;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use tokio::net::TcpStream;
@@ -12,6 +13,7 @@ use tokio::net::TcpStream;
 use self::output::Output;
 pub(crate) use self::seam::Seam;
 use crate::buffer::{Buffer, Buffers};
+use crate::client_subject::SubjectFields;
 use crate::fields::Fields;
 use crate::h1::chunked::{self, ChunkError, Decoder, Step};
 use crate::h1::framing::Framing;
@@ -50,6 +52,8 @@ pub(crate) struct Relay {
     is_cut: bool,
     /// What the receiver does not get to know by the trailers.
     secret: Option<Rc<IdentityFields>>,
+    /// What the sender may not say by the trailers.
+    reserved: Option<Arc<SubjectFields>>,
     /// Trailers that came beside the body.
     tail: Option<Box<Fields>>,
     waits: Waits,
@@ -109,7 +113,7 @@ impl Relay {
         self.output.clear();
         (self.is_held, self.is_watched, self.is_spliced) = (false, false, false);
         (self.seam, self.cut, self.is_cut) = (Seam::Pause, None, false);
-        (self.secret, self.tail) = (None, None);
+        (self.secret, self.reserved, self.tail) = (None, None, None);
         (self.waits, self.moved, self.wrote) = (Waits::Nobody, 0, 0);
     }
 
@@ -137,6 +141,11 @@ impl Relay {
     /// Lets what tells about the app's processes be taken out of the trailers too.
     pub(crate) fn hide(&mut self, secret: &Rc<IdentityFields>) {
         self.secret = Some(Rc::clone(secret));
+    }
+
+    /// Lets what its sender may not say be taken out of the trailers.
+    pub(crate) fn reserve(&mut self, reserved: &Arc<SubjectFields>) {
+        self.reserved = Some(Arc::clone(reserved));
     }
 
     /// Lets the body be cut at such places only. It goes through the buffer then, where they are looked for.
@@ -404,6 +413,9 @@ impl Relay {
         headers::prepare_trailers(trailers);
         if let Some(secret) = &self.secret {
             secret.hide_in(trailers);
+        }
+        if let Some(reserved) = &self.reserved {
+            reserved.remove_from(trailers);
         }
     }
 

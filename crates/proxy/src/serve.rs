@@ -27,7 +27,7 @@ use crate::name::Name;
 use crate::respond::Own;
 use crate::scratch::Scratch;
 use crate::upload::BodyLimits;
-use crate::{finish, own, pass, pin, request_id, version_endpoint};
+use crate::{early, finish, own, pass, pin, request_id, to_https, version_endpoint};
 
 /// What becomes of the client's connection.
 #[derive(Debug, Clone, Copy)]
@@ -76,9 +76,16 @@ pub(crate) async fn serve(connection: &mut Connection, scratch: &mut Scratch) ->
 
 async fn answer(exchange: &mut Exchange<'_>, is_last: bool) -> Result<Next, Error> {
     let framing = identify(exchange, is_last)?;
+    if let Some(port) = exchange.client.admission.front().https_port {
+        let answer = to_https::answer(exchange, port)?;
+        return Ok(own::answer(exchange, answer).await);
+    }
     let routed = decide::route(exchange)?;
     if exchange.scratch.asked.has_path(version_endpoint::PATH) {
         let answer = report_version(exchange, &routed);
+        return Ok(own::answer(exchange, answer).await);
+    }
+    if let Some(answer) = early::answer(exchange, &routed)? {
         return Ok(own::answer(exchange, answer).await);
     }
     let mut decided = decide::decide(exchange, routed).await?;
@@ -240,6 +247,11 @@ fn prepare(exchange: &mut Exchange<'_>, decided: &Decided, framing: Framing) -> 
     pin::strip(&mut asked.fields, &set.policy.pin);
     let given = Authority { text: authority, host: &authority[..*host_len] };
     exchange.client.peer.write(&mut asked.fields, given);
+    let rules = &decided.service.rules;
+    if let Some(rewrite) = &rules.rewrite {
+        rewrite.apply(asked, decided.prefix_len);
+    }
+    exchange.client.admission.front().write_subject(&mut asked.fields, exchange.client.subject.as_ref());
     if asked.form() == Form::Absolute || !asked.fields.contains(Name::Host) {
         // The target's authority wins over `Host` (RFC 9112 section 3.2.2), and the backend sees it only there.
         asked.fields.set(Name::Host, &[authority.as_bytes()]);
@@ -250,6 +262,7 @@ fn prepare(exchange: &mut Exchange<'_>, decided: &Decided, framing: Framing) -> 
     if let Framing::Length(length) = framing {
         set_length(&mut asked.fields, length);
     }
+    rules.request.apply(&mut asked.fields);
     let expectation = match expects {
         false => Expectation::None,
         // A client that has begun does not wait.

@@ -1,9 +1,11 @@
 //! A request's body on its way to a backend: limited, and kept as long as it is small, so that it can be sent again.
 
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use crate::buffer::{Buffer, Buffers};
+use crate::client_subject::SubjectFields;
 use crate::h1::framing::Framing;
 use crate::relay::{Broken, Relay, Waits};
 use crate::stream::Stream;
@@ -81,6 +83,11 @@ impl Upload {
             self.relay.watch();
         }
         self.fault = limits.bytes.is_some_and(is_larger).then_some(BodyFault::TooLarge);
+    }
+
+    /// Lets what no client may say about who it is be taken out of the trailers.
+    pub(crate) fn reserve(&mut self, reserved: &Arc<SubjectFields>) {
+        self.relay.reserve(reserved);
     }
 
     /// # Errors

@@ -13,10 +13,10 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
-use rustls::ServerConfig;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::server::{NoServerSessionStorage, ProducesTickets, WebPkiClientVerifier};
 use rustls::version::{TLS12, TLS13};
+use rustls::{HandshakeKind, ServerConfig};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::{TlsAcceptor, TlsStream};
 
@@ -110,6 +110,8 @@ pub struct Accepted<S> {
     pub protocol: Protocol,
     /// Who the client is, where it has shown a certificate, which was verified.
     pub subject: Option<Subject>,
+    /// Whether it went on with what an earlier one was agreed on.
+    pub is_resumed: bool,
 }
 
 impl ServerTls {
@@ -175,7 +177,8 @@ impl ServerTls {
             _ => Protocol::Http1,
         };
         let subject = connection.peer_certificates().and_then(|chain| Subject::of(chain.first()?));
-        Ok(Accepted { stream: stream.into(), protocol, subject })
+        let is_resumed = connection.handshake_kind() == Some(HandshakeKind::Resumed);
+        Ok(Accepted { stream: stream.into(), protocol, subject, is_resumed })
     }
 }
 

@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use cutover_core::publish;
 use cutover_core::snapshot::Snapshot;
+use cutover_resolve::Names;
 use prometheus::Registry;
 use tokio::net::UnixStream;
 
 use crate::accept::{Admission, Front};
-use crate::config::Limits;
+use crate::config::{Limits, ListenerConfig};
 use crate::connection;
 use crate::metrics::Metrics;
 use crate::stream::Stream;
@@ -30,8 +31,8 @@ impl Engine {
     pub fn new(snapshot: Snapshot, limits: Limits) -> prometheus::Result<Self> {
         let (_, mut readers) = publish::channel(snapshot, vec![Box::new(|| {})], Box::new(|| {}));
         let metrics = Arc::new(Metrics::new(&Registry::new())?);
-        let worker = Worker::new(limits, readers.remove(0), metrics, None, 1);
-        Ok(Self { worker: Rc::new(worker), fronts: [Front::new(Vec::new(), u32::MAX)].into() })
+        let worker = Worker::new(limits, Names::default(), readers.remove(0), metrics, None, 1);
+        Ok(Self { worker: Rc::new(worker), fronts: [Front::new(ListenerConfig { max_connections: u32::MAX, ..ListenerConfig::default() }, 443, None)].into() })
     }
 
     /// Serves a client until its connection is over. It has to run in a runtime of one thread with all drivers.

@@ -1,0 +1,59 @@
+//! The headers by which backends are told who a client is by its certificate. No client can send them, over whatever listener it comes:
+//! an app believes them.
+
+use std::sync::Arc;
+
+use crate::config::ListenerConfig;
+use crate::fields::Fields;
+
+/// The names that listeners use for them.
+#[derive(Debug)]
+pub(crate) struct SubjectFields(Vec<Box<str>>);
+
+impl SubjectFields {
+    /// Those of all listeners; `None` when there are none.
+    pub(crate) fn of(listeners: &[ListenerConfig]) -> Option<Arc<Self>> {
+        let names = listeners.iter().map(|listener| listener.client_subject_header.as_str());
+        let names: Vec<_> = names.filter(|name| !name.is_empty()).map(Box::from).collect();
+        (!names.is_empty()).then(|| Arc::new(Self(names)))
+    }
+
+    /// Takes them out of what a client sent, also in the disguise in which apps that see fields as environment variables (CGI, WSGI,
+    /// Rack, PHP) can't tell them apart.
+    pub(crate) fn remove_from(&self, fields: &mut Fields) {
+        fields.remove_where(|_, name| self.0.iter().any(|reserved| is_alike(reserved.as_bytes(), name)));
+    }
+}
+
+/// Whether the two are the same name, or the same environment variable.
+fn is_alike(one: &[u8], other: &[u8]) -> bool {
+    let plain = |byte: &u8| if *byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
+    one.len() == other.len() && one.iter().map(plain).eq(other.iter().map(plain))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_names_of_all_listeners_are_taken_out_in_every_disguise() {
+        let listener =
+            |name: &str| ListenerConfig { client_subject_header: name.to_owned(), ..ListenerConfig::default() };
+        let reserved = SubjectFields::of(&[listener("X-Client"), listener(""), listener("X-Subject-DN")]);
+        let mut fields: Fields = [
+            ("x-client", "CN=admin"),
+            ("X_CLIENT", "CN=admin"),
+            ("x-subject_dn", "CN=admin"),
+            ("x-clients", "kept"),
+        ]
+        .into_iter()
+        .collect();
+        reserved.unwrap().remove_from(&mut fields);
+        assert_eq!(fields, [("x-clients", "kept")].into_iter().collect());
+    }
+
+    #[test]
+    fn without_any_there_is_nothing_to_look_for() {
+        assert!(SubjectFields::of(&[ListenerConfig::default()]).is_none());
+    }
+}
