@@ -61,7 +61,7 @@ fn on_runtime(work: impl Future<Output = ExitCode>) -> ExitCode {
 
 /// `cutover check`: says nothing but that all is right, or everything that is wrong.
 fn check(file: &Path, json: bool) -> Exit {
-    let (text, exit) = match config::load(file) {
+    let (text, exit) = match config::check(file) {
         Ok(_) if json => ("{\"ok\":true,\"errors\":[]}\n".to_owned(), Exit::Done),
         Ok(config) => {
             let services = match config.services.len() {

@@ -1,5 +1,8 @@
 //! Reads the raw configuration into [`Config`], and reports every value that makes no sense.
 
+mod admin;
+mod listener;
+
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
@@ -8,12 +11,13 @@ use cutover_control::document::{Check, Path, Problems};
 use cutover_core::command::Configured;
 use cutover_core::id::ServiceName;
 use cutover_core::time::Millis;
+use http::Uri;
 
-use super::raw::{AdminSpec, LimitsSpec, ListenerSpec, NodeSpec, RawConfig, Role, TokenSpec};
+use self::admin::admin;
+use self::listener::{check_challenges, listener};
+use super::raw::{LimitsSpec, ListenerSpec, NodeSpec, RawConfig, TracingSpec};
 use super::variable::Lookup;
-use super::{
-    AccessLog, Admin, AdminAddress, Config, Limits, Listener, Node, Token, address, default, routes,
-};
+use super::{AccessLog, Config, Limits, Node, Tracing, default, routes};
 
 /// Where clients connect when the file names no listener: without rights that not everybody has, for this machine only.
 const BIND_DEFAULT: &str = "127.0.0.1:8080";
@@ -29,6 +33,7 @@ pub(super) fn config(raw: &RawConfig, lookup: Lookup<'_>, problems: &mut Problem
     let listeners =
         listeners.iter().enumerate().map(|(index, raw)| listener(raw, &mut root.element("listener", index)));
     let listeners = listeners.collect();
+    check_challenges(&raw.listener, &mut root);
     let limits = limits(&raw.limits, &mut root.table("limits"));
     let admin = admin(&raw.admin, &mut root.table("admin"));
     let metrics = match raw.metrics.listen.as_str() {
@@ -40,8 +45,9 @@ pub(super) fn config(raw: &RawConfig, lookup: Lookup<'_>, problems: &mut Problem
         "-" => Some(AccessLog { path: None, format: raw.access_log.format }),
         path => Some(AccessLog { path: Some(path.into()), format: raw.access_log.format }),
     };
+    let tracing = tracing(&raw.tracing, &mut root.table("tracing"));
     let services = services(raw, problems);
-    Config { node, listeners, limits, admin, store: raw.store.kind, access_log, metrics, services }
+    Config { node, listeners, limits, admin, store: raw.store.kind, access_log, metrics, tracing, services }
 }
 
 fn node(raw: &NodeSpec, lookup: Lookup<'_>, check: &mut Check<'_>) -> Node {
@@ -69,16 +75,6 @@ fn node(raw: &NodeSpec, lookup: Lookup<'_>, check: &mut Check<'_>) -> Node {
     }
 }
 
-fn listener(raw: &ListenerSpec, check: &mut Check<'_>) -> Listener {
-    Listener {
-        bind: check.list("bind", &raw.bind, str::parse),
-        trusted_proxies: check.list("trusted_proxies", &raw.trusted_proxies, address::network),
-        max_connections: raw.max_connections,
-        tls: None,
-        redirect_to_https: false,
-    }
-}
-
 fn limits(raw: &LimitsSpec, check: &mut Check<'_>) -> Limits {
     Limits {
         request_line: check.size_within("request_line", &raw.request_line, 64, 1 << 20),
@@ -89,91 +85,32 @@ fn limits(raw: &LimitsSpec, check: &mut Check<'_>) -> Limits {
         body_idle_timeout: check.duration_from("body_idle_timeout", &raw.body_idle_timeout, WAIT_MIN),
         keepalive_timeout: check.duration_from("keepalive_timeout", &raw.keepalive_timeout, WAIT_MIN),
         requests_per_connection: NonZeroU32::new(raw.requests_per_connection),
-        handshake_timeout: Millis::from_secs(10),
+        handshake_timeout: check.duration_from("handshake_timeout", &raw.handshake_timeout, WAIT_MIN),
+        h2_max_concurrent_streams: raw.h2_max_concurrent_streams,
     }
 }
 
-fn admin(raw: &AdminSpec, check: &mut Check<'_>) -> Admin {
-    let mut names = BTreeMap::new();
-    let mut tokens = Vec::with_capacity(raw.tokens.len());
-    for (index, spec) in raw.tokens.iter().enumerate() {
-        let mut check = check.element("tokens", index);
-        if let Some(first) = names.insert(&spec.name, index) {
-            check.wrong(
-                "name",
-                format_args!("repeats token {first}, {:?}; each needs its own name", spec.name),
-            );
-        }
-        tokens.extend(token(spec, &mut check));
+fn tracing(raw: &TracingSpec, check: &mut Check<'_>) -> Tracing {
+    if raw.otlp.is_empty() {
+        return Tracing::default();
     }
-    let listen: Option<AdminAddress> = check.parse("listen", &raw.listen);
-    let is_local = listen.as_ref().is_none_or(AdminAddress::is_local);
-    if raw.open == Some(true) && !is_local {
+    let url = raw.otlp.parse::<Uri>().ok();
+    let otlp = url.filter(|url| url.scheme_str() == Some("http") && url.query().is_none());
+    if otlp.is_none() {
         check.wrong(
-            "open",
-            format_args!("is true, but others can connect to {}; set it to false and add tokens", raw.listen),
+            "otlp",
+            format_args!(
+                "{:?} is no http URL of a collector; write one such as \"http://127.0.0.1:4318\"",
+                raw.otlp
+            ),
+        );
+    } else if !cfg!(feature = "otlp") {
+        check.wrong(
+            "otlp",
+            "needs a build of cutover with the cargo feature `otlp`, which this one is not; remove it",
         );
     }
-    let is_open = raw.open.unwrap_or(is_local);
-    if !is_open && raw.tokens.is_empty() {
-        let reason = if is_local { "`open` is false" } else { "others than this machine can connect" };
-        check.wrong("tokens", format_args!("is empty and {reason}; add one, `cutover token` makes it"));
-    }
-    // Never kept: without an address there is a problem.
-    let listen = listen.unwrap_or_else(|| AdminAddress::Unix(PathBuf::new()));
-    Admin { listen, is_open, tokens }
-}
-
-fn token(raw: &TokenSpec, check: &mut Check<'_>) -> Option<Token> {
-    if raw.name.len() > 64 || raw.name.chars().any(char::is_control) {
-        check.wrong("name", "must be at most 64 bytes without control characters");
-    }
-    let services = check.list("services", &raw.services, |name| {
-        ServiceName::parse(name).map_err(|error| format!("{name:?} is no service name: {error}"))
-    });
-    if check.are_clean(&["role", "services"]) {
-        match (raw.role, services.is_empty()) {
-            (Role::Register, true) => {
-                check.wrong("services", "is empty; name the services that the token registers for");
-            }
-            (Role::Read | Role::Operate | Role::Admin, false) => {
-                check.wrong("services", "is only for role \"register\"; remove it or change the role");
-            }
-            _ => {}
-        }
-    }
-    let sha256 = match digest(&raw.sha256) {
-        Ok(sha256) => sha256,
-        Err(message) => {
-            check.wrong("sha256", message);
-            return None;
-        }
-    };
-    Some(Token { name: raw.name.clone(), sha256, role: raw.role, services })
-}
-
-fn digest(text: &str) -> Result<[u8; 32], String> {
-    let from_file;
-    let hex = match text.strip_prefix("file:") {
-        None => text,
-        Some(path) => {
-            from_file =
-                std::fs::read_to_string(path).map_err(|error| format!("can't read {path:?}: {error}"))?;
-            from_file.trim()
-        }
-    };
-    let mut bytes = [0; 32];
-    // The text itself stays out of the message: somebody may have written the token where its hash belongs.
-    let wrong = || "is no SHA-256 in hex (64 digits); `cutover token` makes a token and its hash".to_owned();
-    if hex.len() != 64 || !hex.is_ascii() {
-        return Err(wrong());
-    }
-    for (index, byte) in bytes.iter_mut().enumerate() {
-        let digits = &hex[2 * index..2 * index + 2];
-        let is_hex = digits.bytes().all(|b| b.is_ascii_hexdigit());
-        *byte = u8::from_str_radix(digits, 16).ok().filter(|_| is_hex).ok_or_else(wrong)?;
-    }
-    Ok(bytes)
+    Tracing { otlp }
 }
 
 fn services(raw: &RawConfig, problems: &mut Problems) -> Vec<Configured> {

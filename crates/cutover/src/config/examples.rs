@@ -7,6 +7,16 @@ use serde_json::Value;
 
 use super::{Config, load, parse, schema};
 
+/// Tables whose keys are not written in the reference, but shown in comments.
+const IN_COMMENTS: [&str; 6] = [
+    "listener.tls",
+    "admin.tls",
+    "admin.tokens.",
+    "admin.certificates.",
+    "service.backends.",
+    "service.redirect.",
+];
+
 fn directory() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../config")
 }
@@ -39,14 +49,22 @@ fn the_defaults_in_the_reference_are_those_of_the_code() {
 
 #[test]
 fn the_reference_has_every_key() {
-    let table: toml::Table = toml::from_str(&reference()).unwrap();
+    let text = reference();
+    let table: toml::Table = toml::from_str(&text).unwrap();
     let mut written = BTreeSet::new();
     keys_of_value(&serde_json::to_value(table).unwrap(), "", &mut written);
     let (schema, mut known) = (schema(), BTreeSet::new());
     keys_of_schema(&schema, &schema, "", &mut known);
-    // Lists that are empty by default show their elements in a comment.
-    known.retain(|key| !key.starts_with("admin.tokens.") && !key.starts_with("service.backends."));
+    // Lists that are empty by default show their elements in a comment, and so do tables that switch something on.
+    let (in_comments, known): (BTreeSet<_>, _) =
+        known.into_iter().partition(|key| IN_COMMENTS.iter().any(|table| key.starts_with(table)));
     assert_eq!(written, known);
+    let comments: String =
+        text.lines().filter_map(|line| line.split_once('#')).map(|(_, comment)| comment).collect();
+    for key in in_comments {
+        let last = key.rsplit('.').next().unwrap_or(&key);
+        assert!(comments.contains(&format!("{last} = ")) || comments.contains(&format!("[{key}]")), "{key}");
+    }
 }
 
 #[test]

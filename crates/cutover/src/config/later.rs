@@ -7,18 +7,12 @@ use serde_json::Value;
 /// Keys of the file outside of services that this version refuses by name.
 const LATER: &[Later] = &[
     key(&["node", "upgrade_timeout"], "remove it"),
-    values(&["listener", "*", "protocol"], &["https"], "write \"http\" and end TLS in front of it"),
-    key(&["listener", "*", "tls"], "remove it and end TLS in front of cutover"),
-    key(&["listener", "*", "redirect_to_https"], "remove it"),
-    key(&["listener", "*", "proxy_protocol"], "remove it"),
-    key(&["limits", "h2_max_concurrent_streams"], "remove it; clients are served over HTTP/1.1"),
     values(&["store", "kind"], &["etcd"], "write \"embedded\" or \"memory\""),
     key(&["store", "endpoints"], "remove it"),
     key(&["store", "prefix"], "remove it"),
     key(&["store", "tls"], "remove it"),
     key(&["store", "user"], "remove it"),
     key(&["store", "password"], "remove it"),
-    key(&["tracing"], "remove it; W3C trace context is passed on anyway"),
 ];
 
 /// Reports the keys of the whole file whose features come later, and takes them out.

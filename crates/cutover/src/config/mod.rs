@@ -6,6 +6,7 @@
 mod address;
 mod check;
 mod default;
+mod files;
 mod later;
 pub mod raw;
 mod report;
@@ -51,6 +52,8 @@ pub struct Config {
     pub access_log: Option<AccessLog>,
     /// A listener of its own for metrics.
     pub metrics: Option<BindAddress>,
+    /// Traces of requests.
+    pub tracing: Tracing,
     /// The services, in the order of the file.
     pub services: Vec<Configured>,
 }
@@ -77,6 +80,10 @@ pub struct Listener {
     pub trusted_proxies: Vec<Network>,
     /// Connections open at once, over all workers.
     pub max_connections: u32,
+    /// Connections open at once of one client; `None` = as many as there may be.
+    pub max_connections_per_client: Option<NonZeroU32>,
+    /// Whether trusted proxies begin connections by telling whose they are.
+    pub proxy_protocol: bool,
     /// TLS, where clients have to speak it.
     pub tls: Option<ListenerTls>,
     /// Whether clients are only told to come back over TLS.
@@ -145,6 +152,8 @@ pub struct Limits {
     pub requests_per_connection: Option<NonZeroU32>,
     /// Time for a whole TLS handshake.
     pub handshake_timeout: Millis,
+    /// Streams that a client may have open at once on one connection of HTTP/2.
+    pub h2_max_concurrent_streams: u32,
 }
 
 /// The admin API.
@@ -156,6 +165,30 @@ pub struct Admin {
     pub is_open: bool,
     /// Who may do what.
     pub tokens: Vec<Token>,
+    /// TLS; `None` = clear text.
+    pub tls: Option<AdminTls>,
+    /// Who may do what by a client certificate.
+    pub certificates: Vec<Certificate>,
+}
+
+/// TLS of the admin API.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AdminTls {
+    /// The certificate and its key.
+    pub files: CertificateFiles,
+    /// PEM file of the authorities whose certificates clients may show; `None` = they are not asked.
+    pub client_ca: Option<PathBuf>,
+}
+
+/// A client certificate of the admin API.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Certificate {
+    /// Its subject, as a distinguished name.
+    pub subject: String,
+    /// What its holder may do.
+    pub role: Role,
+    /// Services that a `register` certificate is for.
+    pub services: Vec<ServiceName>,
 }
 
 /// A bearer token of the admin API.
@@ -169,6 +202,13 @@ pub struct Token {
     pub role: Role,
     /// Services that a `register` token is for.
     pub services: Vec<ServiceName>,
+}
+
+/// Traces of requests.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tracing {
+    /// The collector that spans are sent to by OTLP over HTTP.
+    pub otlp: Option<http::Uri>,
 }
 
 /// The log of requests.
@@ -185,9 +225,15 @@ pub struct AccessLog {
 /// # Errors
 /// Everything that is wrong with it.
 pub fn load(path: &Path) -> Result<Config, Report> {
-    let name = path.display().to_string();
-    let text = read_file(path).map_err(|error| Report::unreadable(&name, &error))?;
-    parse(&name, &text, &|variable| std::env::var(variable).ok())
+    read_from(path, Files::Unasked)
+}
+
+/// The same, and asks whether the files that it names can be read here.
+///
+/// # Errors
+/// Everything that is wrong with it, or with the files.
+pub fn check(path: &Path) -> Result<Config, Report> {
+    read_from(path, Files::Needed)
 }
 
 /// The configuration without a file: a listener on `127.0.0.1:8080`, the admin API on `127.0.0.1:9900`, and no services.
@@ -203,14 +249,37 @@ pub fn built_in() -> Result<Config, Report> {
 /// # Errors
 /// Everything that is wrong with it, in the order of the text.
 pub fn parse(file: &str, text: &str, lookup: variable::Lookup<'_>) -> Result<Config, Report> {
+    read(file, text, lookup, Files::Unasked)
+}
+
+/// Whether the files that a configuration names have to be there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Files {
+    /// They are read by those who need them.
+    Unasked,
+    /// Each has to be readable now.
+    Needed,
+}
+
+fn read_from(path: &Path, files: Files) -> Result<Config, Report> {
+    let name = path.display().to_string();
+    let text = read_file(path).map_err(|error| Report::unreadable(&name, &error))?;
+    read(&name, &text, &|variable| std::env::var(variable).ok(), files)
+}
+
+fn read(file: &str, text: &str, lookup: variable::Lookup<'_>, files: Files) -> Result<Config, Report> {
     let mut problems = Problems::default();
     let mut source = source::Source::parse(text, &mut problems);
     let root = document::Path::root();
     let mut value = std::mem::take(&mut source.document);
     variable::substitute(&mut value, &root, lookup, &mut problems);
     later::strip(&mut value, &mut problems);
-    let config = document::read::<raw::RawConfig>(value, &root, &mut problems)
-        .map(|raw| check::config(&raw, lookup, &mut problems));
+    let config = document::read::<raw::RawConfig>(value, &root, &mut problems).map(|raw| {
+        if files == Files::Needed {
+            files::check(&raw, &mut problems);
+        }
+        check::config(&raw, lookup, &mut problems)
+    });
     match config {
         Some(config) if problems.is_empty() && source.syntax.is_empty() => Ok(config),
         _ => Err(source.report(file, text, problems)),

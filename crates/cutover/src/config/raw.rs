@@ -1,8 +1,17 @@
 //! The configuration file as it is written: every key with its default, text not yet understood.
 
+mod admin;
+mod listener;
+
 use cutover_control::admin::wire::service::ServiceSpec;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+pub use self::admin::{AdminSpec, AdminTlsSpec, CertificateSpec, Role, TokenSpec};
+pub use self::listener::{
+    AcmeSpec, CertificateFilesSpec, Challenge, ClientAuth, ListenerProtocol, ListenerSpec, ListenerTlsSpec,
+    TlsVersion,
+};
 
 /// Configuration of cutover.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -22,6 +31,8 @@ pub struct RawConfig {
     pub access_log: AccessLogSpec,
     /// Prometheus metrics.
     pub metrics: MetricsSpec,
+    /// Traces of requests.
+    pub tracing: TracingSpec,
     /// The services.
     pub service: Vec<ServiceSpec>,
 }
@@ -45,43 +56,6 @@ pub struct NodeSpec {
     pub state_dir: String,
 }
 
-/// Where clients connect.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-#[schemars(extend("required" = ["bind"]))]
-pub struct ListenerSpec {
-    /// Addresses to listen on: `host:port` or `[v6]:port`; port 0 = any free one.
-    #[schemars(length(min = 1), example = ["0.0.0.0:80"])]
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub bind: Vec<String>,
-    /// Protocol spoken with clients.
-    pub protocol: ListenerProtocol,
-    /// Networks whose `X-Forwarded-*` and `Forwarded` are believed.
-    pub trusted_proxies: Vec<String>,
-    /// Connections open at once, over all workers; further ones wait in the kernel.
-    #[schemars(range(min = 1, max = 16_777_216))]
-    pub max_connections: u32,
-}
-
-impl Default for ListenerSpec {
-    fn default() -> Self {
-        Self {
-            bind: Vec::new(),
-            protocol: ListenerProtocol::Http,
-            trusted_proxies: vec!["127.0.0.0/8".to_owned()],
-            max_connections: 65_536,
-        }
-    }
-}
-
-/// Protocol spoken with clients.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum ListenerProtocol {
-    /// HTTP without TLS.
-    Http,
-}
-
 /// Limits of the data plane.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -103,6 +77,11 @@ pub struct LimitsSpec {
     pub keepalive_timeout: String,
     /// Requests after which a connection is closed; 0 = no limit.
     pub requests_per_connection: u32,
+    /// Time for a whole TLS handshake.
+    pub handshake_timeout: String,
+    /// Requests that a client may have open at once on one connection of HTTP/2.
+    #[schemars(range(min = 1, max = 65_536))]
+    pub h2_max_concurrent_streams: u32,
 }
 
 impl Default for LimitsSpec {
@@ -116,69 +95,10 @@ impl Default for LimitsSpec {
             body_idle_timeout: "60s".to_owned(),
             keepalive_timeout: "75s".to_owned(),
             requests_per_connection: 0,
+            handshake_timeout: "10s".to_owned(),
+            h2_max_concurrent_streams: 128,
         }
     }
-}
-
-/// The admin API.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct AdminSpec {
-    /// Address to listen on: `host:port`, `[v6]:port` or `unix:/path`.
-    #[schemars(length(min = 1))]
-    pub listen: String,
-    /// Whether no token is needed. Only on loopback or a unix socket, and the default there.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "bool")]
-    pub open: Option<bool>,
-    /// Who may do what.
-    pub tokens: Vec<TokenSpec>,
-}
-
-impl Default for AdminSpec {
-    fn default() -> Self {
-        Self { listen: "127.0.0.1:9900".to_owned(), open: None, tokens: Vec::new() }
-    }
-}
-
-/// A bearer token of the admin API.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-#[schemars(extend("required" = ["name", "sha256", "role"]))]
-pub struct TokenSpec {
-    /// Who holds it; changes are recorded under this name.
-    #[serde(default)]
-    #[schemars(length(min = 1), example = &"deploy")]
-    pub name: String,
-    /// SHA-256 of the token in hex, or `file:/path` of a file that holds it. `cutover token` makes both.
-    #[serde(default)]
-    #[schemars(
-        length(min = 1),
-        example = &"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
-    )]
-    pub sha256: String,
-    /// What it may do.
-    #[serde(default)]
-    pub role: Role,
-    /// Services that a `register` token is for.
-    #[serde(default)]
-    #[schemars(example = ["web"])]
-    pub services: Vec<String>,
-}
-
-/// What a token may do; each role may do what those before it may.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Role {
-    /// Look.
-    #[default]
-    Read,
-    /// Register the backends of the named services.
-    Register,
-    /// Flip, roll back, drain, gates, freeze.
-    Operate,
-    /// Everything.
-    Admin,
 }
 
 /// Where the control state is kept.
@@ -238,4 +158,13 @@ pub struct MetricsSpec {
     /// Address of a listener of its own, `host:port`; `""` = `/metrics` of the admin listener.
     #[schemars(example = &"127.0.0.1:9901")]
     pub listen: String,
+}
+
+/// Traces of requests. W3C trace context is passed on in any case.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct TracingSpec {
+    /// URL of the collector that spans are sent to by OTLP over HTTP; `""` = none. Needs a build with the feature `otlp`.
+    #[schemars(example = &"http://127.0.0.1:4318")]
+    pub otlp: String,
 }

@@ -83,8 +83,64 @@ fn the_hash_of_a_token_may_lie_in_a_file() {
 #[test]
 fn a_later_feature_that_is_off_is_accepted() {
     config(
-        "[tracing]\notlp = \"\"\n[[listener]]\nbind = [\"[::1]:0\"]\nproxy_protocol = false\nredirect_to_https = false\n\
-         [[service]]\nname = \"web\"\nstrip_prefix = false\nrate_limit = { per_client = 0, burst = 0 }\nhook = []\n",
+        "[[service]]\nname = \"web\"\nhook = []\nassets = { paths = [], vault = \"0\" }\nbake = { duration = \"0s\" }\n",
+    );
+}
+
+#[test]
+fn a_listener_may_speak_tls() {
+    let listeners = config(
+        "[[listener]]\nbind = [\"[::1]:0\"]\nredirect_to_https = true\nproxy_protocol = true\nmax_connections_per_client = 9\n\
+         [[listener]]\nbind = [\"[::1]:0\"]\nprotocol = \"https\"\n[listener.tls]\ncerts = [{ cert = \"a.pem\", key = \"a.key\" }]\n\
+         min_version = \"1.3\"\nclient_ca = \"ca.pem\"\nclient_auth = \"optional\"\nclient_subject_header = \"X-Who\"\n\
+         acme = { domains = [\"Example.com\"], challenge = \"http-01\" }\n",
+    )
+    .listeners;
+    assert!(listeners[0].redirect_to_https && listeners[0].proxy_protocol && listeners[0].tls.is_none());
+    assert_eq!(listeners[0].max_connections_per_client, NonZeroU32::new(9));
+    let tls = listeners[1].tls.as_ref().unwrap();
+    assert_eq!((tls.certs.len(), tls.min_version), (1, MinVersion::Tls13));
+    assert!(!tls.client_auth.as_ref().unwrap().is_required && tls.client_subject_header == "x-who");
+    let acme = tls.acme.as_ref().unwrap();
+    assert_eq!(
+        (acme.domains.as_slice(), acme.challenge),
+        (&["example.com".to_owned()][..], AcmeChallenge::Http01)
+    );
+    assert_eq!(acme.directory, "https://acme-v02.api.letsencrypt.org/directory");
+}
+
+#[test]
+fn a_challenge_over_plain_http_needs_a_listener_that_speaks_it() {
+    let error = errors(
+        "[[listener]]\nbind = [\"[::1]:0\"]\nprotocol = \"https\"\ntls.acme = { domains = [\"example.com\"], challenge = \"http-01\" }\n",
+    );
+    assert!(error.starts_with("c.toml:4:54: listener[0].tls.acme.challenge: is \"http-01\""), "{error}");
+}
+
+#[test]
+fn holders_of_client_certificates_may_use_the_admin_api() {
+    let tls = "[admin]\nlisten = \"0.0.0.0:9900\"\ntls = { cert = \"a.pem\", key = \"a.key\", client_ca = \"ca.pem\" }\n";
+    let certificate = "[[admin.certificates]]\nsubject = \"CN=deploy\"\nrole = \"operate\"\n";
+    let admin = config(&format!("{tls}{certificate}")).admin;
+    assert!(!admin.is_open && admin.tls.unwrap().client_ca.is_some());
+    assert_eq!(
+        (admin.certificates[0].subject.as_str(), admin.certificates[0].role),
+        ("CN=deploy", Role::Operate)
+    );
+    assert!(errors(tls).contains("admin.tokens: is empty and others than this machine can connect"));
+    assert!(errors(certificate).contains("are used only with `tls.client_ca`"));
+    assert!(
+        errors("[admin]\nlisten = \"unix:/run/a\"\ntls = { cert = \"a\", key = \"b\" }")
+            .contains("admin.tls: is for TCP")
+    );
+}
+
+#[cfg(not(feature = "otlp"))]
+#[test]
+fn spans_need_a_build_that_has_them() {
+    assert!(
+        errors("[tracing]\notlp = \"http://localhost:4318\"")
+            .contains("needs a build of cutover with the cargo feature `otlp`")
     );
 }
 

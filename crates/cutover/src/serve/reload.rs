@@ -72,7 +72,7 @@ pub(super) async fn configure(control: &Control, config: Config) -> Result<Revis
 
 /// The keys outside of services whose values differ.
 fn restart_needed(running: &Config, new: &Config) -> Vec<&'static str> {
-    let Config { node, listeners, limits, admin, store, access_log, metrics, services: _ } = running;
+    let Config { node, listeners, limits, admin, store, access_log, metrics, tracing, services: _ } = running;
     let keys = [
         ("node.name", node.name != new.node.name),
         ("node.workers", node.workers != new.node.workers),
@@ -83,9 +83,12 @@ fn restart_needed(running: &Config, new: &Config) -> Vec<&'static str> {
         ("admin.listen", admin.listen != new.admin.listen),
         ("admin.open", admin.is_open != new.admin.is_open),
         ("admin.tokens", admin.tokens != new.admin.tokens),
+        ("admin.tls", admin.tls != new.admin.tls),
+        ("admin.certificates", admin.certificates != new.admin.certificates),
         ("store.kind", *store != new.store),
         ("access_log", *access_log != new.access_log),
         ("metrics.listen", *metrics != new.metrics),
+        ("tracing.otlp", *tracing != new.tracing),
     ];
     keys.into_iter().filter_map(|(key, differs)| differs.then_some(key)).collect()
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use cutover_control::admin::{self, AdminConfig, Grant};
 use cutover_proxy::{Limits, ListenerConfig, ProxyConfig};
+use cutover_resolve::Names;
 
 use crate::config::{Admin, AdminAddress, BindAddress, Config, Role, Token};
 
@@ -20,7 +21,7 @@ pub(crate) struct ResolveError {
 }
 
 /// What the data plane is told.
-pub(super) fn proxy(config: &Config) -> Result<ProxyConfig, ResolveError> {
+pub(super) fn proxy(config: &Config, names: &Names) -> Result<ProxyConfig, ResolveError> {
     let mut listeners = Vec::with_capacity(config.listeners.len());
     for listener in &config.listeners {
         let mut addresses = Vec::new();
@@ -31,6 +32,9 @@ pub(super) fn proxy(config: &Config) -> Result<ProxyConfig, ResolveError> {
             addresses,
             trusted_proxies: listener.trusted_proxies.clone(),
             max_connections: listener.max_connections,
+            max_connections_per_client: listener.max_connections_per_client,
+            redirect_to_https: listener.redirect_to_https,
+            proxy_protocol: listener.proxy_protocol,
             ..ListenerConfig::default()
         });
     }
@@ -41,6 +45,7 @@ pub(super) fn proxy(config: &Config) -> Result<ProxyConfig, ResolveError> {
         listeners,
         limits: limits(config),
         connectors: Arc::default(),
+        names: names.clone(),
     })
 }
 
@@ -58,13 +63,13 @@ fn limits(config: &Config) -> Limits {
         keepalive_timeout: limits.keepalive_timeout.into(),
         requests_per_connection: limits.requests_per_connection.map(std::num::NonZeroU32::get),
         handshake_timeout: limits.handshake_timeout.into(),
-        ..Limits::default()
+        h2_max_concurrent_streams: limits.h2_max_concurrent_streams,
     }
 }
 
 /// What the admin API is told. `stop_timeout` is how long its requests may go on after a stop.
 pub(super) fn admin(config: &Config, stop_timeout: Duration) -> Result<AdminConfig, ResolveError> {
-    let Admin { listen, is_open, tokens } = &config.admin;
+    let Admin { listen, is_open, tokens, .. } = &config.admin;
     let metrics = match &config.metrics {
         Some(address) => Some(admin::Listen::Tcp(first(address)?)),
         None => None,

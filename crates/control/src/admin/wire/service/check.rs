@@ -187,7 +187,10 @@ pub(super) fn header(check: &mut Check<'_>, key: &str, text: &str) -> String {
 }
 
 /// The name of a header field, in lower case, unless the proxy itself must own that field (RFC 9110 section 7.6.1).
-pub(super) fn header_name(text: &str) -> Result<String, String> {
+///
+/// # Errors
+/// What is wrong with it, and what would be right.
+pub fn header_name(text: &str) -> Result<String, String> {
     const OWN: [&str; 8] = [
         "connection",
         "content-length",
