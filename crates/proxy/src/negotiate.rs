@@ -52,21 +52,26 @@ impl Form {
 /// How much a client likes the media type `kind`, 0–1000: by the most specific range that has it. Parameters other than `q` are not looked at.
 fn quality(fields: &Fields, kind: &str) -> u16 {
     let mut best = (0, 0);
-    for element in fields.elements(Name::Accept) {
-        let mut parts = list::split(element, b';');
-        let Some(range) = parts.next() else { continue };
+    for (range, weight) in fields.elements(Name::Accept).map(weight) {
         let specificity = match range {
             b"*/*" => 1,
             range if range.eq_ignore_ascii_case(kind.as_bytes()) => 3,
             range if has_type(range, kind) => 2,
             _ => continue,
         };
-        let q = parts.map(|part| list::pair(part, b'=')).find(|(name, _)| name.eq_ignore_ascii_case(b"q"));
         if specificity > best.0 {
-            best = (specificity, q.map_or(1000, |(_, value)| value.map_or(0, thousandths)));
+            best = (specificity, weight);
         }
     }
     best.1
+}
+
+/// An element of a list of what a client takes, without its parameters, and how much the client likes it, 0–1000.
+pub(crate) fn weight(element: &[u8]) -> (&[u8], u16) {
+    let mut parts = list::split(element, b';');
+    let what = parts.next().unwrap_or_default();
+    let q = parts.map(|part| list::pair(part, b'=')).find(|(name, _)| name.eq_ignore_ascii_case(b"q"));
+    (what, q.map_or(1000, |(_, value)| value.map_or(0, thousandths)))
 }
 
 /// Whether `range` is `type/*` of the media type `kind`.
