@@ -125,6 +125,7 @@ mod tests {
             listeners: vec![listener],
             limits: Limits::default(),
             connectors: Arc::default(),
+            names: cutover_resolve::Names::default(),
         }
     }
 

@@ -13,20 +13,21 @@ use cutover_core::policy::UpstreamPolicy;
 use cutover_core::snapshot::BackendEntry;
 use cutover_core::time::Millis;
 use cutover_core::traffic::BackendTraffic;
+use cutover_resolve::Place;
 use tokio::time::Instant;
 
 use crate::idle_limit::IdleLimit;
-use crate::resolve::Resolver;
+use crate::reach::Reach;
 use crate::stream::Stream;
 use crate::upstream::{self, ConnectError, Connection};
-use crate::watch::Watch;
 
 /// Connections to one backend. It lives as long as the backend is known, through all snapshots.
 pub(crate) struct Pool {
     /// The backend's cells, by which it is recognised in the next snapshot.
     traffic: Arc<BackendTraffic>,
     address: Address,
-    resolver: Resolver,
+    /// Where that is.
+    place: Place,
     /// The process that is meant. Only connections that were opened to it are kept.
     generation: Cell<u32>,
     /// The version that it was last known to run.
@@ -40,7 +41,7 @@ pub(crate) struct Pool {
     is_strict: Cell<bool>,
     /// Whether no request comes any more but of those that are under way.
     is_retired: Cell<bool>,
-    watch: Rc<Watch>,
+    reach: Rc<Reach>,
 }
 
 struct Idle {
@@ -68,11 +69,11 @@ pub(crate) enum NoConnection {
 }
 
 impl Pool {
-    pub(crate) fn new(entry: &BackendEntry, watch: &Rc<Watch>) -> Self {
+    pub(crate) fn new(entry: &BackendEntry, reach: &Rc<Reach>) -> Self {
         Self {
             traffic: Arc::clone(&entry.traffic),
             address: entry.address.clone(),
-            resolver: Resolver::default(),
+            place: Place::new(&entry.address, &reach.names),
             generation: Cell::new(entry.generation),
             version: RefCell::default(),
             process: RefCell::default(),
@@ -80,7 +81,7 @@ impl Pool {
             idle: RefCell::default(),
             is_strict: Cell::new(false),
             is_retired: Cell::new(false),
-            watch: Rc::clone(watch),
+            reach: Rc::clone(reach),
         }
     }
 
@@ -97,7 +98,7 @@ impl Pool {
         }
         self.is_strict.set(is_strict);
         if is_strict && !self.idle.borrow().is_empty() {
-            self.watch.call();
+            self.reach.watch.call();
         }
     }
 
@@ -160,20 +161,21 @@ impl Pool {
         }
         let slot = self.traffic.take_connection(policy.max_connections).ok_or(NoConnection::Full)?;
         let deadline = Instant::now() + policy.connect_timeout.into();
-        let stream = upstream::connect(&self.address, &self.resolver, deadline).await;
-        let stream = stream.map_err(NoConnection::Failed)?;
+        let connected = upstream::connect(&self.place, deadline).await;
+        let (stream, peer) = connected.map_err(NoConnection::Failed)?;
         // Whoever listens now may be another one already.
         if !self.is_meant(generation) {
             return Err(NoConnection::Replaced);
         }
-        Ok(Box::new(Connection { stream, generation, idled: None, slot }))
+        Ok(Box::new(Connection { stream, peer, generation, idled: None, slot }))
     }
 
     /// Takes a connection back whose answer was read to its end. It is kept if it can be used again.
     pub(crate) fn give_back(&self, connection: Box<Connection>, policy: &UpstreamPolicy, now: Instant) {
         // An idle connection of this worker would keep the backend's last places from requests of the others.
         let is_full = policy.max_connections > 0 && self.traffic.connections() >= policy.max_connections;
-        if !self.is_meant(connection.generation) || self.is_retired.get() || is_full {
+        let is_there = self.place.is_at(connection.peer);
+        if !self.is_meant(connection.generation) || !is_there || self.is_retired.get() || is_full {
             return;
         }
         let mut idle = self.idle.borrow_mut();
@@ -182,17 +184,19 @@ impl Pool {
             idle.pop_front();
         }
         if self.is_strict.get() {
-            self.watch.call();
+            self.reach.watch.call();
         }
     }
 
-    /// Closes what has been idle for too long, was closed by the backend, or leads to a lost process.
+    /// Closes what has been idle for too long, was closed by the backend, or leads to a lost process or to an address that the name has
+    /// no more.
     pub(crate) fn sweep(&self, idle_timeout: Millis, now: Instant) {
         let is_lost = !self.is_meant(self.generation.get());
         let usable = self.limit.usable(idle_timeout.into());
-        self.idle.borrow_mut().retain(|idle| {
+        self.idle.borrow_mut().retain_mut(|idle| {
             !is_lost
                 && now.duration_since(idle.since) < usable
+                && self.place.is_at(idle.connection.peer)
                 // The others are noticed when they end.
                 && (self.is_strict.get() || idle.connection.stream.is_quiet())
         });
@@ -251,11 +255,11 @@ impl Pool {
 fn drop_ended(
     idle: &mut VecDeque<Idle>,
     now: Instant,
-    mut is_quiet: impl FnMut(&Stream) -> bool,
+    mut is_quiet: impl FnMut(&mut Stream) -> bool,
 ) -> Option<(Duration, Duration)> {
     let mut ages: Option<(Duration, Duration)> = None;
-    idle.retain(|idle| {
-        let is_quiet = is_quiet(&idle.connection.stream);
+    idle.retain_mut(|idle| {
+        let is_quiet = is_quiet(&mut idle.connection.stream);
         if !is_quiet {
             let age = now.saturating_duration_since(idle.since);
             let (youngest, oldest) = ages.unwrap_or((age, age));

@@ -17,7 +17,8 @@ use crate::headers::IdentityFields;
 use crate::keyring::Keyring;
 use crate::metrics::{Metrics, ServiceHandles};
 use crate::pool::Pool;
-use crate::watch::Watch;
+use crate::rules::Rules;
+use crate::reach::Reach;
 
 /// One snapshot with this worker's things beside it. A request holds on to one from its decision to its last byte.
 pub(crate) struct View {
@@ -26,8 +27,7 @@ pub(crate) struct View {
     pub(crate) services: Vec<Rc<ServiceView>>,
     /// The keys that sign pins.
     pub(crate) keyring: Rc<Keyring>,
-    /// Told when a connection begins to idle.
-    watch: Rc<Watch>,
+    reach: Rc<Reach>,
 }
 
 /// One service of a view.
@@ -38,6 +38,7 @@ pub(crate) struct ServiceView {
     /// One per backend, in the order of [`ServiceSet::backends`].
     pools: Vec<Rc<Pool>>,
     pub(crate) identity: Rc<IdentityFields>,
+    pub(crate) rules: Rc<Rules>,
     /// Kept through all snapshots.
     pub(crate) budget: Rc<RefCell<Budget>>,
     pub(crate) metrics: ServiceHandles,
@@ -66,7 +67,7 @@ impl View {
                 Some(old) if Arc::ptr_eq(&old.set, set) => Rc::clone(old),
                 old => Rc::new({
                     let handles = metrics.resolve(set, snapshot.generation);
-                    ServiceView::build(set, old.map(Rc::as_ref), handles, &previous.watch, now)
+                    ServiceView::build(set, old.map(Rc::as_ref), handles, &previous.reach, now)
                 }),
             }
         });
@@ -79,17 +80,18 @@ impl View {
         } else {
             Rc::new(Keyring::new(&snapshot.pin_keys))
         };
-        Self { snapshot, services, keyring, watch: Rc::clone(&previous.watch) }
+        Self { snapshot, services, keyring, reach: Rc::clone(&previous.reach) }
     }
 
     /// A view of nothing, to begin with.
-    pub(crate) fn empty() -> Self {
-        Self { snapshot: Arc::default(), services: Vec::new(), keyring: Rc::default(), watch: Rc::default() }
+    pub(crate) fn empty(reach: Reach) -> Self {
+        let reach = Rc::new(reach);
+        Self { snapshot: Arc::default(), services: Vec::new(), keyring: Rc::default(), reach }
     }
 
-    /// What tells that a connection began to idle. It is the same in all views of a worker.
-    pub(crate) fn watch(&self) -> Rc<Watch> {
-        Rc::clone(&self.watch)
+    /// By what its pools reach backends. It is the same in all views of a worker.
+    pub(crate) fn reach(&self) -> Rc<Reach> {
+        Rc::clone(&self.reach)
     }
 
     /// Looks at the idle connections of all services that are strict about who answers, and lets the task be woken when one of them
@@ -125,7 +127,7 @@ impl ServiceView {
         set: &Arc<ServiceSet>,
         old: Option<&Self>,
         metrics: ServiceHandles,
-        watch: &Rc<Watch>,
+        reach: &Rc<Reach>,
         now: Timestamp,
     ) -> Self {
         // Both are in the order of names, but places move when a backend comes or goes; the cells are what stays.
@@ -145,7 +147,7 @@ impl ServiceView {
                         known.remove(&key);
                         pool
                     }
-                    _ => Rc::new(Pool::new(entry, watch)),
+                    _ => Rc::new(Pool::new(entry, reach)),
                 };
                 pool.renew(entry.generation, set.policy.identity.source.is_strict());
                 pool
@@ -160,7 +162,7 @@ impl ServiceView {
                 .iter()
                 .map(|entry| {
                     let pool = place.get(&Arc::as_ptr(entry)).copied();
-                    let pool = pool.map_or_else(|| Rc::new(Pool::new(entry, watch)), Rc::clone);
+                    let pool = pool.map_or_else(|| Rc::new(Pool::new(entry, reach)), Rc::clone);
                     pool.runs(&version.label);
                     pool
                 })
@@ -170,6 +172,8 @@ impl ServiceView {
         let budget =
             old.map_or_else(|| Rc::new(RefCell::new(Budget::new(now))), |old| Rc::clone(&old.budget));
         let identity = Rc::new((&set.policy.identity).into());
-        Self { set: Arc::clone(set), versions, pools, identity, budget, metrics }
+        let alike = old.filter(|old| Arc::ptr_eq(&old.set.policy, &set.policy));
+        let rules = alike.map_or_else(|| Rc::new(Rules::new(&set.policy)), |old| Rc::clone(&old.rules));
+        Self { set: Arc::clone(set), versions, pools, identity, rules, budget, metrics }
     }
 }

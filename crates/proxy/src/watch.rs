@@ -41,7 +41,8 @@ impl Watch {
 pub(crate) async fn watch(worker: Rc<Worker>) {
     // A task that has had its turn is told that nothing is ready, which would leave connections unregistered.
     unconstrained(async {
-        let watch = worker.view().watch();
+        let reach = worker.view().reach();
+        let watch = &reach.watch;
         loop {
             // Whatever wakes this task before it is called is the end of a connection.
             let mut called = pin!(watch.called.notified());

@@ -12,6 +12,7 @@ use cutover_core::policy::Policy;
 use cutover_core::publish::SnapshotReader;
 use cutover_core::snapshot::BackendEntry;
 use cutover_core::traffic::Sighting;
+use cutover_resolve::Names;
 use tokio::runtime::LocalOptions;
 use tokio::sync::{Notify, watch as channel};
 use tokio::task::JoinSet;
@@ -26,7 +27,9 @@ use crate::connection::Connections;
 use crate::date::{self, Date};
 use crate::listener::Bound;
 use crate::metrics::Metrics;
+use crate::pages::{self, Pages};
 use crate::queue::Queue;
+use crate::reach::Reach;
 use crate::server::Server;
 use crate::shutdown::Stop;
 use crate::view::View;
@@ -49,6 +52,8 @@ pub(crate) struct Worker {
     pub(crate) metrics: Arc<Metrics>,
     /// This worker's end of the access log, if there is one.
     pub(crate) log: Option<Sink>,
+    /// The error pages of all services.
+    pub(crate) pages: Arc<Pages>,
     reader: SnapshotReader,
     view: RefCell<Rc<View>>,
     /// Told when there is another view.
@@ -61,6 +66,7 @@ pub(crate) struct Worker {
 /// What a worker is started with.
 pub(crate) struct Start {
     pub(crate) limits: Limits,
+    pub(crate) names: Names,
     pub(crate) sockets: Vec<Bound>,
     pub(crate) fronts: Arc<[Front]>,
     pub(crate) reader: SnapshotReader,
@@ -68,12 +74,16 @@ pub(crate) struct Start {
     pub(crate) stop: channel::Receiver<Option<Instant>>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) log: Option<Sink>,
+    pub(crate) pages: Arc<Pages>,
+    /// Whether it reads the error pages, for all workers.
+    pub(crate) keeps_pages: bool,
     pub(crate) seed: u64,
 }
 
 impl Worker {
     pub(crate) fn new(
         limits: Limits,
+        names: Names,
         reader: SnapshotReader,
         metrics: Arc<Metrics>,
         log: Option<Sink>,
@@ -89,8 +99,9 @@ impl Worker {
             buffers: Buffers::default(),
             metrics,
             log,
+            pages: Arc::default(),
             reader,
-            view: RefCell::new(Rc::new(View::empty())),
+            view: RefCell::new(Rc::new(View::empty(Reach { names, ..Reach::default() }))),
             changed: Notify::new(),
             servers: RefCell::default(),
             date: RefCell::default(),
@@ -180,8 +191,8 @@ pub(crate) fn run(start: Start) -> io::Result<u64> {
 }
 
 async fn work(start: Start) -> io::Result<u64> {
-    let Start { limits, sockets, fronts, reader, wake, mut stop, metrics, log, seed } = start;
-    let worker = Rc::new(Worker::new(limits, reader, metrics, log, seed));
+    let Start { limits, names, sockets, fronts, reader, wake, mut stop, metrics, log, pages, keeps_pages, seed } = start;
+    let worker = Rc::new(Worker { pages, ..Worker::new(limits, names, reader, metrics, log, seed) });
     let mut accepting = JoinSet::new();
     for bound in sockets {
         accept::spawn(&mut accepting, &worker, bound, &fronts)?;
@@ -190,6 +201,9 @@ async fn work(start: Start) -> io::Result<u64> {
     chores.spawn_local(follow(Rc::clone(&worker), wake));
     chores.spawn_local(sweep(Rc::clone(&worker)));
     chores.spawn_local(watch(Rc::clone(&worker)));
+    if keeps_pages {
+        chores.spawn_local(pages::keep(Rc::clone(&worker)));
+    }
 
     let is_told = tokio::select! {
         // The sender is gone when nobody holds the handle any more: that ends the worker at once.

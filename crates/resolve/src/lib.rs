@@ -17,4 +17,4 @@ pub use self::dns::Dns;
 pub use self::error::{ConnectError, LookUpError};
 pub use self::keeper::Keeper;
 pub use self::name::{Name, Names};
-pub use self::place::Place;
+pub use self::place::{Place, Socket};

@@ -72,6 +72,14 @@ impl Names {
     }
 }
 
+/// Names that nobody looks up: for those who have only addresses.
+impl Default for Names {
+    fn default() -> Self {
+        let (new, _) = mpsc::unbounded_channel();
+        Self { known: Known::default(), new }
+    }
+}
+
 impl Known {
     /// Whether somebody uses `name`.
     pub(crate) fn is_held(name: &Arc<Name>) -> bool {

@@ -3,6 +3,7 @@
 //! Start: sockets of the data plane → store → control plane → configuration published → workers → admin API. Stop: workers drain,
 //! then the admin API, then the control plane, so that what still happens is seen and recorded.
 
+mod certificates;
 mod pid_file;
 mod reload;
 mod settings;
@@ -24,6 +25,8 @@ use cutover_core::snapshot::Snapshot;
 use cutover_proxy::access_log::{AccessLog, Format};
 use cutover_proxy::metrics::Metrics;
 use cutover_proxy::{BindError, Handle, Proxy, StartError as ProxyError};
+use cutover_resolve::{Dns, Names};
+use cutover_tls::client::Connectors;
 use prometheus::Registry;
 use tokio::runtime;
 use tokio::sync::Notify;
@@ -34,6 +37,7 @@ use crate::ctl::Exit;
 use crate::demo::leash;
 use crate::signals::{Signal, Signals};
 use crate::telemetry;
+use certificates::{Certificates, ListenerError};
 use pid_file::PidFile;
 use reload::Reload;
 use settings::ResolveError;
@@ -56,6 +60,8 @@ enum Error {
     System(#[source] io::Error),
     #[error(transparent)]
     Resolve(#[from] ResolveError),
+    #[error(transparent)]
+    Tls(#[from] ListenerError),
     #[error(transparent)]
     Bind(#[from] BindError),
     #[error("can't open the store")]
@@ -121,6 +127,7 @@ async fn serve(config: Config, file: Option<&Path>) -> Result<(), Error> {
 /// Everything that runs.
 struct Planes {
     proxy: Handle,
+    certificates: Certificates,
     access_log: Option<AccessLog>,
     control: Running,
     admin: AdminHandle,
@@ -128,8 +135,13 @@ struct Planes {
 
 impl Planes {
     async fn start(config: Config) -> Result<Self, Error> {
-        let proxy = Proxy::bind(settings::proxy(&config)?)?;
+        let (names, keeper) = Names::new(Dns::system());
+        tokio::spawn(keeper.run());
+        let connectors = Arc::<Connectors>::default();
+        let mut certificates = Certificates::load(&config, &connectors)?;
+        let proxy = Proxy::bind(settings::proxy(&config, &certificates, &connectors, &names)?)?;
         let registry = Registry::new();
+        certificates.register(&registry)?;
         let metrics = Arc::new(Metrics::new(&registry)?);
         let access_log = open_access_log(&config, &metrics)?;
         let wake = Arc::new(Notify::new());
@@ -151,6 +163,8 @@ impl Planes {
             clock: Clock::start(),
             read_policy,
             registry: registry.clone(),
+            connectors,
+            names,
         });
         let control = control.await?;
         let handle = control.control();
@@ -158,6 +172,7 @@ impl Planes {
         let addresses = proxy.addresses().to_vec();
         configure(&handle, config).await?;
         let proxy = proxy.start(readers, &metrics, access_log.as_ref())?;
+        certificates.follow();
         for address in addresses {
             tracing::info!(%address, "listening for clients");
         }
@@ -166,7 +181,7 @@ impl Planes {
             tracing::info!(%address, "listening for metrics");
         }
         tracing::info!(version = env!("CARGO_PKG_VERSION"), pid = std::process::id(), "ready");
-        Ok(Self { proxy, access_log, control, admin })
+        Ok(Self { proxy, certificates, access_log, control, admin })
     }
 
     /// Serves until a signal says stop; answers which.
@@ -190,9 +205,13 @@ impl Planes {
                 signal = signals.next() => match signal {
                     Signal::Stop(name) => return Ok(name),
                     Signal::Reload if reload.is_none() => tracing::warn!("there is no configuration file to reload"),
-                    Signal::Reload => {}
+                    Signal::Reload => self.certificates.reload(),
                 },
                 () = changed => {}
+                () = self.certificates.changed() => {
+                    self.certificates.reload();
+                    continue;
+                }
                 lost = self.proxy.lost() => match lost {
                     Some(worker) => {
                         tracing::error!(worker, "a worker broke, the others go on serving");
@@ -203,13 +222,14 @@ impl Planes {
             }
             if let Some(reload) = reload.as_deref() {
                 reload.take_over(&control).await;
+                self.certificates.follow();
             }
         }
     }
 
     /// Lets what is in flight end, then ends the rest. A second signal ends everything at once.
     async fn stop(self, signal: &str, signals: &mut Signals) {
-        let Self { mut proxy, access_log, control, admin } = self;
+        let Self { mut proxy, certificates: _, access_log, control, admin } = self;
         tracing::info!(signal, limit = ?SHUTDOWN_TIMEOUT, "stopping, what is in flight may end");
         proxy.shutdown(SHUTDOWN_TIMEOUT);
         let cut = loop {

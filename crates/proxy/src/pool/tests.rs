@@ -30,7 +30,7 @@ fn with_pool<F: Future<Output = ()>>(test: impl FnOnce(Pool) -> F) {
 async fn connection(pool: &Pool, generation: u32) -> (Box<Connection>, UnixStream) {
     let (near, far) = UnixStream::pair().unwrap();
     let slot = pool.traffic.take_connection(0).unwrap();
-    (Box::new(Connection { stream: Stream::Unix(near), generation, idled: None, slot }), far)
+    (Box::new(Connection { stream: Stream::Unix(near), peer: None, generation, idled: None, slot }), far)
 }
 
 #[test]

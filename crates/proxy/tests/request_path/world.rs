@@ -21,6 +21,7 @@ use cutover_core::time::{Millis, Timestamp};
 use cutover_proxy::access_log::{AccessLog, Format};
 use cutover_proxy::metrics::Metrics;
 use cutover_proxy::{Handle, Limits, ListenerConfig, Network, Proxy, ProxyConfig};
+use cutover_resolve::Names;
 
 use prometheus::Registry;
 
@@ -109,6 +110,7 @@ impl Setup {
             }],
             limits: self.limits,
             connectors: Arc::default(),
+            names: Names::default(),
         };
         let proxy = Proxy::bind(config).unwrap();
         let state = state(self.policy, &self.backends);
@@ -137,6 +139,11 @@ impl World {
         self.apply(&Command::Service(service(), change))
     }
 
+    /// Changes the service, and waits until every worker serves it.
+    pub(crate) fn changed(&self, change: Change) {
+        self.serve(self.change(change));
+    }
+
     fn apply(&self, command: &Command) -> u64 {
         let next = self.state.borrow().apply(command, now()).unwrap();
         let snapshot = compile(&next, &self.publisher.current());
@@ -163,7 +170,7 @@ impl World {
     /// Flips, and waits until every worker serves it, as the controller does.
     pub(crate) fn flip(&self, to: &str) {
         let to = VersionLabel::parse(to).unwrap();
-        self.serve(self.change(Change::Flip(Flip { to, if_epoch: None, force: false })));
+        self.changed(Change::Flip(Flip { to, if_epoch: None, force: false }));
     }
 
     fn serve(&self, generation: u64) {
@@ -249,7 +256,8 @@ fn service() -> ServiceName {
     ServiceName::parse("web").unwrap()
 }
 
-fn now() -> Timestamp {
+/// The time.
+pub(crate) fn now() -> Timestamp {
     Timestamp(u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap())
 }
 

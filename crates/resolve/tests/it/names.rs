@@ -72,7 +72,7 @@ async fn the_last_answer_is_used_while_no_server_answers() {
 #[tokio::test]
 async fn a_name_that_does_not_exist_says_so() {
     let stage = Stage::new(&[], 1);
-    let place = Place::new("app.test", 80, &stage.names);
+    let place = Place::new(&"app.test:80".parse().unwrap(), &stage.names);
     let error = place.connect().await.unwrap_err();
     assert!(matches!(error, ConnectError::Resolve(LookUpError::NoAddress)), "{error:?}");
     stage.server.set("app.test", &["127.0.0.1"], 1);
@@ -84,18 +84,17 @@ async fn the_address_that_listens_is_found_wherever_it_is() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let stage = Stage::new(&["::1", "127.0.0.2", "127.0.0.1"], 60);
-    let place = Place::new("app.test", port, &stage.names);
+    let place = Place::new(&format!("app.test:{port}").parse().unwrap(), &stage.names);
     for _ in 0..3 {
-        let stream = place.connect().await.unwrap();
-        assert!(place.is_at(stream.peer_addr().unwrap().ip()));
+        let socket = place.connect().await.unwrap();
+        assert_eq!(socket.peer(), Some(Ipv4Addr::LOCALHOST.into()));
+        assert!(place.is_at(socket.peer()));
     }
 }
 
 #[tokio::test]
 async fn without_a_keeper_names_end_instead_of_waiting() {
-    let (names, keeper) = Names::new(Dns::of_servers(Vec::new()));
-    drop(keeper);
-    let error = names.name("app.test").addresses().await.unwrap_err();
+    let error = Names::default().name("app.test").addresses().await.unwrap_err();
     assert!(matches!(error, LookUpError::Ended));
 }
 
