@@ -18,6 +18,7 @@ mod peers;
 mod pins;
 mod reload;
 mod roll;
+mod rules;
 mod spread;
 mod start;
 mod support;

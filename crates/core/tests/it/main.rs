@@ -22,4 +22,5 @@ mod reload;
 mod roll;
 mod rollback;
 mod sessions;
+mod suspend;
 mod world;

@@ -150,6 +150,22 @@ pub(crate) enum Command {
         #[command(flatten)]
         remote: Remote,
     },
+    /// Turn the clients of a service away for maintenance, or let them in again
+    Maintenance {
+        /// The service
+        service: String,
+        /// Whether clients are turned away
+        #[arg(value_enum)]
+        switch: Switch,
+        /// Why; clients are not told
+        #[arg(long)]
+        reason: Option<String>,
+        /// Until when, as 2026-01-31T12:00:00Z; clients are told to come again then
+        #[arg(long, value_name = "TIME")]
+        until: Option<jiff::Timestamp>,
+        #[command(flatten)]
+        remote: Remote,
+    },
     /// Show what happened to a service: who did what, when and why
     Timeline {
         /// The service
@@ -388,6 +404,15 @@ impl Role {
             Self::Retired => "retired",
         }
     }
+}
+
+/// Whether something is suspended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Switch {
+    /// From now on
+    On,
+    /// No longer
+    Off,
 }
 
 /// What a rollback does with the sessions of the bad version.

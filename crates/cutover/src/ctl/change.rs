@@ -16,7 +16,7 @@ use super::args::{
 use super::client::{CALL_TIMEOUT, Client, path};
 use super::error::{Error, Exit};
 use super::permit::{self, Asked, Told};
-use super::{Output, show, view, wait};
+use super::{Output, show, suspend, view, wait};
 use crate::signals::{Signal, Signals};
 
 /// The largest document of a service that is read from a file.
@@ -42,7 +42,10 @@ pub(super) async fn carry_out(command: Command) -> Result<Output, Error> {
         Command::Reject { version, reason } => on_version(&version, "reject", reason, "is rejected").await,
         Command::Clear(version) => on_version(&version, "clear", None, "may be chosen again").await,
         Command::Freeze { service, reason, until, off, remote } => {
-            freeze(&Client::new(&remote), &service, reason, until, off).await
+            suspend::freeze(&Client::new(&remote), &service, (reason, until), off).await
+        }
+        Command::Maintenance { service, switch, reason, until, remote } => {
+            suspend::maintenance(&Client::new(&remote), &service, (reason, until), switch).await
         }
         Command::Status { .. }
         | Command::Watch { .. }
@@ -297,29 +300,8 @@ async fn on_version(
     Ok(Output::new(answer.body, format!("{service}: {version}: {done}\n")))
 }
 
-async fn freeze(
-    client: &Client,
-    service: &str,
-    reason: Option<String>,
-    until: Option<jiff::Timestamp>,
-    off: bool,
-) -> Result<Output, Error> {
-    let path = path(&["services", service, "freeze"]);
-    if off {
-        let answer = client.call(Method::DELETE, &path, None, CALL_TIMEOUT).await?;
-        return Ok(Output::new(answer.body, format!("{service}: flips are allowed again\n")));
-    }
-    let until_text = until.map(|until| format!(" until {until}")).unwrap_or_default();
-    let body = object([
-        ("reason", reason.map(Value::from)),
-        ("until", until.map(|until| Value::from(until.to_string()))),
-    ]);
-    let answer = client.call(Method::PUT, &path, Some(&body), CALL_TIMEOUT).await?;
-    Ok(Output::new(answer.body, format!("{service}: flips are forbidden{until_text}\n")))
-}
-
 /// The fields that were given: an absent one lets the server choose.
-fn object<const N: usize>(fields: [(&str, Option<Value>); N]) -> Value {
+pub(super) fn object<const N: usize>(fields: [(&str, Option<Value>); N]) -> Value {
     let given = fields.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?)));
     Value::Object(given.collect::<Map<_, _>>())
 }

@@ -8,6 +8,7 @@ mod follow;
 pub(crate) mod permit;
 mod show;
 mod sse;
+mod suspend;
 pub(crate) mod table;
 mod target;
 pub(crate) mod view;

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use super::table::{or_dash, table, time, until};
 use super::view::{
-    Backend, DryRun, Entry, Flipped, Granted, Permit, Registered, Service, Status, Summary, Version,
+    Backend, DryRun, Entry, Flipped, Granted, Permit, Registered, Service, Status, Summary, Suspension,
+    Version,
 };
 
 pub(super) fn status(status: &Status) -> String {
@@ -22,7 +23,18 @@ pub(super) fn services(services: &[Service]) -> String {
         return "no services\n".to_owned();
     }
     table(
-        &["SERVICE", "ACTIVE", "EPOCH", "USABLE", "BACKENDS", "VERSIONS", "ROLL", "FROZEN", "SOURCE"],
+        &[
+            "SERVICE",
+            "ACTIVE",
+            "EPOCH",
+            "USABLE",
+            "BACKENDS",
+            "VERSIONS",
+            "ROLL",
+            "FROZEN",
+            "MAINTENANCE",
+            "SOURCE",
+        ],
         services.iter().map(|service| {
             vec![
                 service.name.clone(),
@@ -32,7 +44,8 @@ pub(super) fn services(services: &[Service]) -> String {
                 service.backends.to_string(),
                 or_dash(Some(&versions_in_short(service))),
                 or_dash(roll_in_short(&service.roll).as_deref()),
-                or_dash(frozen(service).as_deref()),
+                or_dash(suspended(service.freeze.as_ref()).as_deref()),
+                or_dash(suspended(service.maintenance.as_ref()).as_deref()),
                 or_dash(Some(&service.source)),
             ]
         }),
@@ -91,11 +104,13 @@ fn permit(permit: &Permit) -> String {
     }
 }
 
-fn frozen(service: &Service) -> Option<String> {
-    let freeze = service.freeze.as_ref()?;
-    Some(match &freeze.until {
-        Some(end) => format!("{} until {}", freeze.reason, time(end)),
-        None => freeze.reason.clone(),
+/// Why something is suspended, and until when; nothing where it is not.
+fn suspended(suspension: Option<&Suspension>) -> Option<String> {
+    let Suspension { reason, until } = suspension?;
+    let reason = if reason.is_empty() { "yes" } else { reason };
+    Some(match until {
+        Some(end) => format!("{reason} until {}", time(end)),
+        None => reason.to_owned(),
     })
 }
 

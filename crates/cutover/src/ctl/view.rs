@@ -30,13 +30,14 @@ pub(super) struct Service {
     pub(super) backends: u64,
     #[serde(default)]
     pub(super) roll: Summary,
-    pub(super) freeze: Option<Freeze>,
+    pub(super) freeze: Option<Suspension>,
+    pub(super) maintenance: Option<Suspension>,
     pub(super) versions: Vec<VersionSummary>,
 }
 
-/// Why flips are refused.
+/// Why flips are refused, or clients turned away.
 #[derive(Debug, Clone, Deserialize)]
-pub(super) struct Freeze {
+pub(super) struct Suspension {
     #[serde(default)]
     pub(super) reason: String,
     pub(super) until: Option<String>,

@@ -20,6 +20,8 @@ mod message;
 #[expect(dead_code, reason = "the tests of the request path need more of it")]
 mod world;
 
+use cutover_core::policy::{Policy, Redirect};
+use cutover_core::route::PathPrefix;
 use cutover_proxy::access_log::Format;
 
 use app::App;
@@ -84,11 +86,27 @@ fn steady(setup: impl FnOnce(Setup) -> Setup) {
     assert_eq!(count, 0, "the first one is here:\n{}", at.map_or(String::new(), |at| at.to_string()));
 }
 
+/// Every rule about messages, of which all do something to what is asked here.
+fn with_rules(policy: &mut Policy) {
+    let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    policy.request.remove = vec!["referer".to_owned(), "x-unheard".to_owned()];
+    policy.request.set = vec![pair("user-agent", "a browser"), pair("x-tenant", "7")];
+    policy.request.add = vec![pair("accept-language", "de")];
+    policy.response.remove = vec!["content-type".to_owned()];
+    policy.response.set = vec![pair("strict-transport-security", "max-age=63072000")];
+    policy.response.add = vec![pair("x-frame-options", "DENY")];
+    policy.paths = ["/", "/cart"].map(|path| PathPrefix::parse(path).unwrap()).to_vec();
+    policy.rewrite_prefix = Some("/basket".to_owned());
+    policy.redirects =
+        vec![Redirect { from: PathPrefix::parse("/old").unwrap(), to: "/new".to_owned(), status: 308 }];
+}
+
 #[test]
 fn a_request_in_steady_state_allocates_nothing() {
     steady(|setup| setup);
     steady(|setup| setup.logging(Format::Combined));
     steady(|setup| setup.logging(Format::Json));
+    steady(|setup| setup.policy(with_rules));
     let (count, at) = counted(|| {
         let worker = std::thread::Builder::new().name("worker-0".into());
         worker.spawn(|| drop(std::hint::black_box(Box::new(1)))).unwrap().join().unwrap();

@@ -224,6 +224,35 @@ async fn a_service_is_frozen_and_thawed() {
 }
 
 #[tokio::test]
+async fn a_service_is_closed_for_maintenance_and_opened_again() {
+    let stage = Stage::new().await;
+    stage.put_web(json!({})).await;
+    assert_eq!(stage.ok(get("/v1/services/web")).await["maintenance"], json!(null));
+    let maintenance = || put("/v1/services/web/maintenance");
+    let begun =
+        stage.call(maintenance().json(json!({"reason": "moving", "until": "2999-01-01T00:00:00Z"}))).await;
+    assert_eq!((begun.status, &begun.body["until"]), (201, &json!("2999-01-01T00:00:00Z")));
+    assert_eq!(stage.status(maintenance()).await, 200, "neither reason nor end");
+    let shown = stage.ok(get("/v1/services/web")).await;
+    assert_eq!((&shown["maintenance"]["reason"], &shown["freeze"]), (&json!(""), &json!(null)));
+    for _ in 0..2 {
+        assert_eq!(stage.status(delete("/v1/services/web/maintenance")).await, 204);
+    }
+    assert_eq!(stage.ok(get("/v1/services/web")).await["maintenance"], json!(null));
+    let timeline = stage.ok(get("/v1/services/web/timeline?limit=3")).await;
+    let told =
+        |at: usize| (timeline["entries"][at]["kind"].clone(), timeline["entries"][at]["reason"].clone());
+    assert_eq!(told(0), (json!("maintenance_ended"), json!(null)));
+    assert_eq!(told(2), (json!("maintenance_begun"), json!("moving")));
+    let wrong = stage.problem(maintenance().json(json!({"until": "2020-01-01T00:00:00Z"}))).await;
+    assert_eq!(wrong, (422, vec!["until".into()]));
+    assert_eq!(
+        stage.problem(delete("/v1/services/api/maintenance")).await,
+        (404, vec!["unknown_service".into()])
+    );
+}
+
+#[tokio::test]
 async fn the_timeline_is_read_in_pages() {
     let stage = Stage::with_two_versions().await;
     let all = stage.ok(get("/v1/services/web/timeline?limit=1000")).await;

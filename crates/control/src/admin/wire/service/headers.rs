@@ -13,10 +13,29 @@ use crate::document::Check;
 
 /// Bytes of a value: as much as fits into a head beside the rest.
 const VALUE_LEN_MAX: usize = 4096;
-/// Fields that a request carries for the proxy itself, besides those that [`header_name`] refuses.
-const OWN_IN_REQUESTS: [&str; 3] = ["cookie", "cutover-state", "expect"];
+/// Fields that a request carries for the proxy itself, or by which it tells apps about the way of a request, besides those that
+/// [`header_name`] refuses.
+const OWN_IN_REQUESTS: [&str; 16] = [
+    "cookie",
+    "cutover-pin",
+    "cutover-state",
+    "expect",
+    "forwarded",
+    "http2-settings",
+    "max-forwards",
+    "proxy",
+    "proxy-authorization",
+    "proxy-connection",
+    "via",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-prefix",
+    "x-forwarded-proto",
+    "x-request-id",
+];
 /// Fields that answers carry for the proxy itself.
-const OWN_IN_ANSWERS: [&str; 2] = ["cutover-pin", "cutover-update"];
+const OWN_IN_ANSWERS: [&str; 5] =
+    ["cutover-pin", "cutover-update", "proxy-authenticate", "proxy-connection", "x-request-id"];
 
 /// What is changed in the fields of a message, in this order: removed, set, added.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, ToSchema)]
@@ -115,7 +134,8 @@ fn fields(
 
 fn name_unless(own: &[&str], text: &str) -> Result<String, String> {
     let name = header_name(text)?;
-    if own.contains(&name.as_str()) {
+    // Apps that see fields as environment variables can't tell `X_Forwarded_For` from `X-Forwarded-For`.
+    if own.contains(&name.replace('_', "-").as_str()) {
         return Err(format!(
             "{text:?} is between the proxy and its peers and can't be changed by a rule; choose another header"
         ));
@@ -154,6 +174,16 @@ mod tests {
         .clone();
         assert_eq!(rules.set, [("strict-transport-security".to_owned(), "max-age=63072000".to_owned())]);
         assert_eq!((rules.add[0].0.as_str(), rules.remove[0].as_str()), ("set-cookie", "server"));
+    }
+
+    #[test]
+    fn what_the_proxy_says_about_the_way_of_a_request_is_no_matter_of_rules() {
+        for name in ["X-Forwarded-For", "x_forwarded_proto", "Forwarded", "Via", "X-Request-Id"] {
+            let found = problems(json!({ "request": { "remove_headers": [name] } }));
+            assert_eq!(found.len(), 1, "{name}: {found:?}");
+        }
+        let right = json!({ "request": { "set_headers": { "X-Forwarded-Port": "443" } } });
+        assert_eq!(policy(right).request.set.len(), 1);
     }
 
     #[test]
