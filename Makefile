@@ -43,7 +43,7 @@ sim: ## run SEEDS histories of the simulation (default 5000, a few minutes); a f
 	@scripts/setup.sh test
 	CUTOVER_SIM_SEEDS=$(SEEDS) $(CARGO) test --quiet $(LOCKED) --package cutover --test sim -- --nocapture every_history
 
-bench: ## measure beside nginx, HAProxy, Apache, Envoy, Caddy and Traefik, in one run (eight minutes; results in benches/README.md)
+bench: ## measure beside nginx, HAProxy, Apache, Envoy, Caddy and Traefik, in one run (12 minutes; results in benches/README.md)
 	@scripts/setup.sh bench
 	$(CARGO) build --release $(LOCKED) --package cutover
 	$(CARGO) build --release $(LOCKED) --package side-by-side

@@ -12,7 +12,7 @@ pub(crate) const USAGE: &str = "\
 usage: side-by-side [--rounds N] [--seconds S] [--only PROXY,…] [--what LOAD,…] [--json FILE] [--cutover FILE] [--peers FOLDER]
        side-by-side instructions [--with-peers] [--cutover FILE]
 proxies: nginx, haproxy, apache, envoy, caddy, traefik, cutover
-loads: small, latency, large, connections, idle";
+loads: small, latency, large, connections, idle (all of these: clear); tls, h2, h2c, grpc, tls-large, handshakes, tls-idle (all of these: edge)";
 
 const ROUNDS: usize = 5;
 const SECONDS: f64 = 1.2;
@@ -58,7 +58,9 @@ impl Args {
                     })?;
                 }
                 "--what" if !counts_instructions => {
-                    loads = chosen(&value()?, &Load::ALL, |load, name| load.name() == name)?;
+                    loads = chosen(&value()?, &Load::ALL, |load, name| {
+                        load.name() == name || name == if load.is_edge() { "edge" } else { "clear" }
+                    })?;
                 }
                 _ => return Err(unusable(&option, "is unknown")),
             }
@@ -115,6 +117,13 @@ mod tests {
     }
 
     #[test]
+    fn loads_have_two_groups() {
+        let loads = |what| plan(&["--what", what]).unwrap().loads;
+        assert_eq!([loads("clear"), loads("edge")].concat(), Load::ALL);
+        assert_eq!(loads("handshakes,clear").last(), Some(&Load::Handshakes));
+    }
+
+    #[test]
     fn latencies_are_never_measured_without_the_floor() {
         let plan = plan(&["--only", "nginx", "--what", "latency"]).unwrap();
         assert_eq!(plan.peers, [Peer::Direct, Peer::Nginx]);
@@ -124,7 +133,7 @@ mod tests {
     fn what_is_unknown_or_useless_is_refused() {
         for words in [
             &["--only", "squid"][..],
-            &["--what", "tls"],
+            &["--what", "spdy"],
             &["--rounds", "0"],
             &["--seconds", "nan"],
             &["--rounds"],

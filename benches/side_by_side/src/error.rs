@@ -14,6 +14,10 @@ pub(crate) enum Error {
     Framing,
     #[error("the answer's body has {got} bytes instead of {expected}")]
     Length { got: u64, expected: u64 },
+    #[error("TLS: {0}")]
+    Tls(String),
+    #[error("HTTP/2: {0}")]
+    Http2(String),
     #[error("the connection was closed in the middle of {0}")]
     Closed(&'static str),
     /// A proxy or a request that should have come to its end by now.

@@ -19,6 +19,20 @@ pub(crate) enum Figure {
     Connections,
     /// Memory per idle connection that has made one request, in KiB.
     Idle,
+    /// CPU time of the proxy per small request over TLS, in microseconds.
+    TlsRequest,
+    /// The same over HTTP/2 with TLS, many at a time.
+    H2Request,
+    /// The same over HTTP/2 without TLS.
+    H2cRequest,
+    /// CPU time of the proxy per unary call, HTTP/2 on both sides, in microseconds.
+    Call,
+    /// 1 MiB bodies over TLS: GiB per second of CPU time.
+    TlsBodies,
+    /// Full TLS handshakes per second of CPU time.
+    Handshakes,
+    /// Memory per idle TLS connection that has made one request, in KiB.
+    TlsIdle,
 }
 
 /// Which of two values is the better one.
@@ -46,7 +60,7 @@ pub(crate) enum Against {
 }
 
 impl Figure {
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 16] = [
         Self::Request,
         Self::Rate,
         Self::Median,
@@ -56,6 +70,13 @@ impl Figure {
         Self::Connection,
         Self::Connections,
         Self::Idle,
+        Self::TlsRequest,
+        Self::H2Request,
+        Self::H2cRequest,
+        Self::Call,
+        Self::TlsBodies,
+        Self::Handshakes,
+        Self::TlsIdle,
     ];
 
     /// As it is called in the table and in the JSON file.
@@ -70,6 +91,13 @@ impl Figure {
             Self::Connection => "connection_cpu_us",
             Self::Connections => "connections_per_cpu_s",
             Self::Idle => "idle_connection_kib",
+            Self::TlsRequest => "tls_request_cpu_us",
+            Self::H2Request => "h2_request_cpu_us",
+            Self::H2cRequest => "h2c_request_cpu_us",
+            Self::Call => "grpc_call_cpu_us",
+            Self::TlsBodies => "tls_bodies_gib_per_cpu_s",
+            Self::Handshakes => "tls_handshakes_per_cpu_s",
+            Self::TlsIdle => "tls_idle_connection_kib",
         }
     }
 
@@ -84,15 +112,37 @@ impl Figure {
             Self::Connection => "µs/conn",
             Self::Connections => "conn/CPU-s",
             Self::Idle => "KiB/idle",
+            Self::TlsRequest => "TLS µs/req",
+            Self::H2Request => "h2 µs/req",
+            Self::H2cRequest => "h2c µs/req",
+            Self::Call => "gRPC µs/call",
+            Self::TlsBodies => "TLS GiB/CPU-s",
+            Self::Handshakes => "handshakes/CPU-s",
+            Self::TlsIdle => "TLS KiB/idle",
         }
+    }
+
+    /// Whether it is about TLS or HTTP/2, which have a table of their own.
+    pub(crate) fn is_edge(self) -> bool {
+        self >= Self::TlsRequest
     }
 
     pub(crate) fn better(self) -> Better {
         match self {
-            Self::Rate | Self::Bodies | Self::Connections => Better::More,
-            Self::Request | Self::Median | Self::P99 | Self::P999 | Self::Connection | Self::Idle => {
-                Better::Less
+            Self::Rate | Self::Bodies | Self::Connections | Self::TlsBodies | Self::Handshakes => {
+                Better::More
             }
+            Self::Request
+            | Self::Median
+            | Self::P99
+            | Self::P999
+            | Self::Connection
+            | Self::Idle
+            | Self::TlsRequest
+            | Self::H2Request
+            | Self::H2cRequest
+            | Self::Call
+            | Self::TlsIdle => Better::Less,
         }
     }
 
@@ -104,7 +154,16 @@ impl Figure {
             Self::Bodies => goal(Against::Nginx, 1.8, Some(2.4)),
             Self::Connection => goal(Against::BetterOfTwo, 1.0, Some(0.8)),
             Self::Idle => goal(Against::Nothing, 4.0, Some(1.5)),
-            Self::Rate | Self::Median | Self::Connections => None,
+            Self::TlsRequest => goal(Against::BetterOfTwo, 0.8, Some(0.7)),
+            Self::H2Request => goal(Against::BetterOfTwo, 1.0, Some(0.85)),
+            Self::Handshakes => goal(Against::BetterOfTwo, 1.0, Some(1.3)),
+            Self::TlsIdle => goal(Against::Nothing, 16.0, Some(12.0)),
+            Self::Rate
+            | Self::Median
+            | Self::Connections
+            | Self::H2cRequest
+            | Self::Call
+            | Self::TlsBodies => None,
         }
     }
 }

@@ -11,13 +11,14 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::ceiling::{Ceiling, Verdict};
+use crate::client::{Ask, Way};
 use crate::error::{Doing as _, Error};
 use crate::machine::Cores;
 use crate::origin::SMALL;
 use crate::peers::{Peer, Place, Programs};
 use crate::process::Process;
 use crate::run::wait_until_ready;
-use crate::stage::{Ask, Stage};
+use crate::stage::Stage;
 
 const FILE: &str = "benches/instructions.toml";
 /// Where the profiles stay, for callgrind_annotate.
@@ -99,7 +100,7 @@ fn threads(
         fs::remove_dir_all(&root).doing(format!("removing {}", root.display()))?;
     }
     let mut stage = Stage::new()?;
-    let place = Place::new(&root, "proxy", stage.backends()?)?;
+    let place = Place::new(&root, "proxy", stage.backends()?, stage.tls())?;
     let served =
         peer.prepare(&place, programs)?.ok_or_else(|| Error::Unusable("no proxy to count".to_owned()))?;
     let mut command = Command::new("valgrind");
@@ -111,7 +112,7 @@ fn threads(
         command.args(["-g", "master_process off;"]);
     }
     let mut process = Process::start(command, cores, &place.directory.join("output.log"))?;
-    let ask = Ask { address: place.listen, path: "/small", body: SMALL };
+    let ask = Ask { addresses: place.listen, way: Way::Http1, path: "/small", body: SMALL };
     wait_until_ready(&mut stage, &mut process, &ask)?;
     stage.connect_pinned(&ask, CONNECTIONS as usize)?;
     for _ in 0..rounds {

@@ -3,20 +3,30 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use crate::client::{Ask, Way};
 use crate::error::Error;
 use crate::figures::Figure;
-use crate::origin::LARGE;
+use crate::origin::{LARGE, REPLY};
 use crate::process::Process;
-use crate::stage::{Ask, Stage};
+use crate::stage::Stage;
 
 const MIB: f64 = 1_048_576.0;
 
+/// What calls of gRPC begin with, for the proxies to know them by.
+pub(crate) const CALLS: &str = "/bench.Echo";
+const CALL: &str = "/bench.Echo/Unary";
+
 /// Keep-alive connections of small requests.
 const CONNECTIONS: usize = 64;
+/// Connections of HTTP/2, and requests at a time on each, as `h2load -c 16 -m 16` has them.
+const H2_CONNECTIONS: usize = 16;
+const H2_STREAMS: usize = 16;
 /// Connections that fetch large bodies: enough to keep the proxy busy, few enough for their socket buffers to stay in cache.
 const LARGE_CONNECTIONS: usize = 8;
 /// Connections that are opened, used once and closed, at a time.
 const OPENERS: usize = 16;
+/// Handshakes at a time.
+const SHAKERS: usize = 32;
 /// Requests per second of the open loop: below what any of the proxies can do on one core.
 const OPEN_RATE: u32 = 5_000;
 /// Idle connections, beyond the first hundred after which the proxy's own buffers exist.
@@ -35,6 +45,13 @@ pub(crate) enum Load {
     Large,
     Connections,
     Idle,
+    Tls,
+    H2,
+    H2c,
+    Grpc,
+    TlsLarge,
+    Handshakes,
+    TlsIdle,
 }
 
 /// What a load works on. Without a process there is no proxy, but the origin itself.
@@ -49,8 +66,20 @@ pub(crate) struct Target<'a> {
 pub(crate) type Taken = Vec<(Figure, f64)>;
 
 impl Load {
-    pub(crate) const ALL: [Self; 5] =
-        [Self::Small, Self::Latency, Self::Large, Self::Connections, Self::Idle];
+    pub(crate) const ALL: [Self; 12] = [
+        Self::Small,
+        Self::Latency,
+        Self::Large,
+        Self::Connections,
+        Self::Idle,
+        Self::Tls,
+        Self::H2,
+        Self::H2c,
+        Self::Grpc,
+        Self::TlsLarge,
+        Self::Handshakes,
+        Self::TlsIdle,
+    ];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -59,7 +88,19 @@ impl Load {
             Self::Large => "large",
             Self::Connections => "connections",
             Self::Idle => "idle",
+            Self::Tls => "tls",
+            Self::H2 => "h2",
+            Self::H2c => "h2c",
+            Self::Grpc => "grpc",
+            Self::TlsLarge => "tls-large",
+            Self::Handshakes => "handshakes",
+            Self::TlsIdle => "tls-idle",
         }
+    }
+
+    /// Whether it is about TLS or HTTP/2.
+    pub(crate) fn is_edge(self) -> bool {
+        self.figures().iter().all(|figure| figure.is_edge())
     }
 
     /// The figures that it gives.
@@ -70,16 +111,38 @@ impl Load {
             Self::Large => &[Figure::Bodies],
             Self::Connections => &[Figure::Connection, Figure::Connections],
             Self::Idle => &[Figure::Idle],
+            Self::Tls => &[Figure::TlsRequest],
+            Self::H2 => &[Figure::H2Request],
+            Self::H2c => &[Figure::H2cRequest],
+            Self::Grpc => &[Figure::Call],
+            Self::TlsLarge => &[Figure::TlsBodies],
+            Self::Handshakes => &[Figure::Handshakes],
+            Self::TlsIdle => &[Figure::TlsIdle],
         }
     }
 
+    /// Puts the load on `target`. Without a proxy, most of it has nothing to tell.
     pub(crate) fn run(self, stage: &mut Stage, target: &Target<'_>) -> Result<Taken, Error> {
+        if self.is_edge() && target.process.is_none() {
+            return Ok(Vec::new());
+        }
+        let over = |way| Target { ask: target.ask.by(way), ..*target };
         let taken = match self {
             Self::Small => small(stage, target),
             Self::Latency => latency(stage, target),
-            Self::Large => large(stage, target),
+            Self::Large => large(stage, target, Figure::Bodies),
             Self::Connections => connections(stage, target),
-            Self::Idle => idle(stage, target),
+            Self::Idle => idle(stage, target, Figure::Idle),
+            Self::Tls => cpu(stage, &over(Way::Https), CONNECTIONS, 1, Figure::TlsRequest),
+            Self::H2 => cpu(stage, &over(Way::H2), H2_CONNECTIONS, H2_STREAMS, Figure::H2Request),
+            Self::H2c => cpu(stage, &over(Way::H2c), H2_CONNECTIONS, H2_STREAMS, Figure::H2cRequest),
+            Self::Grpc => {
+                let ask = Ask { way: Way::Grpc, path: CALL, body: REPLY, ..target.ask };
+                cpu(stage, &Target { ask, ..*target }, H2_CONNECTIONS, H2_STREAMS, Figure::Call)
+            }
+            Self::TlsLarge => large(stage, &over(Way::Https), Figure::TlsBodies),
+            Self::Handshakes => handshakes(stage, &over(Way::Handshake)),
+            Self::TlsIdle => idle(stage, &over(Way::Https), Figure::TlsIdle),
         };
         stage.hang_up();
         taken
@@ -107,20 +170,29 @@ impl Pace {
 
 fn small(stage: &mut Stage, target: &Target<'_>) -> Result<Taken, Error> {
     stage.connect_pinned(&target.ask, CONNECTIONS)?;
-    let pace = saturate(stage, target, CONNECTIONS, |stage, number| stage.send(number))?;
+    let pace = saturate(stage, target, CONNECTIONS, 1, Stage::send)?;
     let cpu = pace.cpu_each().map(|cpu| (Figure::Request, cpu));
     Ok(cpu.into_iter().chain([(Figure::Rate, pace.per_second())]).collect())
 }
 
-fn large(stage: &mut Stage, target: &Target<'_>) -> Result<Taken, Error> {
+/// The proxy's CPU time for each answer of a closed loop with so many requests at a time on so many connections.
+fn cpu(
+    stage: &mut Stage,
+    target: &Target<'_>,
+    connections: usize,
+    at_a_time: usize,
+    figure: Figure,
+) -> Result<Taken, Error> {
+    stage.connect_pinned(&target.ask, connections)?;
+    let pace = saturate(stage, target, connections, at_a_time, Stage::send)?;
+    Ok(pace.cpu_each().map(|cpu| (figure, cpu)).into_iter().collect())
+}
+
+fn large(stage: &mut Stage, target: &Target<'_>, figure: Figure) -> Result<Taken, Error> {
     let target = &Target { ask: Ask { path: "/large", body: LARGE, ..target.ask }, ..*target };
     stage.connect_pinned(&target.ask, LARGE_CONNECTIONS)?;
-    let pace = saturate(stage, target, LARGE_CONNECTIONS, |stage, number| stage.send(number))?;
-    Ok(pace
-        .cpu_each()
-        .map(|cpu| (Figure::Bodies, LARGE as f64 / (MIB * 1024.0) / (cpu / 1e6)))
-        .into_iter()
-        .collect())
+    let pace = saturate(stage, target, LARGE_CONNECTIONS, 1, Stage::send)?;
+    Ok(pace.cpu_each().map(|cpu| (figure, LARGE as f64 / (MIB * 1024.0) / (cpu / 1e6))).into_iter().collect())
 }
 
 fn connections(stage: &mut Stage, target: &Target<'_>) -> Result<Taken, Error> {
@@ -128,7 +200,7 @@ fn connections(stage: &mut Stage, target: &Target<'_>) -> Result<Taken, Error> {
     for _ in 0..OPENERS {
         stage.connect(&target.ask, &cookie)?;
     }
-    let pace = saturate(stage, target, OPENERS, |stage, number| {
+    let pace = saturate(stage, target, OPENERS, 1, |stage, number| {
         stage.reconnect(number, &target.ask, &cookie)?;
         stage.send(number)
     })?;
@@ -137,14 +209,27 @@ fn connections(stage: &mut Stage, target: &Target<'_>) -> Result<Taken, Error> {
     Ok(cpu.into_iter().flatten().collect())
 }
 
+fn handshakes(stage: &mut Stage, target: &Target<'_>) -> Result<Taken, Error> {
+    for _ in 0..SHAKERS {
+        stage.connect(&target.ask, "")?;
+    }
+    let pace = saturate(stage, target, SHAKERS, 1, |stage, number| {
+        stage.reconnect(number, &target.ask, "")?;
+        stage.send(number)
+    })?;
+    Ok(pace.cpu_each().map(|cpu| (Figure::Handshakes, 1e6 / cpu)).into_iter().collect())
+}
+
 /// A closed loop: every answer makes its connection go on with `next` at once.
 fn saturate(
     stage: &mut Stage,
     target: &Target<'_>,
     connections: usize,
+    at_a_time: usize,
     next: impl Fn(&mut Stage, usize) -> Result<(), Error>,
 ) -> Result<Pace, Error> {
-    let mut finished: Vec<usize> = (0..connections).collect();
+    let mut finished: Vec<usize> =
+        (0..connections).flat_map(|number| std::iter::repeat_n(number, at_a_time)).collect();
     let mut turn_until = |stage: &mut Stage, time: Duration| {
         let (start, mut answers) = (Instant::now(), 0_u32);
         let mut last = start;
@@ -213,7 +298,7 @@ fn latency(stage: &mut Stage, target: &Target<'_>) -> Result<Taken, Error> {
 }
 
 /// Opens connections that make one request each, and looks how much the proxy has grown.
-fn idle(stage: &mut Stage, target: &Target<'_>) -> Result<Taken, Error> {
+fn idle(stage: &mut Stage, target: &Target<'_>, figure: Figure) -> Result<Taken, Error> {
     let Some(process) = target.process else { return Ok(Vec::new()) };
     let open = |stage: &mut Stage, count| {
         for _ in 0..count {
@@ -225,22 +310,25 @@ fn idle(stage: &mut Stage, target: &Target<'_>) -> Result<Taken, Error> {
     };
     let before = open(stage, IDLE_BEFORE)?;
     let after = open(stage, IDLE)?;
-    Ok(vec![(Figure::Idle, after.saturating_sub(before) as f64 / 1024.0 / IDLE as f64)])
+    Ok(vec![(figure, after.saturating_sub(before) as f64 / 1024.0 / IDLE as f64)])
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::Addresses;
     use crate::origin::SMALL;
 
     /// The origin itself instead of a proxy.
     fn direct(stage: &Stage) -> Target<'static> {
-        let ask = Ask { address: stage.backends().unwrap()[0], path: "/small", body: SMALL };
+        let address = stage.backends().unwrap()[0];
+        let addresses = Addresses { http: address, tls: address, h2c: address };
+        let ask = Ask { addresses, way: Way::Http1, path: "/small", body: SMALL };
         Target { ask, process: None, time: Duration::from_millis(50) }
     }
 
     #[test]
-    fn every_load_but_the_idle_one_runs_without_a_proxy() {
+    fn loads_run_without_a_proxy_too() {
         let mut stage = Stage::new().unwrap();
         let target = direct(&stage);
         for load in Load::ALL {

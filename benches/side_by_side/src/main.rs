@@ -5,6 +5,7 @@ mod ceiling;
 mod client;
 mod error;
 mod figures;
+mod frame;
 mod instructions;
 mod load;
 mod machine;
@@ -15,6 +16,8 @@ mod process;
 mod run;
 mod stage;
 mod table;
+mod tls;
+mod transport;
 
 use std::fs;
 use std::io::{Write as _, stderr, stdout};
@@ -56,11 +59,11 @@ fn side_by_side(mut plan: Plan, programs: &Programs, file: &Path) -> Result<(), 
     let noise = noise.end()?;
     let version = |peer: peers::Peer| peer.version(programs);
 
-    let mut text = format!(
-        "{}\n\n{}\n",
-        machine::description(),
-        table::aligned(&table::values(&plan, &results, version))
-    );
+    let mut text = format!("{}\n\n", machine::description());
+    for table in table::values(&plan, &results, version) {
+        text.push_str(&table::aligned(&table));
+        text.push('\n');
+    }
     text.push_str(&table::aligned(&table::ratios(&plan, &results)));
     if !missing.is_empty() {
         text.push_str(&format!("\nnot installed, so not measured: {}\n", missing.join(", ")));

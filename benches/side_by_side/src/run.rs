@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use crate::client::{Addresses, Ask, Way};
 use crate::error::{Doing as _, Error};
 use crate::figures::Figure;
 use crate::load::{Load, Taken, Target};
@@ -11,7 +12,7 @@ use crate::machine::{Cores, Noise};
 use crate::origin::SMALL;
 use crate::peers::{Peer, Place, Programs};
 use crate::process::Process;
-use crate::stage::{Ask, Stage};
+use crate::stage::Stage;
 
 /// A proxy may first want to see its backends up some times.
 const READY_WITHIN: Duration = Duration::from_secs(20);
@@ -85,6 +86,9 @@ pub(crate) fn run(
             tell(&format!("round {round} of {}: {}", plan.rounds, peer.name()));
             noise.calibrate(cores)?;
             let place = root.path().join(round.to_string());
+            if !plan.loads.iter().any(|load| peer.serves(*load)) {
+                continue;
+            }
             for (load, taken) in turn(plan, peer, programs, cores, &place) {
                 match taken {
                     Ok(taken) => {
@@ -113,7 +117,7 @@ fn turn(
     root: &Path,
 ) -> Vec<(Load, Result<Taken, Error>)> {
     let mut taken = Vec::new();
-    for &load in &plan.loads {
+    for &load in plan.loads.iter().filter(|load| peer.serves(**load)) {
         taken.push((load, Err(Error::Unusable("not reached".to_owned()))));
     }
     let outcome = with_proxy(peer, programs, cores, root, |stage, target| {
@@ -139,16 +143,18 @@ fn with_proxy(
     with: impl FnOnce(&mut Stage, &Target<'_>),
 ) -> Result<(), Error> {
     let mut stage = Stage::new()?;
-    let place = Place::new(root, peer.name(), stage.backends()?)?;
+    let place = Place::new(root, peer.name(), stage.backends()?, stage.tls())?;
+    let listen = place.listen;
     let Some(command) = peer.prepare(&place, programs)? else {
-        let address = place.backends.first().copied().unwrap_or(place.listen);
-        let ask = Ask { address, path: "/small", body: SMALL };
+        let origin = place.backends.first().copied().unwrap_or(listen.http);
+        let addresses = Addresses { http: origin, tls: origin, h2c: origin };
+        let ask = Ask { addresses, way: Way::Http1, path: "/small", body: SMALL };
         with(&mut stage, &Target { ask, process: None, time: Duration::ZERO });
         return Ok(());
     };
     let log = place.directory.join("output.log");
     let mut process = Process::start(command, cores, &log)?;
-    let ask = Ask { address: place.listen, path: "/small", body: SMALL };
+    let ask = Ask { addresses: listen, way: Way::Http1, path: "/small", body: SMALL };
     if let Err(error) = wait_until_ready(&mut stage, &mut process, &ask) {
         let said = std::fs::read_to_string(&log).unwrap_or_default();
         let last = said.lines().last().unwrap_or("it said nothing");

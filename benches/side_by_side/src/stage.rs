@@ -5,10 +5,11 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use crate::client::Client;
+use crate::client::{Ask, Client, Way};
 use crate::error::{Doing as _, Error};
 use crate::origin::Origin;
 use crate::poll::Poll;
+use crate::tls::Tls;
 
 /// Tokens from here on are the clients'.
 const CLIENTS: u64 = 1 << 32;
@@ -20,25 +21,27 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 pub(crate) struct Stage {
     poll: Poll,
     origin: Origin,
+    tls: Tls,
     clients: Vec<Client>,
+    /// Clients that have requests which wait to leave.
+    unflushed: Vec<usize>,
     tokens: Vec<u64>,
     scratch: Vec<u8>,
-}
-
-/// What every connection of a run asks for.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Ask {
-    pub(crate) address: SocketAddr,
-    pub(crate) path: &'static str,
-    /// Body of the answer, in bytes.
-    pub(crate) body: usize,
 }
 
 impl Stage {
     pub(crate) fn new() -> Result<Self, Error> {
         let poll = Poll::new().doing("creating an epoll")?;
         let origin = Origin::start(&poll).doing("starting the origin")?;
-        Ok(Self { poll, origin, clients: Vec::new(), tokens: Vec::new(), scratch: vec![0; SCRATCH] })
+        Ok(Self {
+            poll,
+            origin,
+            tls: Tls::generate()?,
+            clients: Vec::new(),
+            unflushed: Vec::new(),
+            tokens: Vec::new(),
+            scratch: vec![0; SCRATCH],
+        })
     }
 
     /// Where the application listens.
@@ -46,9 +49,14 @@ impl Stage {
         self.origin.addresses().doing("asking for the origin's address")
     }
 
+    /// What the proxy must show.
+    pub(crate) fn tls(&self) -> &Tls {
+        &self.tls
+    }
+
     /// Opens a connection and returns its number.
     pub(crate) fn connect(&mut self, ask: &Ask, cookie: &str) -> Result<usize, Error> {
-        let client = Client::connect(ask.address, ask.path, ask.body, cookie)?;
+        let client = Client::connect(ask, &self.tls, cookie)?;
         let number = self.clients.len();
         self.poll.watch(client.stream(), CLIENTS + number as u64).doing("watching a connection")?;
         self.clients.push(client);
@@ -57,7 +65,7 @@ impl Stage {
 
     /// Opens a connection in place of `number`, which is closed.
     pub(crate) fn reconnect(&mut self, number: usize, ask: &Ask, cookie: &str) -> Result<(), Error> {
-        let client = Client::connect(ask.address, ask.path, ask.body, cookie)?;
+        let client = Client::connect(ask, &self.tls, cookie)?;
         self.poll.watch(client.stream(), CLIENTS + number as u64).doing("watching a connection")?;
         self.clients[number] = client;
         Ok(())
@@ -74,9 +82,15 @@ impl Stage {
         Ok(())
     }
 
-    /// The cookies that a new visitor is given.
+    /// The cookies that a new visitor is given. Those of HTTP/2 are asked for over HTTP/1.1, which the client can read them from.
     pub(crate) fn pin(&mut self, ask: &Ask) -> Result<String, Error> {
-        let number = self.connect(ask, "")?;
+        let way = match ask.way {
+            Way::Http1 | Way::H2c => Way::Http1,
+            Way::Https | Way::H2 => Way::Https,
+            // They come without cookies.
+            Way::Grpc | Way::Handshake => return Ok(String::new()),
+        };
+        let number = self.connect(&ask.by(way), "")?;
         self.exchange(number)?;
         let cookies = self.clients.pop().map(|visitor| visitor.cookies());
         Ok(cookies.unwrap_or_default())
@@ -113,21 +127,24 @@ impl Stage {
     }
 
     pub(crate) fn send(&mut self, number: usize) -> Result<(), Error> {
+        self.unflushed.push(number);
         self.clients[number].send()
     }
 
     /// Serves every socket that is ready, and adds to `finished` the connections whose answers have arrived.
     pub(crate) fn turn(&mut self, finished: &mut Vec<usize>) -> Result<(), Error> {
+        for number in self.unflushed.drain(..) {
+            self.clients[number].flush()?;
+        }
         let mut tokens = std::mem::take(&mut self.tokens);
         self.poll.ready(&mut tokens).doing("waiting for sockets")?;
         for &token in &tokens {
             let number = usize::try_from(token % CLIENTS).unwrap_or(usize::MAX);
             if token < CLIENTS {
                 self.origin.turn(&self.poll, number).doing("answering as the origin")?;
-            } else if let Some(client) = self.clients.get_mut(number)
-                && client.receive(&mut self.scratch)?
-            {
-                finished.push(number);
+            } else if let Some(client) = self.clients.get_mut(number) {
+                let completed = client.receive(&mut self.scratch)?;
+                finished.extend(std::iter::repeat_n(number, completed));
             }
         }
         self.tokens = tokens;
@@ -147,20 +164,33 @@ impl Stage {
     /// Closes every connection of the clients.
     pub(crate) fn hang_up(&mut self) {
         self.clients.clear();
+        self.unflushed.clear();
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::Addresses;
     use crate::origin::{LARGE, SMALL};
+
+    /// Asks the application itself.
+    fn ask(stage: &Stage, path: &'static str, body: usize) -> Ask {
+        let address = stage.backends().unwrap()[0];
+        Ask {
+            addresses: Addresses { http: address, tls: address, h2c: address },
+            way: Way::Http1,
+            path,
+            body,
+        }
+    }
 
     #[test]
     fn both_sizes_arrive_whole_on_a_connection_that_stays_open() {
         let mut stage = Stage::new().unwrap();
-        let address = stage.backends().unwrap()[0];
         for (path, body) in [("/small", SMALL), ("/large", LARGE)] {
-            stage.connect_pinned(&Ask { address, path, body }, 3).unwrap();
+            let ask = ask(&stage, path, body);
+            stage.connect_pinned(&ask, 3).unwrap();
             for number in [0, 1, 2, 0, 1, 2] {
                 stage.exchange(number).unwrap();
             }
@@ -170,7 +200,7 @@ mod tests {
     #[test]
     fn another_length_than_the_expected_one_is_an_error() {
         let mut stage = Stage::new().unwrap();
-        let ask = Ask { address: stage.backends().unwrap()[1], path: "/small", body: SMALL + 1 };
+        let ask = ask(&stage, "/small", SMALL + 1);
         let number = stage.connect(&ask, "").unwrap();
         assert!(matches!(stage.exchange(number), Err(Error::Length { got: 128, expected: 129 })));
     }

@@ -6,17 +6,29 @@ use crate::figures::{Against, Better, Figure, median, spread};
 use crate::peers::Peer;
 use crate::run::{Plan, Results};
 
-/// Every figure of every proxy: median over the rounds, and how far they lie apart.
-pub(crate) fn values(plan: &Plan, results: &Results, versions: impl Fn(Peer) -> String) -> String {
-    let figures = measured(plan);
+/// Every figure of every proxy: median over the rounds, and how far they lie apart. Those about TLS and HTTP/2 are in a second table.
+pub(crate) fn values(plan: &Plan, results: &Results, versions: impl Fn(Peer) -> String) -> Vec<String> {
+    let (edge, clear): (Vec<Figure>, Vec<Figure>) =
+        measured(plan).into_iter().partition(|figure| figure.is_edge());
+    [clear, edge]
+        .iter()
+        .filter(|figures| !figures.is_empty())
+        .map(|figures| rows(plan, results, &versions, figures))
+        .collect()
+}
+
+fn rows(plan: &Plan, results: &Results, versions: impl Fn(Peer) -> String, figures: &[Figure]) -> String {
     let mut text = String::from("| proxy |");
-    for figure in &figures {
+    for figure in figures {
         let _ = write!(text, " {} |", figure.title());
     }
     let _ = write!(text, "\n|---|{}\n", "---|".repeat(figures.len()));
-    for &peer in &plan.peers {
+    let is_about = |peer: &Peer| {
+        plan.loads.iter().any(|load| peer.serves(*load) && figures.contains(&load.figures()[0]))
+    };
+    for peer in plan.peers.iter().copied().filter(is_about) {
         let _ = write!(text, "| {} {} |", peer.name(), versions(peer));
-        for &figure in &figures {
+        for &figure in figures {
             let _ = write!(text, " {} |", cell(results, peer, figure));
         }
         text.push('\n');
@@ -30,7 +42,10 @@ pub(crate) fn ratios(plan: &Plan, results: &Results) -> String {
         "| cutover, of | nginx | better of nginx, HAProxy | best peer | bar | aim | |\n|---|---|---|---|---|---|---|\n",
     );
     for &peer in plan.peers.iter().filter(|peer| peer.is_cutover()) {
-        for figure in measured(plan) {
+        let measured = measured(plan).into_iter().filter(|figure| {
+            plan.loads.iter().any(|load| peer.serves(*load) && load.figures().contains(figure))
+        });
+        for figure in measured {
             let name = if peer == Peer::Cutover {
                 figure.title().to_owned()
             } else {
@@ -160,7 +175,7 @@ mod tests {
 
     #[test]
     fn a_cell_shows_the_median_and_the_spread() {
-        let text = values(&plan(), &results(), |_| "1".to_owned());
+        let text = values(&plan(), &results(), |_| "1".to_owned()).concat();
         assert!(text.contains("| nginx 1 | 20.0 ±5% | – | – |"), "{text}");
         assert!(text.contains("| cutover 1 | 12.0 ±12% | – | 1.20 ±0% |"), "{text}");
     }
@@ -189,7 +204,7 @@ mod tests {
         let mut results = results();
         let reason = Error::Status(502).to_string();
         results.invalid.push(Invalid { peer: Peer::Cutover, load: Load::Small, round: 2, reason });
-        assert!(values(&plan(), &results, |_| String::new()).contains("| invalid |"));
+        assert!(values(&plan(), &results, |_| String::new()).concat().contains("| invalid |"));
         assert!(!ratios(&plan(), &results).contains("bar met"));
         assert_eq!(invalid(&results), "INVALID: cutover, small, round 2: an answer with status 502\n");
     }

@@ -32,7 +32,7 @@ pub(super) fn prepare(program: &Path, place: &Place) -> Result<Command, Error> {
             "  BalancerMember http://{backend} route=app{number} keepalive=On max=128 ttl=60"
         );
     }
-    let (listen, directory) = (place.listen, place.directory.display());
+    let (listen, directory) = (place.listen.http, place.directory.display());
     // One child whose listener holds thousands of idle connections; its threads only work.
     let text = format!(
         "{modules}ServerRoot {directory}

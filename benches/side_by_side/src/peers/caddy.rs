@@ -8,7 +8,7 @@ use crate::error::Error;
 
 pub(super) fn prepare(program: &Path, place: &Place) -> Result<Command, Error> {
     let backends: Vec<String> = place.backends.iter().map(ToString::to_string).collect();
-    let (port, address, backends) = (place.listen.port(), place.listen.ip(), backends.join(" "));
+    let (port, address, backends) = (place.listen.http.port(), place.listen.http.ip(), backends.join(" "));
     let text = format!(
         "{{
 \tadmin off

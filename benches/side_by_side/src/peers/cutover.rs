@@ -3,8 +3,10 @@
 use std::path::Path;
 use std::process::Command;
 
-use super::Place;
+use super::{CERTIFICATE, KEY, Place};
+use crate::client::Addresses;
 use crate::error::Error;
+use crate::load::CALLS;
 
 /// Where the access log goes.
 #[derive(Clone, Copy, Debug)]
@@ -16,8 +18,8 @@ pub(super) enum Logging {
 pub(super) fn prepare(program: &Path, place: &Place, logging: Logging) -> Result<Command, Error> {
     let backends: Vec<String> =
         place.backends.iter().map(|backend| format!("{{ address = \"{backend}\" }}")).collect();
-    let (listen, admin, backends, directory) =
-        (place.listen, place.admin, backends.join(", "), place.directory.display());
+    let Addresses { http, tls, h2c } = place.listen;
+    let (admin, backends, directory) = (place.admin, backends.join(", "), place.directory.display());
     let access_log = match logging {
         Logging::Off => String::new(),
         Logging::File => format!("{directory}/access.log"),
@@ -28,7 +30,11 @@ name = \"bench\"
 workers = 1
 state_dir = \"{directory}/state\"
 [[listener]]
-bind = [\"{listen}\"]
+bind = [\"{http}\", \"{h2c}\"]
+[[listener]]
+bind = [\"{tls}\"]
+protocol = \"https\"
+tls = {{ certs = [{{ cert = \"{directory}/{CERTIFICATE}\", key = \"{directory}/{KEY}\" }}] }}
 [admin]
 listen = \"{admin}\"
 [store]
@@ -38,6 +44,12 @@ path = \"{access_log}\"
 [[service]]
 name = \"app\"
 backends = [{backends}]
+[[service]]
+name = \"calls\"
+paths = [\"{CALLS}\"]
+backends = [{backends}]
+upstream.protocol = \"h2c\"
+pin.policy = \"none\"
 "
     );
     let file = place.write("cutover.toml", &text)?;

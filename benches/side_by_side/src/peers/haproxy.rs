@@ -5,7 +5,9 @@ use std::path::Path;
 use std::process::Command;
 
 use super::Place;
+use crate::client::Addresses;
 use crate::error::Error;
+use crate::load::CALLS;
 
 pub(super) fn prepare(program: &Path, place: &Place) -> Result<Command, Error> {
     let mut servers = String::new();
@@ -13,7 +15,13 @@ pub(super) fn prepare(program: &Path, place: &Place) -> Result<Command, Error> {
         let _ =
             writeln!(servers, "  server app{number} {backend} check cookie app{number} pool-max-conn 128");
     }
-    let listen = place.listen;
+    let mut calls = String::new();
+    for (number, backend) in place.backends.iter().enumerate() {
+        let _ = writeln!(calls, "  server app{number} {backend} check proto h2 pool-max-conn 128");
+    }
+    let Addresses { http, tls, h2c } = place.listen;
+    let pem = place.write("both.pem", &format!("{}{}", place.certificate, place.key))?;
+    let pem = pem.display();
     // The connections of the idle measure take two descriptors each in its reckoning.
     let text = format!(
         "global
@@ -30,13 +38,19 @@ defaults
   option splice-response
   http-reuse always
 frontend clients
-  bind {listen} backlog 4096
-  http-request set-header X-Forwarded-Proto http
+  bind {http} backlog 4096
+  bind {h2c} proto h2 backlog 4096
+  bind {tls} ssl crt {pem} alpn h2,http/1.1 backlog 4096
+  http-request set-header X-Forwarded-Proto http unless {{ ssl_fc }}
+  http-request set-header X-Forwarded-Proto https if {{ ssl_fc }}
+  use_backend calls if {{ path_beg {CALLS}/ }}
   default_backend app
 backend app
   balance leastconn
   cookie SERVERID insert indirect nocache
-{servers}"
+{servers}backend calls
+  balance leastconn
+{calls}"
     );
     let file = place.write("haproxy.cfg", &text)?;
     let mut command = Command::new(program);

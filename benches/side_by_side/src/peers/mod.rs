@@ -1,7 +1,8 @@
 //! Who is measured: each proxy set up as its experts would for one core.
 //!
 //! All keep connections to the backends open, write no access log, persist sessions by a cookie, tell the backend who the
-//! client was (X-Forwarded-*), and never limit the requests of a connection.
+//! client was (X-Forwarded-*), and never limit the requests of a connection. Over TLS they show the same certificate and hand out
+//! tickets as they do by default. Calls of gRPC go on over HTTP/2, without a cookie, which such clients don't keep.
 
 mod apache;
 mod caddy;
@@ -16,7 +17,14 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::client::Addresses;
 use crate::error::{Doing as _, Error};
+use crate::load::Load;
+use crate::tls::Tls;
+
+/// Files in every proxy's directory.
+const CERTIFICATE: &str = "certificate.pem";
+const KEY: &str = "key.pem";
 
 /// One row of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,10 +47,14 @@ pub(crate) enum Peer {
 pub(crate) struct Place {
     /// Its own directory: configuration, log, whatever it writes.
     pub(crate) directory: PathBuf,
-    pub(crate) listen: SocketAddr,
+    pub(crate) listen: Addresses,
     /// Another port of its own, for those that need one.
     pub(crate) admin: SocketAddr,
     pub(crate) backends: Vec<SocketAddr>,
+    /// In PEM.
+    certificate: String,
+    /// In PEM.
+    key: String,
 }
 
 /// Where the programs are.
@@ -87,6 +99,8 @@ impl Peer {
     /// Writes its configuration, and gives the command that serves it in the foreground. None where there is no proxy.
     pub(crate) fn prepare(self, place: &Place, programs: &Programs) -> Result<Option<Command>, Error> {
         fs::create_dir_all(&place.directory).doing("creating a proxy's directory")?;
+        place.write(CERTIFICATE, &place.certificate)?;
+        place.write(KEY, &place.key)?;
         let program = |at_home: &str| self.program(programs).unwrap_or_else(|| PathBuf::from(at_home));
         let command = match self {
             Self::Direct => return Ok(None),
@@ -100,6 +114,16 @@ impl Peer {
             Self::CutoverLogging => cutover::prepare(&programs.cutover, place, cutover::Logging::File)?,
         };
         Ok(Some(command))
+    }
+
+    /// Whether it is measured under this load. What has to do with TLS or HTTP/2 is measured beside those that are made for it, and once.
+    pub(crate) fn serves(self, load: Load) -> bool {
+        match self {
+            Self::Nginx | Self::Haproxy | Self::Envoy | Self::Cutover => true,
+            Self::Direct | Self::Apache | Self::Caddy | Self::Traefik | Self::CutoverLogging => {
+                !load.is_edge()
+            }
+        }
     }
 
     /// What the program says of itself; empty where there is none, or none is installed.
@@ -141,14 +165,21 @@ impl Peer {
 }
 
 impl Place {
-    /// A directory of that name under `root`, and two free ports of loopback.
-    pub(crate) fn new(root: &Path, name: &str, backends: Vec<SocketAddr>) -> Result<Self, Error> {
+    /// A directory of that name under `root`, and free ports of loopback.
+    pub(crate) fn new(root: &Path, name: &str, backends: Vec<SocketAddr>, tls: &Tls) -> Result<Self, Error> {
         let reserve = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).doing("looking for a free port");
-        // Both are held until both are known, so that they differ.
-        let (first, second) = (reserve()?, reserve()?);
+        // All are held until all are known, so that they differ.
+        let reserved = [reserve()?, reserve()?, reserve()?, reserve()?];
         let address = |listener: &TcpListener| listener.local_addr().doing("looking for a free port");
-        let directory = root.join(name.replace([',', ' '], "-"));
-        Ok(Self { directory, listen: address(&first)?, admin: address(&second)?, backends })
+        let [http, secure, h2c, admin] = &reserved;
+        Ok(Self {
+            directory: root.join(name.replace([',', ' '], "-")),
+            listen: Addresses { http: address(http)?, tls: address(secure)?, h2c: address(h2c)? },
+            admin: address(admin)?,
+            backends,
+            certificate: tls.certificate.clone(),
+            key: tls.key.clone(),
+        })
     }
 
     /// Writes a file into the directory, and gives its path.

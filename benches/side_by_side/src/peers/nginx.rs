@@ -4,15 +4,15 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::process::Command;
 
-use super::Place;
+use super::{CERTIFICATE, KEY, Place};
+use crate::client::Addresses;
 use crate::error::Error;
+use crate::load::CALLS;
 
 pub(super) fn prepare(program: &Path, place: &Place) -> Result<Command, Error> {
-    let mut servers = String::new();
-    for backend in &place.backends {
-        let _ = writeln!(servers, "    server {backend};");
-    }
-    let (listen, directory) = (place.listen, place.directory.display());
+    let upstreams = upstreams(place);
+    let Addresses { http, tls, h2c } = place.listen;
+    let directory = place.directory.display();
     // A large body stays in memory, in few pieces. `user root` only counts for root, whose private directory others can't enter.
     let text = format!(
         "daemon off;
@@ -37,14 +37,13 @@ http {{
   proxy_buffers 8 64k;
   proxy_busy_buffers_size 128k;
   proxy_max_temp_file_size 0;
-  upstream app {{
-    hash $uid_got$uid_set consistent;
-{servers}    keepalive 128;
-    keepalive_requests 1000000000;
-    keepalive_timeout 60s;
-  }}
-  server {{
-    listen {listen} backlog=4096;
+{upstreams}  server {{
+    listen {http} backlog=4096;
+    listen {tls} ssl http2 backlog=4096;
+    listen {h2c} http2 backlog=4096;
+    ssl_certificate {directory}/{CERTIFICATE};
+    ssl_certificate_key {directory}/{KEY};
+    ssl_protocols TLSv1.2 TLSv1.3;
     userid on;
     userid_name lb;
     userid_path /;
@@ -56,6 +55,13 @@ http {{
       proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
       proxy_set_header X-Forwarded-Proto $scheme;
     }}
+    location {CALLS}/ {{
+      userid off;
+      grpc_pass grpc://calls;
+      grpc_set_header Host $host;
+      grpc_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+      grpc_set_header X-Forwarded-Proto $scheme;
+    }}
   }}
 }}
 "
@@ -64,4 +70,23 @@ http {{
     let mut command = Command::new(program);
     command.arg("-e").arg(place.directory.join("error.log")).arg("-c").arg(file);
     Ok(command)
+}
+
+/// The application, once for visitors with sessions and once for calls.
+fn upstreams(place: &Place) -> String {
+    let mut servers = String::new();
+    for backend in &place.backends {
+        let _ = writeln!(servers, "    server {backend};");
+    }
+    let upstream = |name: &str, balance: &str| {
+        format!(
+            "  upstream {name} {{
+{balance}{servers}    keepalive 128;
+    keepalive_requests 1000000000;
+    keepalive_timeout 60s;
+  }}
+"
+        )
+    };
+    upstream("app", "    hash $uid_got$uid_set consistent;\n") + &upstream("calls", "")
 }

@@ -47,7 +47,7 @@ providers:
     filename: {}
     watch: false
 ",
-        place.listen,
+        place.listen.http,
         routes.display()
     );
     let file = place.write("traefik.yaml", &text)?;

@@ -1,11 +1,10 @@
-//! One connection of the load generator: a request at a time, and every answer checked.
+//! A client of HTTP/1.1: a request at a time.
 
-use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
 
-use rustix::net::RecvFlags;
-
-use crate::error::{Doing as _, Error};
+use super::Ask;
+use crate::error::Error;
+use crate::transport::Transport;
 
 const HEAD_MAX: usize = 16 << 10;
 const FIELDS_MAX: usize = 64;
@@ -14,9 +13,14 @@ const HEAD_READ: usize = 4 << 10;
 
 #[derive(Debug)]
 pub(crate) struct Client {
-    stream: TcpStream,
+    transport: Transport,
     request: Vec<u8>,
-    /// The head of the answer that is arriving, or of the last one.
+    answer: Answer,
+}
+
+/// The answer that is arriving, or the last one.
+#[derive(Debug)]
+struct Answer {
     head: Vec<u8>,
     awaiting: Awaiting,
     body_expected: u64,
@@ -30,61 +34,70 @@ enum Awaiting {
 }
 
 impl Client {
-    /// Connects. It will ask for `path`, and expect a body of `body_expected` bytes.
-    pub(crate) fn connect(
-        address: SocketAddr,
-        path: &str,
-        body_expected: usize,
-        cookie: &str,
-    ) -> Result<Self, Error> {
-        let stream = TcpStream::connect(address).doing("connecting to the proxy")?;
-        stream.set_nodelay(true).doing("setting TCP_NODELAY")?;
-        stream.set_nonblocking(true).doing("setting O_NONBLOCK")?;
-        let (request, body_expected) = (request(path, cookie), body_expected as u64);
-        Ok(Self { stream, request, head: Vec::new(), awaiting: Awaiting::Nothing, body_expected })
+    pub(crate) fn new(transport: Transport, ask: &Ask, cookie: &str) -> Self {
+        let answer = Answer { head: Vec::new(), awaiting: Awaiting::Nothing, body_expected: ask.body as u64 };
+        Self { transport, request: request(ask.path, cookie), answer }
     }
 
     pub(crate) fn stream(&self) -> &TcpStream {
-        &self.stream
+        self.transport.stream()
     }
 
     pub(crate) fn send(&mut self) -> Result<(), Error> {
-        self.head.clear();
-        self.awaiting = Awaiting::Head;
-        // A request is far smaller than an empty send buffer.
-        self.stream.write_all(&self.request).doing("sending a request")
+        self.answer.head.clear();
+        self.answer.awaiting = Awaiting::Head;
+        self.transport.send(&self.request)
     }
 
     /// Takes what has arrived. True when that completed the answer, and the answer was as it should be.
     pub(crate) fn receive(&mut self, scratch: &mut [u8]) -> Result<bool, Error> {
-        match self.awaiting {
-            Awaiting::Nothing => Err(self.unasked()),
-            Awaiting::Head => self.receive_head(scratch),
-            Awaiting::Body { left } => self.receive_body(left, scratch),
-        }
+        let portion = match self.answer.awaiting {
+            // More than one byte is not needed to see that it is unasked for.
+            Awaiting::Nothing => 1,
+            Awaiting::Head if matches!(self.transport, Transport::Plain(_)) => HEAD_READ.min(scratch.len()),
+            Awaiting::Head => scratch.len(),
+            Awaiting::Body { left } => {
+                let portion = usize::try_from(left).unwrap_or(usize::MAX).min(scratch.len());
+                if let Some(skipped) = self.transport.skip(&mut scratch[..portion])? {
+                    return self.answer.finish(left, skipped);
+                }
+                scratch.len()
+            }
+        };
+        let mut is_complete = false;
+        let answer = &mut self.answer;
+        self.transport.receive(&mut scratch[..portion], |bytes| {
+            is_complete = answer.take(bytes)?;
+            Ok(())
+        })?;
+        Ok(is_complete)
     }
 
     /// The cookies that the last answer set, as a request gives them back.
     pub(crate) fn cookies(&self) -> String {
         let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
         let mut answer = httparse::Response::new(&mut fields);
-        if answer.parse(&self.head).is_err() {
+        if answer.parse(&self.answer.head).is_err() {
             return String::new();
         }
         let pairs = answer.headers.iter().filter(|field| field.name.eq_ignore_ascii_case("set-cookie"));
         let pairs = pairs.filter_map(|field| std::str::from_utf8(field.value).ok()?.split(';').next());
         pairs.collect::<Vec<_>>().join("; ")
     }
+}
 
-    fn receive_head(&mut self, scratch: &mut [u8]) -> Result<bool, Error> {
-        let portion = scratch.len().min(HEAD_READ);
-        let length = match self.stream.read(&mut scratch[..portion]) {
-            Ok(0) => return Err(Error::Closed("an answer's head")),
-            Ok(length) => length,
-            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
-            Err(error) => return Err(error).doing("receiving an answer"),
-        };
-        self.head.extend_from_slice(&scratch[..length]);
+impl Answer {
+    /// Takes its next bytes. True when they are its last.
+    fn take(&mut self, bytes: &[u8]) -> Result<bool, Error> {
+        match self.awaiting {
+            Awaiting::Nothing => Err(Error::Framing),
+            Awaiting::Head => self.take_head(bytes),
+            Awaiting::Body { left } => self.finish(left, bytes.len() as u64),
+        }
+    }
+
+    fn take_head(&mut self, bytes: &[u8]) -> Result<bool, Error> {
+        self.head.extend_from_slice(bytes);
         let Some((head_length, body_length)) = parse(&self.head)? else { return Ok(false) };
         if body_length != self.body_expected {
             return Err(Error::Length { got: body_length, expected: self.body_expected });
@@ -94,29 +107,10 @@ impl Client {
         self.finish(body_length, arrived)
     }
 
-    fn receive_body(&mut self, left: u64, scratch: &mut [u8]) -> Result<bool, Error> {
-        let portion = usize::try_from(left).unwrap_or(usize::MAX).min(scratch.len());
-        // TCP drops what is received with MSG_TRUNC instead of copying it (tcp(7)).
-        match rustix::net::recv(&self.stream, &mut scratch[..portion], RecvFlags::TRUNC) {
-            Ok((_, 0)) => Err(Error::Closed("an answer's body")),
-            Ok((_, length)) => self.finish(left, length as u64),
-            Err(rustix::io::Errno::AGAIN) => Ok(false),
-            Err(error) => Err(error).doing("receiving a body"),
-        }
-    }
-
     fn finish(&mut self, left: u64, arrived: u64) -> Result<bool, Error> {
         let Some(left) = left.checked_sub(arrived) else { return Err(Error::Framing) };
         self.awaiting = if left == 0 { Awaiting::Nothing } else { Awaiting::Body { left } };
         Ok(left == 0)
-    }
-
-    /// What comes between two requests is no answer to either.
-    fn unasked(&mut self) -> Error {
-        match self.stream.read(&mut [0; 1]) {
-            Ok(0) => Error::Closed("a pause between two requests"),
-            _ => Error::Framing,
-        }
     }
 }
 

@@ -1,14 +1,20 @@
 //! The application behind the proxies: as cheap as a server can be, so that the proxy is what a run measures.
 
+mod h2;
+
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 
+use crate::client::MESSAGE;
+use crate::frame::PREFACE;
 use crate::poll::{Interest, Poll};
 
 /// Body of the usual answer, in bytes.
 pub(crate) const SMALL: usize = 128;
 /// Body of the answer to a path that begins with `/large`, in bytes.
 pub(crate) const LARGE: usize = 1 << 20;
+/// Body of the answer to a call of gRPC, in bytes.
+pub(crate) const REPLY: usize = MESSAGE.len();
 
 /// Two backends of one version, on two ports, so that persistence has something to decide.
 const BACKENDS: usize = 2;
@@ -28,6 +34,8 @@ struct Connection {
     request: Vec<u8>,
     /// What of which answer is left to be written.
     unsent: Option<(Size, usize)>,
+    /// After the preface of HTTP/2.
+    h2: Option<Box<h2::Connection>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -92,7 +100,7 @@ impl Origin {
         stream.set_nodelay(true)?;
         let index = self.connections.iter().position(Option::is_none).unwrap_or(self.connections.len());
         poll.watch(&stream, (BACKENDS + index) as u64)?;
-        let connection = Some(Connection { stream, request: Vec::new(), unsent: None });
+        let connection = Some(Connection { stream, request: Vec::new(), unsent: None, h2: None });
         match self.connections.get_mut(index) {
             Some(slot) => *slot = connection,
             None => self.connections.push(connection),
@@ -116,7 +124,14 @@ impl Connection {
             Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Next::Open),
             Err(error) => return Err(error),
         };
-        self.request.extend_from_slice(scratch.get(..length).unwrap_or_default());
+        let received = scratch.get(..length).unwrap_or_default();
+        if self.h2.is_some() {
+            return self.turn_h2(received);
+        }
+        self.request.extend_from_slice(received);
+        if self.request.starts_with(PREFACE) {
+            return self.turn_h2(&[]);
+        }
         // The requests of a run have no body and a proxy doesn't pipeline: where the bytes end, the request ends.
         if self.request.ends_with(b"\r\n\r\n") {
             let size = if self.request.starts_with(b"GET /large") { Size::Large } else { Size::Small };
@@ -127,6 +142,16 @@ impl Connection {
             }
         }
         Ok(if self.request.len() > REQUEST_MAX { Next::Closed } else { Next::Open })
+    }
+
+    fn turn_h2(&mut self, received: &[u8]) -> io::Result<Next> {
+        let mut output = Vec::new();
+        let first = &self.request;
+        let h2 = self.h2.get_or_insert_with(|| Box::new(h2::Connection::begin(first, &mut output)));
+        let is_sound = h2.receive(received, &mut output).is_ok();
+        // The answers of all streams together are far smaller than an empty send buffer.
+        self.stream.write_all(&output)?;
+        Ok(if is_sound { Next::Open } else { Next::Closed })
     }
 
     fn send(&mut self, answers: &Answers, size: Size, from: usize) -> io::Result<()> {
