@@ -13,6 +13,8 @@ use cutover_core::command::{Command, Found};
 use cutover_core::pin::PinKey;
 use cutover_core::publish::Publisher;
 use cutover_core::time::{Millis, Timestamp};
+use cutover_resolve::Names;
+use cutover_tls::client::Connectors;
 use prometheus::Registry;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -66,6 +68,10 @@ pub struct Settings {
     pub read_policy: ReadPolicy,
     /// Where metrics are registered.
     pub registry: Registry,
+    /// How backends are asked over TLS.
+    pub connectors: Arc<Connectors>,
+    /// Names of backends.
+    pub names: Names,
 }
 
 /// A control plane that runs.
@@ -84,8 +90,19 @@ pub struct Running {
 /// # Errors
 /// See [`StartError`].
 pub async fn start(settings: Settings) -> Result<Running, StartError> {
-    let Settings { node, store, store_kind, state_dir, publisher, wake, clock, read_policy, registry } =
-        settings;
+    let Settings {
+        node,
+        store,
+        store_kind,
+        state_dir,
+        publisher,
+        wake,
+        clock,
+        read_policy,
+        registry,
+        connectors,
+        names,
+    } = settings;
     let metrics = Metrics::register(&registry).map_err(|error| StartError::Metrics(error.into()))?;
     let store = Arc::new(LimitedStore::new(store, STORE_MAX, metrics.clone()));
     let draw_operation = Box::new(draw_operation);
@@ -111,8 +128,16 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
         is_ready: Arc::clone(&is_ready),
         about: About { node, store: store_kind, started_at: clock.began() },
     });
-    let prober =
-        Prober { current, findings, suspicion: Arc::clone(&suspicion), board: probes, metrics, clock };
+    let prober = Prober {
+        current,
+        findings,
+        suspicion: Arc::clone(&suspicion),
+        board: probes,
+        metrics,
+        connectors,
+        names,
+        clock,
+    };
     let inner = Loop {
         controller,
         clock,

@@ -47,6 +47,8 @@ async fn control(registry: &Registry) -> Running {
         clock: Clock::start(),
         read_policy,
         registry: registry.clone(),
+        connectors: Arc::default(),
+        names: cutover_resolve::Names::default(),
     };
     let running = start(settings).await.unwrap();
     let configure = Request::new(Command::Configure(Vec::new()), Actor::config());

@@ -1,5 +1,6 @@
 //! One probe, from the question to what was answered.
 
+use std::error::Error as _;
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,11 +11,15 @@ use cutover_core::id::VersionLabel;
 use cutover_core::policy::{Policy, ProbeProtocol};
 use cutover_core::service::Service;
 use cutover_core::time::Timestamp;
+use cutover_resolve::Names;
+use cutover_tls::client::{Connectors, HandshakeError};
+use http::{Request, Uri, header, request};
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::board::ProbeReport;
-use super::connect::{Resolver, connect};
-use super::http;
+use super::connect::connect;
 use super::target::Key;
+use super::{grpc, http as http_probe};
 
 /// What a backend is asked.
 #[derive(Debug)]
@@ -80,11 +85,18 @@ impl Question {
     }
 }
 
+/// What asking takes that all probes share.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Means {
+    pub(super) names: Names,
+    pub(super) connectors: Arc<Connectors>,
+}
+
 /// Asks, and waits for the answer no longer than the policy says.
-pub(super) async fn ask(question: Question, resolver: Arc<Resolver>) -> Asked {
+pub(super) async fn ask(question: Question, means: Means) -> Asked {
     let began = Instant::now();
     let limit = question.policy.health.timeout;
-    let outcome = match tokio::time::timeout(limit.into(), put(&question, &resolver)).await {
+    let outcome = match tokio::time::timeout(limit.into(), put(&question, &means)).await {
         Ok(outcome) => outcome,
         Err(_) => Err(Failure::of(format!("no answer within {limit}"))),
     };
@@ -92,12 +104,66 @@ pub(super) async fn ask(question: Question, resolver: Arc<Resolver>) -> Asked {
     Asked { key, generation, number, outcome, took: began.elapsed() }
 }
 
-async fn put(question: &Question, resolver: &Resolver) -> Result<Answer, Failure> {
+/// Puts the question, over what the service's backends are spoken with: their probes go where their requests go.
+async fn put(question: &Question, means: &Means) -> Result<Answer, Failure> {
     let stream =
-        connect(&question.address, resolver).await.map_err(|error| Failure::io("connect", &error))?;
+        connect(&question.address, &means.names).await.map_err(|error| Failure::io("connect", &error))?;
+    let upstream = &question.policy.upstream;
+    if question.policy.health.protocol == ProbeProtocol::Tcp {
+        return Ok(Answer { version: None, boot_id: None, detail: "connected".to_owned() });
+    }
+    if !upstream.protocol.is_tls() {
+        return speak(stream, question).await;
+    }
+    let connector = means.connectors.connector(&upstream.tls, question.is_h2());
+    let stream = connector.connect(stream, &question.address).await;
+    speak(stream.map_err(|error| Failure::handshake(&error))?, question).await
+}
+
+async fn speak<S>(stream: S, question: &Question) -> Result<Answer, Failure>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     match question.policy.health.protocol {
-        ProbeProtocol::Tcp | ProbeProtocol::Grpc => Ok(Answer { version: None, boot_id: None, detail: "connected".to_owned() }),
-        ProbeProtocol::Http => http::ask(stream, question).await,
+        ProbeProtocol::Grpc => grpc::ask(stream, question).await,
+        _ if question.is_h2() => http_probe::ask_h2(stream, question).await,
+        ProbeProtocol::Http | ProbeProtocol::Tcp => http_probe::ask(stream, question).await,
+    }
+}
+
+impl Question {
+    /// Whether it is asked over HTTP/2.
+    fn is_h2(&self) -> bool {
+        self.policy.upstream.protocol.is_h2() || self.policy.health.protocol == ProbeProtocol::Grpc
+    }
+
+    /// Whom it is put to: what is configured, or the backend's address.
+    pub(super) fn authority(&self) -> String {
+        match (&self.address, self.policy.health.host.as_str()) {
+            (Address::Tcp { .. }, "") => self.address.to_string(),
+            (Address::Unix { .. }, "") => "localhost".to_owned(),
+            (_, host) => host.to_owned(),
+        }
+    }
+
+    /// The whole URI of a path, as HTTP/2 has it.
+    pub(super) fn uri(&self, path: Uri) -> Result<Uri, Failure> {
+        let mut parts = path.into_parts();
+        let authority = self.authority();
+        let scheme = if self.policy.upstream.protocol.is_tls() { "https" } else { "http" };
+        parts.scheme = scheme.parse().ok();
+        parts.authority =
+            Some(authority.parse().map_err(|error| Failure::of(format!("host {authority:?}: {error}")))?);
+        Uri::from_parts(parts).map_err(|error| Failure::of(format!("the probe makes no request: {error}")))
+    }
+
+    /// A request, with what every probe says about itself.
+    pub(super) fn request(&self, request: request::Builder) -> Result<Request<()>, Failure> {
+        request
+            .header(header::USER_AGENT, "cutover-probe")
+            .header("cutover-state", &self.state)
+            .body(())
+            .map_err(|error| Failure::of(format!("the probe makes no request: {error}")))
     }
 }
 
@@ -120,6 +186,13 @@ impl Failure {
     pub(super) fn io(what: &str, error: &io::Error) -> Self {
         let detail = format!("{what}: {error}");
         Self { detail, is_process_gone: is_process_gone(error.kind()) }
+    }
+
+    fn handshake(error: &HandshakeError) -> Self {
+        let is_process_gone = matches!(error, HandshakeError::Io(io) if is_process_gone(io.kind()));
+        let causes = std::iter::successors(error.source(), |cause| (*cause).source());
+        let detail = causes.fold(error.to_string(), |detail, cause| format!("{detail}: {cause}"));
+        Self { detail, is_process_gone }
     }
 }
 

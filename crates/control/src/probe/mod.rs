@@ -6,23 +6,28 @@
 mod ask;
 mod board;
 mod connect;
+mod grpc;
+mod h2;
 mod http;
 mod schedule;
 mod target;
 #[cfg(test)]
 mod tests;
+mod told;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use cutover_core::state::State;
+use cutover_resolve::Names;
+use cutover_tls::client::Connectors;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
 
+use self::ask::Means;
 pub use self::ask::{Answer, Asked, Failure, Question};
 pub use self::board::{ProbeBoard, ProbeReport};
-use self::connect::Resolver;
 pub use self::schedule::Schedule;
 pub use self::target::{Key, News};
 use crate::clock::Clock;
@@ -42,6 +47,8 @@ pub(crate) struct Prober {
     pub(crate) suspicion: Arc<Notify>,
     pub(crate) board: Arc<ProbeBoard>,
     pub(crate) metrics: Metrics,
+    pub(crate) connectors: Arc<Connectors>,
+    pub(crate) names: Names,
     pub(crate) clock: Clock,
 }
 
@@ -50,11 +57,11 @@ impl Prober {
     pub(crate) async fn run(mut self) {
         let began = self.clock.began();
         let mut schedule = Schedule::new(Instant::now().into_std());
-        let resolver = Arc::new(Resolver::default());
+        let means = Means { names: self.names.clone(), connectors: Arc::clone(&self.connectors) };
         let mut asking = Asking::default();
         self.follow(&mut schedule, began);
         loop {
-            self.ask(&mut schedule, &mut asking, &resolver);
+            self.ask(&mut schedule, &mut asking, &means);
             let next = if asking.is_full() { None } else { schedule.next_at() };
             let next = next.map(Instant::from_std);
             tokio::select! {
@@ -75,10 +82,10 @@ impl Prober {
         }
     }
 
-    fn ask(&self, schedule: &mut Schedule, asking: &mut Asking, resolver: &Arc<Resolver>) {
+    fn ask(&self, schedule: &mut Schedule, asking: &mut Asking, means: &Means) {
         while !asking.is_full() {
             let Some(question) = schedule.take_due(Instant::now().into_std()) else { return };
-            asking.start(question, resolver);
+            asking.start(question, means);
         }
     }
 
@@ -136,9 +143,9 @@ impl Asking {
         self.tasks.len() >= IN_FLIGHT_MAX
     }
 
-    fn start(&mut self, question: Question, resolver: &Arc<Resolver>) {
+    fn start(&mut self, question: Question, means: &Means) {
         let asked = (question.key.clone(), question.generation, question.number);
-        let task = self.tasks.spawn(ask::ask(question, Arc::clone(resolver)));
+        let task = self.tasks.spawn(ask::ask(question, means.clone()));
         self.keys.insert(task.id(), asked);
     }
 

@@ -1,5 +1,7 @@
 //! Probes against small servers, and the prober with everything around it.
 
+mod spoken;
+
 use std::time::Duration;
 
 use cutover_core::address::Address;
@@ -45,7 +47,9 @@ async fn ask(address: Address, policy: Policy) -> Result<Answer, Failure> {
         policy: Arc::new(policy),
         state: "role=active; epoch=3; admin=ready".to_owned(),
     };
-    ask::ask(question, Arc::new(Resolver::default())).await.outcome
+    let (names, keeper) = Names::new(cutover_resolve::Dns::system());
+    tokio::spawn(keeper.run());
+    ask::ask(question, Means { names, ..Means::default() }).await.outcome
 }
 
 async fn answer_to(
@@ -189,6 +193,8 @@ impl Watched {
             suspicion: Arc::clone(&suspicion),
             board: Arc::clone(&board),
             metrics: Metrics::unregistered().expect("nothing else is registered"),
+            connectors: Arc::default(),
+            names: Names::default(),
             clock: Clock::start(),
         };
         tokio::spawn(prober.run());

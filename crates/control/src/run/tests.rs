@@ -37,6 +37,8 @@ async fn running_in(state_dir: Option<PathBuf>, store: Arc<dyn Store>) -> (Runni
         clock: Clock::start(),
         read_policy: |_, _| Ok(Arc::default()),
         registry: Registry::new(),
+        connectors: Arc::default(),
+        names: Names::default(),
     };
     (start(settings).await.expect("it starts"), readers)
 }

@@ -91,6 +91,8 @@ impl Stage {
             clock: Clock::start(),
             read_policy,
             registry: registry.clone(),
+            connectors: Arc::default(),
+            names: cutover_resolve::Names::default(),
         })
         .await
         .unwrap();
