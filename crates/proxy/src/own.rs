@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use crate::error::Error;
 use crate::exchange::Exchange;
 use crate::fields::Fields;
+use crate::grpc;
 use crate::name::Name;
 use crate::respond::{Own, Refusal};
 use crate::scratch::Scratch;
@@ -36,6 +37,9 @@ pub(crate) async fn refuse(exchange: &mut Exchange<'_>, error: Error) -> Next {
         // RFC 9110 section 15.5.6. Every other method is the app's to allow.
         own.fields.append_other("Allow", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
     }
+    if grpc::is_call(asked) {
+        own = grpc::refusal(&own, &error.to_string());
+    }
     exchange.closes |= error.closes();
     match answer(exchange, own).await {
         // What was not understood has an end that nobody knows.
@@ -52,6 +56,9 @@ pub(crate) async fn answer(exchange: &mut Exchange<'_>, own: Own) -> Next {
     let leaves_body = exchange.leaves_body();
     exchange.closes |= leaves_body || worker.stop.has_begun();
     let mut fields = own.fields;
+    if let Some(standing) = &exchange.standing {
+        standing.write(&mut fields);
+    }
     if let Some(service) = exchange.service() {
         service.rules.response.apply_to_ours(&mut fields);
     }
@@ -61,7 +68,7 @@ pub(crate) async fn answer(exchange: &mut Exchange<'_>, own: Own) -> Next {
     write_connection(&mut fields, asked.version, exchange.closes);
     let reason = own.status.canonical_reason().unwrap_or_default();
     let is_bodied = is_bodied && !own.body.is_empty();
-    write_head(exchange.stream, interim, (own.status, reason.as_bytes()), &fields, !is_bodied);
+    write_head(exchange.stream, interim, (grpc::wire_status(own.status, &fields), reason.as_bytes()), &fields, !is_bodied);
     if is_bodied {
         interim.extend_from_slice(&own.body);
         exchange.sent_own(own.body.len());

@@ -3,6 +3,7 @@
 //! A stream is a [`Stream`](crate::stream::Stream) whose bytes are those of a body, while heads, ends and trailers go beside them. Everything that
 //! decides about a request is the same code as for HTTP/1.1: a head is written down in that form and read by the same strict parser.
 
+pub(crate) mod client;
 pub(crate) mod io;
 pub(crate) mod server;
 mod stream;
