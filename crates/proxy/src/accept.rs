@@ -16,6 +16,7 @@ use crate::config::{ListenerConfig, Network};
 use crate::connection;
 use crate::fields::Fields;
 use crate::listener::Bound;
+use crate::per_client::PerClient;
 use crate::worker::Worker;
 
 /// Pause while a listener has all its connections, or the system has no descriptor to spare. New ones wait in the kernel's queue.
@@ -31,6 +32,10 @@ pub(crate) struct Front {
     /// What no client may say about who it is.
     pub(crate) reserved: Option<Arc<SubjectFields>>,
     client_subject_header: Box<str>,
+    /// Whether connections begin by telling whose they are.
+    pub(crate) proxy_protocol: bool,
+    /// How many each client has, where there is a limit.
+    pub(crate) per_client: Option<Arc<PerClient>>,
     max_connections: u32,
     /// Connections that are open, over all workers.
     open: AtomicU32,
@@ -56,6 +61,8 @@ impl Front {
             https_port: listener.redirect_to_https.then_some(https_port),
             reserved,
             client_subject_header: listener.client_subject_header.into(),
+            proxy_protocol: listener.proxy_protocol,
+            per_client: listener.max_connections_per_client.map(|most| Arc::new(PerClient::new(most))),
             max_connections: listener.max_connections,
             open: AtomicU32::new(0),
         }

@@ -15,7 +15,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::accept::Front;
 use crate::client_key::ClientKey;
-use crate::metrics::Refusal;
+use crate::metrics::Unserved;
 use crate::per_client::Place;
 use crate::proxy_protocol::{Refused, Told, claims, receive};
 use crate::worker::Worker;
@@ -32,6 +32,15 @@ pub(crate) struct Arrival {
     pub(crate) is_known: bool,
     #[expect(dead_code, reason = "it is held, not read")]
     place: Option<Place>,
+}
+
+impl Arrival {
+    /// A connection of `peer` of which nothing else is known.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(crate) fn of(peer: IpAddr) -> Self {
+        let source = SocketAddr::new(peer, 0);
+        Self { ends: Endpoints { source, destination: source }, is_known: true, place: None }
+    }
 }
 
 /// A connection of `peer` that comes without a header. `None`: it has too many, which is counted.
@@ -61,10 +70,10 @@ pub(crate) async fn told(
         () = stop(worker) => return None,
     };
     match header {
-        Err(_) => refuse(worker, peer, Refusal::HeaderTimeout),
+        Err(_) => refuse(worker, peer, Unserved::HeaderTimeout),
         Ok(Err(Refused::Header(error))) => {
             tracing::debug!(%peer, %error, "a trusted proxy sent no PROXY header");
-            refuse(worker, peer, Refusal::Header)
+            refuse(worker, peer, Unserved::Header)
         }
         Ok(Err(Refused::Broken(_))) => None,
         Ok(Ok(Told::Client(ends))) => admit(worker, front, ends, true),
@@ -80,7 +89,7 @@ async fn untold(worker: &Worker, stream: &TcpStream, peer: SocketAddr, front: &F
         // It is idle, as any connection before its first request may be.
         claimed = timeout(worker.limits.keepalive_timeout, claims(stream)) => match claimed {
             Err(_) => None,
-            Ok(true) => refuse(worker, peer, Refusal::UntrustedProxy),
+            Ok(true) => refuse(worker, peer, Unserved::UntrustedProxy),
             Ok(false) => Some(arrival),
         },
         () = stop(worker) => None,
@@ -93,14 +102,14 @@ fn admit(worker: &Worker, front: &Front, ends: Endpoints, is_known: bool) -> Opt
     let place = match &front.per_client {
         Some(counts) if !is_trusted(front, source) => match counts.take(ClientKey::of(source)) {
             Some(place) => Some(place),
-            None => return refuse(worker, ends.source, Refusal::TooMany),
+            None => return refuse(worker, ends.source, Unserved::TooMany),
         },
         _ => None,
     };
     Some(Arrival { ends, is_known, place })
 }
 
-fn refuse<T>(worker: &Worker, peer: SocketAddr, why: Refusal) -> Option<T> {
+fn refuse<T>(worker: &Worker, peer: SocketAddr, why: Unserved) -> Option<T> {
     tracing::debug!(%peer, why = why.as_str(), "a connection is refused");
     worker.metrics.refused(why);
     None

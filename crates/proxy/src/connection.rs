@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -16,6 +16,7 @@ use tokio::time::Instant;
 
 use crate::accept::Admission;
 use crate::alarm::Alarm;
+use crate::arrival::{self, Arrival};
 use crate::forwarded::Peer;
 use crate::h2;
 use crate::handshake;
@@ -32,6 +33,8 @@ const LAST_REQUEST_WITHIN: Duration = Duration::from_millis(500);
 /// What the requests of one connection share.
 pub(crate) struct Client {
     pub(crate) worker: Rc<Worker>,
+    #[expect(dead_code, reason = "its place is held, and its ends are for backends that are told")]
+    pub(crate) arrival: Arrival,
     pub(crate) peer: Peer,
     pub(crate) admission: Admission,
     pub(crate) known_pin: Known,
@@ -119,10 +122,25 @@ pub(crate) fn spawn(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr, ad
         // It is gone already.
         return;
     }
-    let peer = peer.ip();
+    if admission.front().proxy_protocol {
+        tokio::task::spawn_local(serve_told(counted, stream, peer, admission));
+    } else if let Some(arrival) = arrival::direct(worker, &stream, peer, admission.front()) {
+        begin(counted, stream, arrival, admission);
+    }
+}
+
+/// Serves what comes behind a header that tells whose connection it is.
+async fn serve_told(counted: Counted, mut stream: TcpStream, peer: SocketAddr, admission: Admission) {
+    let told = arrival::told(&counted.worker, &mut stream, peer, admission.front()).await;
+    if let Some(arrival) = told {
+        begin(counted, stream, arrival, admission);
+    }
+}
+
+fn begin(counted: Counted, stream: TcpStream, arrival: Arrival, admission: Admission) {
     match admission.front().tls.clone() {
-        None => tokio::task::spawn_local(serve(counted, Stream::Tcp(stream), peer, admission)),
-        Some(tls) => tokio::task::spawn_local(serve_tls(counted, tls, stream, peer, admission)),
+        None => tokio::task::spawn_local(serve(counted, Stream::Tcp(stream), arrival, admission)),
+        Some(tls) => tokio::task::spawn_local(serve_tls(counted, tls, stream, arrival, admission)),
     };
 }
 
@@ -131,10 +149,10 @@ pub(crate) fn spawn(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr, ad
 pub(crate) fn serve_stream(
     worker: &Rc<Worker>,
     stream: Stream,
-    peer: IpAddr,
+    peer: std::net::IpAddr,
     admission: Admission,
 ) -> impl Future<Output = ()> + use<> {
-    serve(Counted::new(worker), stream, peer, admission)
+    serve(Counted::new(worker), stream, Arrival::of(peer), admission)
 }
 
 /// Serves what comes over TLS, once hands are shaken.
@@ -142,7 +160,7 @@ async fn serve_tls(
     counted: Counted,
     tls: Arc<ServerTls>,
     stream: TcpStream,
-    peer: IpAddr,
+    arrival: Arrival,
     admission: Admission,
 ) {
     // Its state is large, and would be part of every idle connection.
@@ -150,7 +168,7 @@ async fn serve_tls(
     drop(tls);
     let Some(accepted) = shaken else { return };
     let stream = Stream::Tls(Box::new(Tls::new(accepted.stream)));
-    let connection = open(counted, stream, peer, admission, accepted.subject);
+    let connection = open(counted, stream, arrival, admission, accepted.subject);
     match accepted.protocol {
         Protocol::Http1 => run(connection, Instant::now()).await,
         Protocol::H2 => Box::pin(h2::server::serve(connection)).await,
@@ -161,25 +179,26 @@ async fn serve_tls(
 fn serve(
     counted: Counted,
     stream: Stream,
-    peer: IpAddr,
+    arrival: Arrival,
     admission: Admission,
 ) -> impl Future<Output = ()> + use<> {
-    run(open(counted, stream, peer, admission, None), Instant::now())
+    run(open(counted, stream, arrival, admission, None), Instant::now())
 }
 
 /// A connection that may begin.
 fn open(
     counted: Counted,
     stream: Stream,
-    peer: IpAddr,
+    arrival: Arrival,
     admission: Admission,
     subject: Option<Subject>,
 ) -> Box<Connection> {
     let worker = Rc::clone(&counted.worker);
     let is_tls = matches!(stream, Stream::Tls(_));
-    let peer = Peer::new(peer, is_tls, &admission.front().trusted_proxies);
+    let trusted = if arrival.is_known { &*admission.front().trusted_proxies } else { &[] };
+    let peer = Peer::new(arrival.ends.source.ip(), is_tls, trusted);
     let alarm = Alarm::new(Instant::now() + worker.limits.keepalive_timeout);
-    let client = Rc::new(Client { worker, peer, admission, known_pin: Known::default(), subject });
+    let client = Rc::new(Client { worker, arrival, peer, admission, known_pin: Known::default(), subject });
     let (read_ahead, counted) = (Vec::new(), Some(counted));
     Box::new(Connection { client, stream, alarm, requests: 0, read_ahead, counted })
 }

@@ -7,6 +7,7 @@ use http::StatusCode;
 use crate::facts::HostError;
 use crate::h1::framing::FramingError;
 use crate::h1::head::HeadError;
+use crate::rate::Standing;
 use crate::upload::BodyFault;
 
 /// Seconds after which a client may come again when no backend was available: failures that heal at all heal by the next few probes.
@@ -53,6 +54,9 @@ pub(crate) enum Error {
         /// Until when.
         until: Option<Timestamp>,
     },
+    /// Its client sends more than it may.
+    #[error("the client sends too many requests")]
+    RateLimited(Standing),
     /// No service has its host and path.
     #[error("no service is configured for this host and path")]
     NoRoute,
@@ -105,6 +109,7 @@ impl Error {
             Self::Loop => StatusCode::LOOP_DETECTED,
             Self::HeadTimeout | Self::Body(BodyFault::Stalled) => StatusCode::REQUEST_TIMEOUT,
             Self::Body(BodyFault::TooLarge) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::RateLimited(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::NoRoute => StatusCode::NOT_FOUND,
             Self::MissingVersion(OnMissingVersion::Conflict) => StatusCode::CONFLICT,
             Self::Maintenance { .. } | Self::MissingVersion(_) | Self::Unavailable | Self::Overloaded => {
@@ -121,6 +126,7 @@ impl Error {
     /// Seconds after which the client may come again, where that makes sense.
     pub(crate) fn retry_after_secs(self, now: Timestamp) -> Option<u64> {
         match self {
+            Self::RateLimited(standing) => standing.retry_after_secs(),
             Self::Maintenance { until: None } => Some(MAINTENANCE_SECS),
             // Rounded up: who comes early comes twice.
             Self::Maintenance { until: Some(until) } => Some(until.since(now).0.div_ceil(1000).max(1)),

@@ -18,6 +18,7 @@ use crate::forwarded::Origin;
 use crate::h1::framing::Framing;
 use crate::name::Name;
 use crate::pin::PinOutcome;
+use crate::rate::Standing;
 use crate::scratch::Scratch;
 use crate::stream::Stream;
 use crate::upload::{BodyFault, BodyLimits};
@@ -35,6 +36,8 @@ pub(crate) struct Exchange<'a> {
     /// When its head was there.
     pub(crate) began: Instant,
     pub(crate) origin: Origin,
+    /// How its client stands by the limit of the service, if that has one.
+    pub(crate) standing: Option<Standing>,
     /// Whether the connection ends with it.
     pub(crate) closes: bool,
     /// Whether a body follows the head.
@@ -89,6 +92,7 @@ impl<'a> Exchange<'a> {
             scratch,
             began,
             origin,
+            standing: None,
             closes: false,
             is_bodied: false,
             is_admitted: false,

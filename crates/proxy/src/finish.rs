@@ -32,6 +32,9 @@ pub(crate) fn finish(exchange: &mut Exchange<'_>, decided: &mut Decided, backend
     let Scratch { asked, answer, upload, download, .. } = &mut *exchange.scratch;
     let status = answer.status;
     headers::prepare_answer(status, answer.version, &mut answer.fields, &decided.service.identity);
+    if let Some(standing) = &exchange.standing {
+        standing.write(&mut answer.fields);
+    }
     decided.service.rules.response.apply(&mut answer.fields);
     let is_secure = exchange.origin.is_secure;
     let answering =

@@ -21,9 +21,9 @@ const DURATION_BUCKETS: [f64; 16] =
     [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 /// The statuses that the proxy answers by itself.
-const OWN_STATUSES: [&str; 20] = [
-    "200", "204", "400", "404", "405", "408", "409", "413", "414", "417", "421", "431", "500", "501", "502",
-    "503", "504", "505", "508", "other",
+const OWN_STATUSES: [&str; 26] = [
+    "200", "204", "301", "302", "303", "307", "308", "400", "404", "405", "408", "409", "413", "414", "417",
+    "421", "429", "431", "500", "501", "502", "503", "504", "505", "508", "other",
 ];
 
 /// How a try to get an answer from a backend failed.
@@ -42,6 +42,20 @@ pub enum UpstreamFailure {
     BadAnswer,
     /// The answer broke off in the middle.
     BrokenBody,
+}
+
+/// Why a connection was closed before it was served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Unserved {
+    /// Its client has as many as it may have.
+    TooMany,
+    /// It begins with a PROXY header, of one who may not send any.
+    UntrustedProxy,
+    /// It does not begin with a PROXY header, of one who has to send one.
+    Header,
+    /// The header did not come in time.
+    HeaderTimeout,
 }
 
 /// How a handshake of TLS with a client ended.
@@ -93,10 +107,12 @@ pub struct Metrics {
     pub access_log_dropped: IntCounter,
     own_answers: [IntCounter; OWN_STATUSES.len()],
     handshakes: [IntCounter; Handshake::ALL.len()],
+    refused: [IntCounter; Unserved::ALL.len()],
     requests: IntCounterVec,
     duration: HistogramVec,
     pins: IntCounterVec,
     retries: IntCounterVec,
+    rate_limited: IntCounterVec,
     failures: IntCounterVec,
     mismatches: IntCounterVec,
     received: IntCounterVec,
@@ -118,6 +134,8 @@ struct Known {
 pub struct ServiceHandles {
     /// Tries beyond a request's first.
     pub retries: IntCounter,
+    /// Requests that were refused because their client sends too many.
+    pub rate_limited: IntCounter,
     /// Body bytes received from clients.
     pub received: IntCounter,
     /// Body bytes sent to clients.
@@ -148,6 +166,8 @@ impl Metrics {
             register(registry, IntCounterVec::new(Opts::new(name, help), labels)?)
         };
         let (of_service, of_version) = (["service"], ["service", "version"]);
+        let refused = "Connections that were closed before they were served, by why";
+        let refused = counters("cutover_connections_refused_total", refused, &["reason"])?;
         let handshakes = "TLS handshakes with clients, by how they ended";
         let handshakes = counters("cutover_tls_handshakes_total", handshakes, &["outcome"])?;
         let own = "Answers of the proxy itself, because no backend could or should answer";
@@ -158,6 +178,7 @@ impl Metrics {
         let duration = HistogramVec::new(duration.buckets(DURATION_BUCKETS.to_vec()), &of_version)?;
         let pins = "Requests by what became of their pin";
         let retries = "Tries beyond a request's first";
+        let rate_limited = "Requests that were refused because their client sends too many";
         let failures = "Tries that failed, by how";
         let mismatches =
             "Answers of another version than the one that was decided for, by what became of them";
@@ -168,12 +189,14 @@ impl Metrics {
             tunnels: gauge("cutover_tunnels", "Tunnels (WebSocket and other upgrades) that are open")?,
             queue_waiting: gauge("cutover_queue_waiting", "Requests that wait for a usable backend")?,
             access_log_dropped: counter("cutover_access_log_dropped_total", lost)?,
+            refused: Unserved::ALL.map(|why| refused.with_label_values(&[why.as_str()])),
             handshakes: Handshake::ALL.map(|how| handshakes.with_label_values(&[how.as_str()])),
             own_answers: OWN_STATUSES.map(|status| own.with_label_values(&[status])),
             requests: counters("cutover_requests_total", requests, &["service", "version", "class"])?,
             duration: register(registry, duration)?,
             pins: counters("cutover_pins_total", pins, &["service", "outcome"])?,
             retries: counters("cutover_upstream_retries_total", retries, &of_service)?,
+            rate_limited: counters("cutover_rate_limited_total", rate_limited, &of_service)?,
             failures: counters("cutover_upstream_errors_total", failures, &["service", "kind"])?,
             mismatches: counters("cutover_mismatches_total", mismatches, &["service", "outcome"])?,
             received: counters("cutover_received_bytes_total", "Body bytes from clients", &of_service)?,
@@ -193,6 +216,7 @@ impl Metrics {
         let name = service.name.as_str();
         ServiceHandles {
             retries: self.retries.with_label_values(&[name]),
+            rate_limited: self.rate_limited.with_label_values(&[name]),
             received: self.received.with_label_values(&[name]),
             sent: self.sent.with_label_values(&[name]),
             versions: service
@@ -234,6 +258,11 @@ impl Metrics {
         });
     }
 
+    /// Counts a connection that was closed before it was served.
+    pub fn refused(&self, why: Unserved) {
+        self.refused[why as usize].inc();
+    }
+
     /// Counts a handshake with a client.
     pub fn handshake(&self, how: Handshake) {
         self.handshakes[how as usize].inc();
@@ -271,8 +300,8 @@ impl Metrics {
         for outcome in Mismatch::ALL {
             let _ = self.mismatches.remove_label_values(&[service, outcome.as_str()]);
         }
-        for bytes_or_tries in [&self.retries, &self.received, &self.sent] {
-            let _ = bytes_or_tries.remove_label_values(&[service]);
+        for of_service in [&self.retries, &self.rate_limited, &self.received, &self.sent] {
+            let _ = of_service.remove_label_values(&[service]);
         }
     }
 }
@@ -300,6 +329,22 @@ impl VersionHandles {
         let class = usize::from(status.as_u16() / 100).clamp(1, CLASSES.len());
         self.requests[class - 1].inc();
         self.duration.observe(took.as_secs_f64());
+    }
+}
+
+impl Unserved {
+    /// All of them, in the order of their numbers.
+    pub const ALL: [Self; 4] = [Self::TooMany, Self::UntrustedProxy, Self::Header, Self::HeaderTimeout];
+
+    /// The word for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::TooMany => "too_many",
+            Self::UntrustedProxy => "untrusted_proxy",
+            Self::Header => "proxy_header",
+            Self::HeaderTimeout => "proxy_header_timeout",
+        }
     }
 }
 
@@ -464,6 +509,9 @@ mod tests {
     fn kinds_are_numbered_in_order() {
         for (at, kind) in UpstreamFailure::ALL.into_iter().enumerate() {
             assert_eq!(kind as usize, at, "{}", kind.as_str());
+        }
+        for (at, why) in Unserved::ALL.into_iter().enumerate() {
+            assert_eq!(why as usize, at, "{}", why.as_str());
         }
         for (at, outcome) in Mismatch::ALL.into_iter().enumerate() {
             assert_eq!(outcome as usize, at, "{}", outcome.as_str());

@@ -91,13 +91,15 @@ impl Proxy {
             listeners.map(|listener| Front::new(listener, https_port, reserved.clone())).collect();
         let (stop, stopped) = watch::channel(None);
         let (sender, ended) = mpsc::unbounded_channel();
-        let pages = Arc::default();
+        let (pages, limiters) = (Arc::default(), Arc::default());
         let mut threads = Vec::with_capacity(workers);
         let parts = self.sockets.into_iter().zip(readers).zip(self.wakes);
         for (worker, ((sockets, reader), wake)) in parts.enumerate() {
             let start = Start {
                 limits: self.config.limits,
                 names: self.config.names.clone(),
+                connectors: Arc::clone(&self.config.connectors),
+                limiters: Arc::clone(&limiters),
                 sockets,
                 fronts: Arc::clone(&fronts),
                 reader,

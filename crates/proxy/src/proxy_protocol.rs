@@ -12,7 +12,7 @@ use std::str::FromStr;
 use cutover_core::proxy_protocol::{Endpoints, SIGNATURE};
 
 use self::crc32c::crc32c;
-pub(crate) use self::receive::{claims, receive};
+pub(crate) use self::receive::{Refused, claims, receive};
 
 /// Bytes of a header. The specification asks senders to keep below 536; what they add about TLS may need more.
 pub(crate) const LEN_MAX: usize = 4 << 10;

@@ -19,9 +19,7 @@ use governor::{Quota, RateLimiter};
 
 use self::table::Table;
 use crate::client_key::ClientKey;
-use crate::decimal::Decimal;
 use crate::fields::Fields;
-use crate::name::Name;
 
 /// The limit of one service.
 #[derive(Debug)]
@@ -86,6 +84,11 @@ impl Standing {
         self.wait_secs.is_some()
     }
 
+    /// Seconds until the client may send another one, if this one was too much.
+    pub(crate) const fn retry_after_secs(&self) -> Option<u64> {
+        self.wait_secs
+    }
+
     /// Tells the client, whose request is answered with `fields`.
     pub(crate) fn write(&self, fields: &mut Fields) {
         let Rate { per_second, burst } = self.rate;
@@ -96,9 +99,6 @@ impl Standing {
         let until = self.wait_secs.unwrap_or_else(|| to_fill(burst.saturating_sub(self.remaining)));
         let state = value(&mut bytes, format_args!("{POLICY};r={};t={until}", self.remaining));
         fields.append_other("RateLimit", state);
-        if self.is_exceeded() {
-            fields.set(Name::RetryAfter, &[Decimal::of(until).as_bytes()]);
-        }
     }
 }
 

@@ -81,6 +81,7 @@ async fn answer(exchange: &mut Exchange<'_>, is_last: bool) -> Result<Next, Erro
         return Ok(own::answer(exchange, answer).await);
     }
     let routed = decide::route(exchange)?;
+    limit(exchange, &routed)?;
     if exchange.scratch.asked.has_path(version_endpoint::PATH) {
         let answer = report_version(exchange, &routed);
         return Ok(own::answer(exchange, answer).await);
@@ -190,6 +191,19 @@ fn identify(exchange: &mut Exchange<'_>, is_last: bool) -> Result<Framing, Error
     authority.push_str(given.text);
     *host_len = given.host.len();
     Ok(framing)
+}
+
+/// Whether the client may ask once more.
+fn limit(exchange: &mut Exchange<'_>, routed: &Routed) -> Result<(), Error> {
+    let service = routed.service();
+    let Some(limiter) = &service.limiter else { return Ok(()) };
+    let standing = limiter.ask(exchange.origin.client);
+    exchange.standing = Some(standing);
+    if standing.is_exceeded() {
+        service.metrics.rate_limited.inc();
+        return Err(Error::RateLimited(standing));
+    }
+    Ok(())
 }
 
 /// Which version the client has and which one is active.

@@ -18,6 +18,7 @@ use crate::keyring::Keyring;
 use crate::metrics::{Metrics, ServiceHandles};
 use crate::pool::Pool;
 use crate::rules::Rules;
+use crate::rate::Limiter;
 use crate::reach::Reach;
 
 /// One snapshot with this worker's things beside it. A request holds on to one from its decision to its last byte.
@@ -39,6 +40,8 @@ pub(crate) struct ServiceView {
     pools: Vec<Rc<Pool>>,
     pub(crate) identity: Rc<IdentityFields>,
     pub(crate) rules: Rc<Rules>,
+    /// How often clients may ask, if there is a limit.
+    pub(crate) limiter: Option<Arc<Limiter>>,
     /// Kept through all snapshots.
     pub(crate) budget: Rc<RefCell<Budget>>,
     pub(crate) metrics: ServiceHandles,
@@ -174,6 +177,7 @@ impl ServiceView {
         let identity = Rc::new((&set.policy.identity).into());
         let alike = old.filter(|old| Arc::ptr_eq(&old.set.policy, &set.policy));
         let rules = alike.map_or_else(|| Rc::new(Rules::new(&set.policy)), |old| Rc::clone(&old.rules));
-        Self { set: Arc::clone(set), versions, pools, identity, rules, budget, metrics }
+        let limiter = set.policy.rate_limit.map(|rate| reach.limiters.of(&set.name, rate));
+        Self { set: Arc::clone(set), versions, pools, identity, rules, limiter, budget, metrics }
     }
 }

@@ -13,6 +13,7 @@ use cutover_core::publish::SnapshotReader;
 use cutover_core::snapshot::BackendEntry;
 use cutover_core::traffic::Sighting;
 use cutover_resolve::Names;
+use cutover_tls::client::Connectors;
 use tokio::runtime::LocalOptions;
 use tokio::sync::{Notify, watch as channel};
 use tokio::task::JoinSet;
@@ -29,6 +30,7 @@ use crate::listener::Bound;
 use crate::metrics::Metrics;
 use crate::pages::{self, Pages};
 use crate::queue::Queue;
+use crate::rate::Limiters;
 use crate::reach::Reach;
 use crate::server::Server;
 use crate::shutdown::Stop;
@@ -67,6 +69,8 @@ pub(crate) struct Worker {
 pub(crate) struct Start {
     pub(crate) limits: Limits,
     pub(crate) names: Names,
+    pub(crate) connectors: Arc<Connectors>,
+    pub(crate) limiters: Arc<Limiters>,
     pub(crate) sockets: Vec<Bound>,
     pub(crate) fronts: Arc<[Front]>,
     pub(crate) reader: SnapshotReader,
@@ -83,7 +87,7 @@ pub(crate) struct Start {
 impl Worker {
     pub(crate) fn new(
         limits: Limits,
-        names: Names,
+        reach: Reach,
         reader: SnapshotReader,
         metrics: Arc<Metrics>,
         log: Option<Sink>,
@@ -101,7 +105,7 @@ impl Worker {
             log,
             pages: Arc::default(),
             reader,
-            view: RefCell::new(Rc::new(View::empty(Reach { names, ..Reach::default() }))),
+            view: RefCell::new(Rc::new(View::empty(reach))),
             changed: Notify::new(),
             servers: RefCell::default(),
             date: RefCell::default(),
@@ -191,8 +195,9 @@ pub(crate) fn run(start: Start) -> io::Result<u64> {
 }
 
 async fn work(start: Start) -> io::Result<u64> {
-    let Start { limits, names, sockets, fronts, reader, wake, mut stop, metrics, log, pages, keeps_pages, seed } = start;
-    let worker = Rc::new(Worker { pages, ..Worker::new(limits, names, reader, metrics, log, seed) });
+    let Start { limits, names, connectors, limiters, sockets, fronts, reader, wake, mut stop, metrics, log, pages, keeps_pages, seed } = start;
+    let reach = Reach { names, connectors, limiters, ..Reach::default() };
+    let worker = Rc::new(Worker { pages, ..Worker::new(limits, reach, reader, metrics, log, seed) });
     let mut accepting = JoinSet::new();
     for bound in sockets {
         accept::spawn(&mut accepting, &worker, bound, &fronts)?;

@@ -2,7 +2,6 @@
 
 use super::Coding;
 use crate::fields::Fields;
-use crate::list;
 use crate::name::Name;
 use crate::negotiate::weight;
 

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use cutover_core::publish;
 use cutover_core::snapshot::Snapshot;
-use cutover_resolve::Names;
 use prometheus::Registry;
 use tokio::net::UnixStream;
 
@@ -14,6 +13,7 @@ use crate::accept::{Admission, Front};
 use crate::config::{Limits, ListenerConfig};
 use crate::connection;
 use crate::metrics::Metrics;
+use crate::reach::Reach;
 use crate::stream::Stream;
 use crate::worker::Worker;
 
@@ -31,7 +31,7 @@ impl Engine {
     pub fn new(snapshot: Snapshot, limits: Limits) -> prometheus::Result<Self> {
         let (_, mut readers) = publish::channel(snapshot, vec![Box::new(|| {})], Box::new(|| {}));
         let metrics = Arc::new(Metrics::new(&Registry::new())?);
-        let worker = Worker::new(limits, Names::default(), readers.remove(0), metrics, None, 1);
+        let worker = Worker::new(limits, Reach::default(), readers.remove(0), metrics, None, 1);
         Ok(Self { worker: Rc::new(worker), fronts: [Front::new(ListenerConfig { max_connections: u32::MAX, ..ListenerConfig::default() }, 443, None)].into() })
     }
 

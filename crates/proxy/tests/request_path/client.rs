@@ -39,6 +39,11 @@ impl Client {
         self
     }
 
+    /// Writes what is no text.
+    pub(crate) fn send_bytes(&mut self, bytes: &[u8]) {
+        self.0.get_mut().write_all(bytes).unwrap();
+    }
+
     /// Sends a GET.
     pub(crate) fn get(&mut self, path: &str) -> Message {
         self.send(&format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n")).answer()

@@ -35,7 +35,7 @@ pub(crate) struct Setup {
     pub(crate) policy: Policy,
     pub(crate) limits: Limits,
     pub(crate) workers: usize,
-    pub(crate) max_connections: u32,
+    pub(crate) listener: ListenerConfig,
     pub(crate) backends: Vec<(&'static str, String, &'static str)>,
     pub(crate) log: Option<Format>,
 }
@@ -67,7 +67,11 @@ impl Setup {
             policy,
             limits: Limits::default(),
             workers: 1,
-            max_connections: 1000,
+            listener: ListenerConfig {
+                addresses: vec!["127.0.0.1:0".parse().unwrap()],
+                max_connections: 1000,
+                ..ListenerConfig::default()
+            },
             backends: backends.collect(),
             log: None,
         }
@@ -88,9 +92,19 @@ impl Setup {
         self
     }
 
-    pub(crate) fn max_connections(mut self, max_connections: u32) -> Self {
-        self.max_connections = max_connections;
+    pub(crate) fn listener(mut self, change: impl FnOnce(&mut ListenerConfig)) -> Self {
+        change(&mut self.listener);
         self
+    }
+
+    pub(crate) fn max_connections(self, max_connections: u32) -> Self {
+        self.listener(|listener| listener.max_connections = max_connections)
+    }
+
+    /// Trusts whoever connects over loopback.
+    pub(crate) fn trusting(self) -> Self {
+        let loopback = Network { address: "127.0.0.0".parse().unwrap(), prefix_len: 8 };
+        self.listener(|listener| listener.trusted_proxies = vec![loopback])
     }
 
     pub(crate) fn logging(mut self, format: Format) -> Self {
@@ -102,12 +116,7 @@ impl Setup {
     pub(crate) fn start(self) -> World {
         let config = ProxyConfig {
             workers: NonZeroUsize::new(self.workers).unwrap(),
-            listeners: vec![ListenerConfig {
-                addresses: vec!["127.0.0.1:0".parse().unwrap()],
-                trusted_proxies: Vec::<Network>::new(),
-                max_connections: self.max_connections,
-                ..ListenerConfig::default()
-            }],
+            listeners: vec![self.listener],
             limits: self.limits,
             connectors: Arc::default(),
             names: Names::default(),
