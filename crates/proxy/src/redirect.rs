@@ -13,9 +13,18 @@ pub(crate) struct Redirects(Box<[Redirect]>);
 #[derive(Debug)]
 struct Redirect {
     from: PathPrefix,
-    /// Without a slash at its end, where what is behind the prefix begins with one.
     to: Box<str>,
     status: StatusCode,
+    /// The host on which it would send clients to itself, on and on.
+    home: Option<Home>,
+}
+
+/// A scheme and an authority.
+#[derive(Debug)]
+struct Home {
+    is_secure: bool,
+    /// Without the port that the scheme has anyway.
+    authority: Box<str>,
 }
 
 /// What is asked for, as far as redirects depend on it.
@@ -30,19 +39,10 @@ pub(crate) struct Asked<'a> {
 }
 
 impl Redirects {
-    /// The redirects of a policy. One that can't be written down is left out: a policy that was read by another release may have it.
+    /// The redirects of a policy. What can't be written down, or always leads back, is left out: a policy that was read by another release
+    /// may have it.
     pub(crate) fn new(redirects: &[policy::Redirect]) -> Self {
-        let read = |redirect: &policy::Redirect| {
-            let status = StatusCode::from_u16(redirect.status).ok().filter(StatusCode::is_redirection)?;
-            let is_target =
-                is_value(redirect.to.as_bytes()) && redirect.to.bytes().all(|byte| byte.is_ascii_graphic());
-            is_target.then(|| Redirect {
-                from: redirect.from.clone(),
-                to: redirect.to.as_str().into(),
-                status,
-            })
-        };
-        Self(redirects.iter().filter_map(read).collect())
+        Self(redirects.iter().filter_map(Redirect::new).collect())
     }
 
     /// Whether there is none.
@@ -50,21 +50,36 @@ impl Redirects {
         self.0.is_empty()
     }
 
-    /// The first that fits: its status, and the `Location` (RFC 9110 section 10.2.2). One that leads to what was asked for does not fit: the
-    /// client is there already.
+    /// The first that fits: its status, and the `Location` (RFC 9110 section 10.2.2).
     pub(crate) fn find(&self, asked: &Asked<'_>) -> Option<(StatusCode, Vec<u8>)> {
-        // The server as a whole (`*`) is nowhere else.
-        let fitting = self
-            .0
-            .iter()
-            .filter(|redirect| asked.path.starts_with(b"/") && redirect.from.matches(asked.path));
-        fitting
-            .map(|redirect| (redirect.status, redirect.location(asked)))
-            .find(|(_, location)| !asked.is_at(location))
+        let fitting = self.0.iter().find(|redirect| redirect.is_for(asked))?;
+        Some((fitting.status, fitting.location(asked)))
     }
 }
 
 impl Redirect {
+    fn new(redirect: &policy::Redirect) -> Option<Self> {
+        let policy::Redirect { from, to, status } = redirect;
+        let status = StatusCode::from_u16(*status).ok().filter(StatusCode::is_redirection)?;
+        if !is_value(to.as_bytes()) || !to.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return None;
+        }
+        let (home, path) = Home::of(to);
+        let leads_back = from.matches(path);
+        if leads_back && home.is_none() {
+            return None;
+        }
+        let home = home.filter(|_| leads_back);
+        Some(Self { from: from.clone(), to: to.as_str().into(), status, home })
+    }
+
+    /// Whether a request is sent elsewhere by it. The server as a whole (`*`) is nowhere else.
+    fn is_for(&self, asked: &Asked<'_>) -> bool {
+        asked.path.starts_with(b"/")
+            && self.from.matches(asked.path)
+            && !self.home.as_ref().is_some_and(|home| home.is_of(asked))
+    }
+
     /// The target, and behind it what is behind the prefix, and the query. The parser has made sure that none of that ends a line.
     fn location(&self, asked: &Asked<'_>) -> Vec<u8> {
         let rest = asked.path.get(self.from.matched_len()..).unwrap_or_default();
@@ -80,33 +95,28 @@ impl Redirect {
     }
 }
 
-impl Asked<'_> {
-    /// Whether the target of a redirect is what was asked for.
-    fn is_at(&self, location: &[u8]) -> bool {
-        let (is_secure, default_port, hierarchy) = match location {
-            [b'h', b't', b't', b'p', b's', b':', b'/', b'/', rest @ ..] => (true, ":443", rest),
-            [b'h', b't', b't', b'p', b':', b'/', b'/', rest @ ..] => (false, ":80", rest),
-            path => return self.has_target(path),
+impl Home {
+    /// The host of a target, if it names one, and its path.
+    fn of(target: &str) -> (Option<Self>, &str) {
+        let (is_secure, hierarchy) = match (target.strip_prefix("https://"), target.strip_prefix("http://")) {
+            (Some(hierarchy), _) => (true, hierarchy),
+            (None, Some(hierarchy)) => (false, hierarchy),
+            (None, None) => return (None, target),
         };
-        let end = hierarchy.iter().position(|byte| matches!(byte, b'/' | b'?')).unwrap_or(hierarchy.len());
-        let (authority, target) = hierarchy.split_at(end);
-        let host = |authority: &[u8]| {
-            authority.strip_suffix(default_port.as_bytes()).unwrap_or(authority).to_ascii_lowercase()
-        };
-        is_secure == self.is_secure
-            && host(authority) == host(self.authority.as_bytes())
-            && self.has_target(target)
+        let (authority, path) = hierarchy.split_at(hierarchy.find('/').unwrap_or(hierarchy.len()));
+        let authority = without_port(authority, is_secure).into();
+        (Some(Self { is_secure, authority }), if path.is_empty() { "/" } else { path })
     }
 
-    /// Whether path and query are these.
-    fn has_target(&self, target: &[u8]) -> bool {
-        let (path, query) = match target.iter().position(|&byte| byte == b'?') {
-            Some(at) => (&target[..at], Some(&target[at + 1..])),
-            None => (target, None),
-        };
-        let path = if path.is_empty() { b"/" } else { path };
-        path == self.path && query == self.query.map(str::as_bytes)
+    fn is_of(&self, asked: &Asked<'_>) -> bool {
+        self.is_secure == asked.is_secure
+            && self.authority.eq_ignore_ascii_case(without_port(asked.authority, self.is_secure))
     }
+}
+
+/// An authority without the port that its scheme has anyway.
+fn without_port(authority: &str, is_secure: bool) -> &str {
+    authority.strip_suffix(if is_secure { ":443" } else { ":80" }).unwrap_or(authority)
 }
 
 #[cfg(test)]
@@ -154,7 +164,7 @@ mod tests {
         assert_eq!(location(&both, "/a/b/c").as_deref(), Some("/1/c"));
         assert_eq!(location(&both, "/a/bc").as_deref(), Some("/2/bc"));
         assert_eq!(location(&both, "/ab"), None);
-        assert_eq!(location(&[("/", "/x")], "*"), None);
+        assert_eq!(location(&[("/", "https://other.example")], "*"), None);
     }
 
     #[test]
@@ -165,22 +175,23 @@ mod tests {
             let led = location(&[("/old", "/")], target);
             assert!(led.is_none_or(|led| led == "/evil.example"), "{target}");
         }
-        assert_eq!(location(&[("/", "/")], "//evil.example").as_deref(), Some("/evil.example"));
+        assert_eq!(location(&[("/old", "/")], "/old/old/x").as_deref(), Some("/old/x"), "it comes to an end");
     }
 
     #[test]
-    fn who_is_there_already_is_not_sent_there() {
+    fn nobody_is_sent_on_and_on() {
         let canonical = [("/", "http://example.com")];
         assert_eq!(location(&canonical, "/a?q"), None);
         assert_eq!(location(&[("/", "http://EXAMPLE.com:80")], "/"), None);
         assert_eq!(location(&[("/", "https://example.com")], "/").as_deref(), Some("https://example.com/"));
-        assert_eq!(location(&[("/a", "/a")], "/a/b"), None);
-        assert_eq!(location(&[("/a", "/a"), ("/", "/c")], "/a/b").as_deref(), Some("/c/a/b"));
+        assert_eq!(location(&[("/", "http://example.com/app")], "/a"), None, "it would grow and grow");
+        assert_eq!(location(&[("/a", "/a/b")], "/a/c"), None);
+        assert_eq!(location(&[("/a", "/a"), ("/a/b", "/c")], "/a/b").as_deref(), Some("/c"));
     }
 
     #[test]
     fn what_is_no_redirect_is_left_out() {
-        let from = PathPrefix::root();
+        let from = PathPrefix::parse("/x").unwrap();
         let wrong = [("/a\r\nSet-Cookie: x", 308), ("/a b", 308), ("/a", 200), ("/a", 99)];
         let wrong =
             wrong.map(|(to, status)| policy::Redirect { from: from.clone(), to: to.to_owned(), status });

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use cutover_core::policy::{HeaderRules, Policy};
+use cutover_core::policy::{Balance, HeaderRules, IdentitySource, Policy};
 use cutover_core::route::PathPrefix;
 
 use crate::app::App;
@@ -131,23 +131,23 @@ fn the_prefix_by_which_a_service_was_found_is_taken_off() {
 
 #[test]
 fn a_prefix_becomes_another_also_when_the_request_is_sent_again() {
-    let app = App::playing(|mut visit| {
-        while visit.request().is_some() {
-            if visit.nth == 1 || !visit.say("ok") {
-                return;
-            }
-        }
-    });
-    let world = world(&app, |policy| {
-        policy.paths = vec![PathPrefix::parse("/old").unwrap()];
-        policy.rewrite_prefix = Some("/new/app".to_owned());
-        policy.identity.source = cutover_core::policy::IdentitySource::Label;
-    });
-    let answer = world.connect().get("/old/x?q");
-    assert_eq!(answer.status(), 200, "{answer:?}");
-    for _ in 0..2 {
+    let app = App::saying("ok");
+    let mute = App::playing(|mut visit| drop(visit.request()));
+    let backends = [("a", &*app.address.to_string(), "v1"), ("b", &*mute.address.to_string(), "v1")];
+    let world = Setup::new(&backends)
+        .policy(|policy| {
+            policy.paths = vec![PathPrefix::parse("/old").unwrap()];
+            policy.rewrite_prefix = Some("/new/app".to_owned());
+            policy.identity.source = IdentitySource::Label;
+            policy.balance = Balance::RoundRobin;
+        })
+        .start();
+    let mut client = world.connect();
+    for _ in 0..4 {
+        assert_eq!(client.get("/old/x?q").body, "ok");
         assert_eq!(app.heard().start, "GET /new/app/x?q HTTP/1.1");
     }
+    assert_eq!(mute.heard().start, "GET /new/app/x?q HTTP/1.1");
 }
 
 #[test]
