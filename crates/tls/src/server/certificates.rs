@@ -91,7 +91,7 @@ pub(super) fn roots(pem: &[u8]) -> Result<RootCertStore, MaterialError> {
 }
 
 /// All certificates of `pem`, at least one.
-fn chain(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, MaterialError> {
+pub(super) fn chain(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, MaterialError> {
     let chain = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>();
     let chain = chain.map_err(MaterialError::Pem)?;
     if chain.is_empty() { Err(MaterialError::NoCertificate) } else { Ok(chain) }
