@@ -177,13 +177,13 @@ fn host_of(authority: &str) -> Option<&str> {
 }
 
 /// Bytes of names. Narrower than RFC 3986: commas, quotes and the like are in no real name, and would change the meaning of forwarding
-/// headers.
+/// headers; a name that is percent-encoded is another one for who decodes it.
 static IS_HOST: [bool; 256] = {
     let mut table = [false; 256];
     let mut byte: u8 = 0;
     while byte < 128 {
         table[byte as usize] =
-            byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'%');
+            byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
         byte += 1;
     }
     table

@@ -43,7 +43,8 @@ fn hosts() -> Vec<Case> {
 
 /// RFC 9112 section 3.2: a host that is none is refused, before anybody takes a part of it for one.
 fn wrong_hosts() -> Vec<Case> {
-    let rows: [(&str, &[u8]); 22] = [
+    let rows: [(&str, &[u8]); 23] = [
+        ("a_percent_code", b"a%62"),
         ("a_user", b"user@a"),
         ("a_space", b"a b"),
         ("a_tab", b"a\tb"),

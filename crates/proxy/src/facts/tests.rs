@@ -48,9 +48,9 @@ fn a_request_without_one_clear_host_is_refused() {
     assert_eq!(host_for(Version::HTTP_2, None, &[]), Err(HostError::Missing));
     assert_eq!(host_for(Version::HTTP_10, None, &[]), Ok((String::new(), String::new())));
     assert_eq!(host_for(Version::HTTP_11, None, &[b"a", b"a"]), Err(HostError::Several));
-    let wrong: [&[u8]; 14] = [
+    let wrong: [&[u8]; 15] = [
         b"a b", b"a/b", b"u@h", b"h:80x", b"h:-1", b":80", b"[::1", b"[::1]x", b"[x]", b"::1", b"a,b",
-        b"\xe9", b"a?b", b"a\"b",
+        b"\xe9", b"a?b", b"a\"b", b"a%62",
     ];
     for host in wrong {
         assert_eq!(host_for(Version::HTTP_11, None, &[host]), Err(HostError::Invalid), "{host:?}");
