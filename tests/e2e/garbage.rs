@@ -39,6 +39,7 @@ async fn garbage_in_a_field_of_the_api_is_refused_by_name_and_changes_nothing() 
         ("PUT", "/v1/services/web/versions/v2/holds/h", vec!["ttl"]),
         ("POST", "/v1/services/web/versions/v2/reject", vec!["reason"]),
         ("PUT", "/v1/services/web/freeze", vec!["reason", "until"]),
+        ("PUT", "/v1/services/web/maintenance", vec!["reason", "until"]),
     ];
     let good = json!({
         "address": "127.0.0.1:1", "admin": "ready", "to": "v1", "open": true, "ttl": "5s", "reason": "r", "sessions": "keep",
@@ -71,6 +72,7 @@ async fn garbage_in_a_field_of_the_api_is_refused_by_name_and_changes_nothing() 
 
     // What was taken with a text that may be any text is taken back.
     admin.call("DELETE", "/v1/services/web/freeze", &Value::Null).await;
+    admin.call("DELETE", "/v1/services/web/maintenance", &Value::Null).await;
     admin.call("POST", "/v1/services/web/versions/v2/clear", &json!({})).await;
     admin.call("DELETE", "/v1/services/web/backends/x?drain=0s", &Value::Null).await;
     assert_eq!(admin.get("/v1/services/web").await, before);

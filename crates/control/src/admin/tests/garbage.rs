@@ -107,6 +107,12 @@ fn service_routes() -> Vec<Route> {
             json!({"reason": "x"}),
             vec![("reason", "string"), ("until", "string")],
         ),
+        (
+            "maintenance",
+            put("/v1/services/web/maintenance"),
+            json!({}),
+            vec![("reason", "string"), ("until", "string")],
+        ),
     ]
 }
 
@@ -206,6 +212,8 @@ async fn a_value_that_makes_no_sense_is_422_and_named() {
         ("reason", (put("/v1/services/web/freeze"), json!({"reason": " "}))),
         ("until", (put("/v1/services/web/freeze"), json!({"reason": "x", "until": "tomorrow"}))),
         ("until", (put("/v1/services/web/freeze"), json!({"reason": "x", "until": "2020-01-01T00:00:00Z"}))),
+        ("reason", (put("/v1/services/web/maintenance"), json!({"reason": "a\u{7}"}))),
+        ("until", (put("/v1/services/web/maintenance"), json!({"until": "2020-01-01T00:00:00Z"}))),
         ("min_capacity", (put("/v1/services/web"), json!({"min_capacity": 1.5}))),
         ("drain.deadline", (put("/v1/services/web"), json!({"drain": {"deadline": "1 hour"}}))),
         (

@@ -245,7 +245,7 @@ async fn a_service_is_closed_for_maintenance_and_opened_again() {
     assert_eq!(told(0), (json!("maintenance_ended"), json!(null)));
     assert_eq!(told(2), (json!("maintenance_begun"), json!("moving")));
     let wrong = stage.problem(maintenance().json(json!({"until": "2020-01-01T00:00:00Z"}))).await;
-    assert_eq!(wrong, (422, vec!["until".into()]));
+    assert_eq!(wrong, (422, vec!["invalid".into()]));
     assert_eq!(
         stage.problem(delete("/v1/services/api/maintenance")).await,
         (404, vec!["unknown_service".into()])

@@ -143,18 +143,20 @@ async fn what_is_written_is_read_back() {
     assert_eq!(stored.replies, [(keeping().id, keeping().reply)]);
 }
 
-/// Records of the first release, which knew neither rolls nor since when a backend drains.
+/// Records of the first release, which knew neither rolls nor maintenance nor since when a backend drains.
 #[tokio::test]
 async fn a_record_without_what_came_later_is_read() {
     let mut expected = full().await;
     let service = Arc::make_mut(expected.services.get_mut(&web()).expect("web"));
-    service.roll = Roll::default();
+    (service.roll, service.maintenance) = (Roll::default(), None);
     Arc::make_mut(service.backends.get_mut(&id("a")).expect("a")).admin.since = Timestamp(0);
     let mut written = documents(difference(&State::default(), &full().await).changes);
-    for (key, later) in [("service/web", "roll"), ("backend/web/a", "since_ms")] {
+    for (key, later) in
+        [("service/web", "roll"), ("service/web", "maintenance"), ("backend/web/a", "since_ms")]
+    {
         let document = written.get_mut(&key.parse().expect("a key")).expect("a record");
         let mut json: serde_json::Value = serde_json::from_str(&document.json).expect("JSON");
-        let table = if later == "roll" { &mut json } else { &mut json["admin"] };
+        let table = if later == "since_ms" { &mut json["admin"] } else { &mut json };
         table.as_object_mut().expect("a table").remove(later).expect("written today");
         document.json = json.to_string();
     }
