@@ -98,6 +98,7 @@ pub(crate) async fn ask(
         }
         Heard::Refused => return Err(blame::refused()),
         Heard::Timeout => {
+            connection.doubt();
             return Err(blame::failed(exchange, decided, member, Error::AnswerTimeout, Failure::Timeout));
         }
         Heard::Garbage => return Err(bad_answer(exchange, decided, member)),
@@ -112,7 +113,7 @@ pub(crate) async fn ask(
     }
     // It will not be sent again.
     exchange.scratch.upload.stop_keeping();
-    let Some((framing, keeps_alive)) = read(exchange, outgoing) else {
+    let Some((framing, keeps_alive)) = read(exchange, outgoing, &mut connection.stream) else {
         return Err(bad_answer(exchange, decided, member));
     };
     if let Some(limit) = exchange.scratch.answer.fields.first(Name::KeepAlive) {
@@ -147,8 +148,12 @@ fn begin(exchange: &mut Exchange<'_>, upstream: &mut Stream) {
 }
 
 /// How the answer goes on; `None` when it is none to this request.
-fn read(exchange: &Exchange<'_>, outgoing: &Outgoing) -> Option<(Framing, bool)> {
-    let Scratch { asked, answer, .. } = &*exchange.scratch;
+fn read(
+    exchange: &mut Exchange<'_>,
+    outgoing: &Outgoing,
+    upstream: &mut Stream,
+) -> Option<(Framing, bool)> {
+    let Scratch { asked, answer, .. } = &mut *exchange.scratch;
     if answer.status == StatusCode::SWITCHING_PROTOCOLS {
         // RFC 9110 section 7.8: a server may change to what it was asked for, and to nothing else.
         let is_asked = match (answer.fields.first(Name::Upgrade), asked.fields.first(Name::Upgrade)) {
@@ -157,7 +162,14 @@ fn read(exchange: &Exchange<'_>, outgoing: &Outgoing) -> Option<(Framing, bool)>
         };
         return (outgoing.wants_upgrade && is_asked).then_some((Framing::UntilClose, false));
     }
-    let framing = framing::response(&asked.method, answer.status, answer.version, &answer.fields).ok()?;
+    let mut framing = framing::response(&asked.method, answer.status, answer.version, &answer.fields).ok()?;
+    if framing == Framing::UntilClose && upstream.h2().is_some_and(|stream| stream.is_received()) {
+        // Nothing follows its head, which only HTTP/2 can say without a length.
+        framing = Framing::Length(0);
+        if !exchange.stream.is_h2() {
+            answer.fields.append(Name::ContentLength, &[b"0"]);
+        }
+    }
     // A backend that frames a body where there is none may be about to send it.
     let is_doubtful = answer.status == StatusCode::NO_CONTENT
         && (answer.fields.contains(Name::TransferEncoding)
@@ -296,6 +308,7 @@ impl Asking<'_, '_> {
                 h2::Heard::Head => Ok(()),
                 h2::Heard::Garbage => Err(Heard::Garbage),
                 h2::Heard::Refused => Err(Heard::Refused),
+                h2::Heard::NoSwitch => Err(Heard::Client(Error::NoSwitch)),
                 h2::Heard::End => Err(Heard::End { has_begun }),
             });
         }
@@ -370,6 +383,9 @@ impl Asking<'_, '_> {
                 Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Err(Heard::Client(Error::ClientGone))),
                 Poll::Pending => return Poll::Pending,
             }
+        }
+        if self.told > 0 && ready!(stream.poll_flush(cx)).is_err() {
+            return Poll::Ready(Err(Heard::Client(Error::ClientGone)));
         }
         scratch.interim.clear();
         self.told = 0;

@@ -84,6 +84,9 @@ pub(crate) enum Error {
     /// What the backend sent is no answer to this request.
     #[error("the backend sent an invalid answer")]
     BadAnswer,
+    /// It wants to change to another protocol, and the backend speaks an HTTP/2 that has no such thing (RFC 8441).
+    #[error("the backend does not change to other protocols")]
+    NoSwitch,
     /// The client went away while it was waited for an answer.
     #[error("the client is gone")]
     ClientGone,
@@ -94,7 +97,7 @@ impl Error {
     pub(crate) const fn status(self) -> StatusCode {
         match self {
             Self::Head(HeadError::Version) => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
-            Self::Head(HeadError::Method) | Self::Framing(FramingError::UnknownCoding) => {
+            Self::Head(HeadError::Method) | Self::Framing(FramingError::UnknownCoding) | Self::NoSwitch => {
                 StatusCode::NOT_IMPLEMENTED
             }
             Self::Head(HeadError::LineTooLong) => StatusCode::URI_TOO_LONG,

@@ -7,6 +7,7 @@ pub(crate) mod client;
 pub(crate) mod io;
 pub(crate) mod server;
 mod stream;
+mod switch;
 mod translate;
 
 pub(crate) use self::stream::{H2Stream, Heard};

@@ -13,6 +13,7 @@ use http::request::Parts;
 use http::{HeaderMap, StatusCode};
 
 use super::server::Leaving;
+use super::switch::Switch;
 use super::translate;
 use crate::fields::Fields;
 use crate::h1::framing::{self, Framing, FramingError};
@@ -51,6 +52,8 @@ enum Side {
         sender: SendRequest<Bytes>,
         is_tls: bool,
         answer: Option<ResponseFuture>,
+        /// What the request wants to change to, if it does.
+        switch: Option<Switch>,
     },
 }
 
@@ -63,6 +66,8 @@ pub(crate) enum Heard {
     Garbage,
     /// The backend has not looked at the request, and will not (RFC 9113 section 8.7).
     Refused,
+    /// The backend does not change to other protocols.
+    NoSwitch,
     /// The stream, or its connection, ended.
     End,
 }
@@ -82,7 +87,7 @@ impl H2Stream {
 
     /// A stream that is going to be opened to a backend. `sender` is ready for it.
     pub(crate) fn to_backend(sender: SendRequest<Bytes>, is_tls: bool) -> Self {
-        Self::new(Side::Backend { sender, is_tls, answer: None }, None)
+        Self::new(Side::Backend { sender, is_tls, answer: None, switch: None }, None)
     }
 
     fn new(side: Side, receive: Option<RecvStream>) -> Self {
@@ -138,8 +143,14 @@ impl H2Stream {
 
     /// Sends the head of a request. What fails shows at the answer.
     pub(crate) fn ask(&mut self, asked: &RequestHead, is_last: bool) {
-        let Side::Backend { sender, is_tls, answer } = &mut self.side else { return };
-        let Some(head) = translate::request(asked, *is_tls) else { return };
+        let Side::Backend { sender, is_tls, answer, switch } = &mut self.side else { return };
+        *switch = Switch::of(asked);
+        // RFC 8441 section 3: nobody asks for a tunnel who was not told that there are any.
+        if switch.is_some() && !sender.is_extended_connect_protocol_enabled() {
+            return;
+        }
+        let Some(head) = translate::request(asked, *is_tls, switch.as_ref()) else { return };
+        let is_last = is_last && switch.is_none();
         if let Ok((response, send)) = sender.send_request(head, is_last) {
             *answer = Some(response);
             (self.send, self.is_ended) = (Some(send), is_last);
@@ -154,8 +165,12 @@ impl H2Stream {
         text: &mut Vec<u8>,
         cx: &mut Context<'_>,
     ) -> Poll<Heard> {
-        let Side::Backend { answer, .. } = &mut self.side else { return Poll::Ready(Heard::End) };
-        let Some(response) = answer else { return Poll::Ready(Heard::End) };
+        let Side::Backend { sender, answer, switch, .. } = &mut self.side else { return Poll::Ready(Heard::End) };
+        // It could not be sent.
+        let Some(response) = answer else {
+            let may_switch = switch.is_none() || sender.is_extended_connect_protocol_enabled();
+            return Poll::Ready(if may_switch { Heard::Refused } else { Heard::NoSwitch });
+        };
         let parts = match response.poll_informational(cx) {
             Poll::Ready(Some(Ok(interim))) => interim.into_parts().0,
             Poll::Ready(Some(Err(error))) => return Poll::Ready(Heard::of(&error)),
@@ -170,7 +185,7 @@ impl H2Stream {
                 Err(error) => return Poll::Ready(Heard::of(&error)),
             },
         };
-        let read = translate::read_answer(&parts, head, limits, text);
+        let read = translate::read_answer(&parts, switch.as_ref(), head, limits, text);
         Poll::Ready(if read.is_ok() { Heard::Head } else { Heard::Garbage })
     }
 

@@ -9,6 +9,7 @@ use http::header::{self, HeaderName};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, response};
 
+use super::switch::Switch;
 use crate::fields::Fields;
 use crate::h1::head::{AnswerHead, HeadError, HeadLimits, RequestHead};
 use crate::h1::line::Malformed;
@@ -60,16 +61,23 @@ pub(super) fn read_request(
     Ok(())
 }
 
-/// Reads a backend's answer. `text` is memory for it.
+/// Reads a backend's answer to a request that wanted to `switch`, if it did. `text` is memory for it.
 pub(super) fn read_answer(
     parts: &response::Parts,
+    switch: Option<&Switch>,
     answer: &mut AnswerHead,
     limits: &HeadLimits,
     text: &mut Vec<u8>,
 ) -> Result<(), HeadError> {
     text.clear();
-    push(text, &[b"HTTP/1.1 ", parts.status.as_str().as_bytes(), b" "]);
-    push(text, &[parts.status.canonical_reason().unwrap_or_default().as_bytes(), b"\r\n"]);
+    // RFC 8441 section 5: any 2xx is what a 101 is in HTTP/1.1.
+    let switch = switch.filter(|_| parts.status.is_success());
+    let status = if switch.is_some() { StatusCode::SWITCHING_PROTOCOLS } else { parts.status };
+    push(text, &[b"HTTP/1.1 ", status.as_str().as_bytes(), b" "]);
+    push(text, &[status.canonical_reason().unwrap_or_default().as_bytes(), b"\r\n"]);
+    if let Some(switch) = switch {
+        switch.write_answer(text);
+    }
     for (name, value) in &parts.headers {
         write_field(name, value, text)?;
     }
@@ -79,8 +87,8 @@ pub(super) fn read_answer(
     Ok(())
 }
 
-/// The head of a request for a backend. `None` when it can't be said in HTTP/2.
-pub(super) fn request(asked: &RequestHead, is_tls: bool) -> Option<Request<()>> {
+/// The head of a request for a backend, which wants to `switch`, if it does. `None` when it can't be said in HTTP/2.
+pub(super) fn request(asked: &RequestHead, is_tls: bool, switch: Option<&Switch>) -> Option<Request<()>> {
     let authority = asked.fields.first(Name::Host).unwrap_or_default();
     let uri = Uri::builder()
         .scheme(if is_tls { "https" } else { "http" })
@@ -92,7 +100,13 @@ pub(super) fn request(asked: &RequestHead, is_tls: bool) -> Option<Request<()>> 
     *request.version_mut() = Version::HTTP_2;
     *request.method_mut() = asked.method.clone();
     *request.uri_mut() = uri;
-    *request.headers_mut() = map(&asked.fields, |name| *name == header::HOST)?;
+    *request.headers_mut() = map(&asked.fields, |name| {
+        *name == header::HOST || (switch.is_some() && *name == header::SEC_WEBSOCKET_KEY)
+    })?;
+    if let Some(switch) = switch {
+        *request.method_mut() = Method::CONNECT;
+        request.extensions_mut().insert(switch.protocol());
+    }
     Some(request)
 }
 
