@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use crate::access_log::{Record, Request, Upstream};
 use crate::alarm::Alarm;
+use crate::compress::Coding;
 use crate::connection::{Client, Connection};
 use crate::forwarded::Origin;
 use crate::h1::framing::Framing;
@@ -38,6 +39,8 @@ pub(crate) struct Exchange<'a> {
     pub(crate) origin: Origin,
     /// How its client stands by the limit of the service, if that has one.
     pub(crate) standing: Option<Standing>,
+    /// The coding in which its client wants the answer, if the service has any.
+    pub(crate) wanted_coding: Option<Coding>,
     /// Whether the connection ends with it.
     pub(crate) closes: bool,
     /// Whether a body follows the head.
@@ -93,6 +96,7 @@ impl<'a> Exchange<'a> {
             began,
             origin,
             standing: None,
+            wanted_coding: None,
             closes: false,
             is_bodied: false,
             is_admitted: false,

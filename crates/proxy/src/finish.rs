@@ -2,6 +2,7 @@
 
 use http::{StatusCode, Version};
 
+use crate::compress::{self, Subject};
 use crate::decide::Decided;
 use crate::exchange::Exchange;
 use crate::forward::Backend;
@@ -51,7 +52,14 @@ pub(crate) fn finish(exchange: &mut Exchange<'_>, decided: &mut Decided, backend
         // RFC 9110 section 8.6: they end with their head, and a reader that believes the length waits for more.
         answer.fields.remove(Name::ContentLength);
     }
-    let passing = passing(status, asked.version, backend.answer.framing);
+    let encoder = set.policy.compression.as_ref().and_then(|policy| {
+        let known = asked.fields.named("if-none-match");
+        let subject = Subject { method: &asked.method, status, wanted: exchange.wanted_coding, known };
+        compress::begin(policy, &worker.encoders, &subject, &mut answer.fields)
+    });
+    // Nobody knows the length of what will be compressed.
+    let framing = if encoder.is_some() { Framing::UntilClose } else { backend.answer.framing };
+    let passing = passing(status, asked.version, framing);
     // An upload that goes on when the answer is there is not waited for.
     exchange.closes |= passing == Passing::UntilClose || !upload.is_done() || worker.stop.has_begun();
     // A session is evicted at its next request, over whichever connection that comes. But clients and proxies before this one that tie
@@ -63,21 +71,24 @@ pub(crate) fn finish(exchange: &mut Exchange<'_>, decided: &mut Decided, backend
     }
     let is_chunking = passing == Passing::Body
         && asked.version < Version::HTTP_2
-        && matches!(backend.answer.framing, Framing::Chunked | Framing::UntilClose);
+        && matches!(framing, Framing::Chunked | Framing::UntilClose);
     if is_chunking {
         answer.fields.append(Name::TransferEncoding, &[b"chunked"]);
     }
-    if let Framing::Length(length) = backend.answer.framing {
+    if let Framing::Length(length) = framing {
         set_length(&mut answer.fields, length);
     }
     if passing != Passing::Tunnel {
         own::write_connection(&mut answer.fields, asked.version, exchange.closes);
     }
     download.expect(backend.answer.framing, is_chunking);
+    if let Some(encoder) = encoder {
+        download.compress(encoder);
+    }
     if matches!(backend.answer.framing, Framing::Chunked | Framing::UntilClose) {
         download.hide(&decided.service.identity);
     }
-    let is_last = matches!(backend.answer.framing, Framing::None | Framing::Length(0));
+    let is_last = matches!(framing, Framing::None | Framing::Length(0));
     own::write_head(
         exchange.stream,
         download.head(),

@@ -1,5 +1,6 @@
 //! A body on its way: read from one side, understood, framed anew for the other side, written.
 
+mod coded;
 mod output;
 mod seam;
 
@@ -14,6 +15,7 @@ use self::output::Output;
 pub(crate) use self::seam::Seam;
 use crate::buffer::{Buffer, Buffers};
 use crate::client_subject::SubjectFields;
+use crate::compress::{self, Encoder};
 use crate::fields::Fields;
 use crate::h1::chunked::{self, ChunkError, Decoder, Step};
 use crate::h1::framing::Framing;
@@ -54,6 +56,10 @@ pub(crate) struct Relay {
     secret: Option<Rc<IdentityFields>>,
     /// What the sender may not say by the trailers.
     reserved: Option<Arc<SubjectFields>>,
+    /// What the body goes through, if it is compressed.
+    encoder: Option<Encoder>,
+    /// Bytes that went through it in this turn.
+    coded: usize,
     /// Trailers that came beside the body.
     tail: Option<Box<Fields>>,
     waits: Waits,
@@ -114,6 +120,7 @@ impl Relay {
         (self.is_held, self.is_watched, self.is_spliced) = (false, false, false);
         (self.seam, self.cut, self.is_cut) = (Seam::Pause, None, false);
         (self.secret, self.reserved, self.tail) = (None, None, None);
+        (self.encoder, self.coded) = (None, 0);
         (self.waits, self.moved, self.wrote) = (Waits::Nobody, 0, 0);
     }
 
@@ -257,6 +264,7 @@ impl Relay {
         mut watch: impl FnMut(&[u8]) -> Result<(), E>,
     ) -> Poll<Result<(), Broken<E>>> {
         let end_of_turn = self.wrote + TURN_MAX;
+        self.coded = 0;
         loop {
             while self.can_frame() && self.frame(buffer, &mut watch)? {}
             if !self.output.is_empty() {
@@ -284,6 +292,10 @@ impl Relay {
                 return Poll::Ready(Ok(()));
             }
             self.waits = Waits::Source;
+            if self.is_coding_for_long() {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
             if let Poll::Ready(Err(error)) = to.poll_flush(cx) {
                 return Poll::Ready(Err(Broken::SinkGone(error)));
             }
@@ -295,6 +307,9 @@ impl Relay {
             let Poll::Ready(filled) = buffer.poll_fill(from, cx) else {
                 if self.cut.is_some() && self.seam.is_here(true) {
                     self.put_cut();
+                    continue;
+                }
+                if self.put_pause().map_err(Broken::SinkGone)? {
                     continue;
                 }
                 return Poll::Pending;
@@ -313,6 +328,7 @@ impl Relay {
             && !self.is_received()
             && !self.output.has_pieces()
             && self.output.framed.len() < OUT_MAX
+            && !self.is_coding_for_long()
     }
 
     /// Frames what is at hand. Answers whether there may be more.
@@ -325,7 +341,7 @@ impl Relay {
             self.put_cut();
             return Ok(false);
         }
-        let at_hand = buffer.filled();
+        let at_hand = self.step(buffer.filled());
         if at_hand.is_empty() {
             return Ok(false);
         }
@@ -350,7 +366,7 @@ impl Relay {
                     buffer.consume(count);
                     self.source = Source::Over;
                     self.prepare_trailers();
-                    self.put_end();
+                    self.put_last().map_err(Broken::SinkGone)?;
                     return Ok(false);
                 }
                 Step::Data(count) => count,
@@ -360,6 +376,11 @@ impl Relay {
         let count = self.seam.pass(&at_hand[..count], self.cut.is_some());
         let data = &at_hand[..count];
         watch(data).map_err(Broken::Refused)?;
+        if self.encoder.is_some() {
+            self.put_coded(data).map_err(Broken::SinkGone)?;
+            buffer.consume(count);
+            return Ok(true);
+        }
         self.moved += count as u64;
         if self.is_chunking && count >= CHUNK_RAW_MIN {
             self.put_size(count);
@@ -411,6 +432,9 @@ impl Relay {
     fn prepare_trailers(&mut self) {
         let Some(trailers) = self.decoder.trailers().or(self.tail.as_deref_mut()) else { return };
         headers::prepare_trailers(trailers);
+        if self.encoder.is_some() {
+            compress::forget_digests(trailers);
+        }
         if let Some(secret) = &self.secret {
             secret.hide_in(trailers);
         }
@@ -439,15 +463,15 @@ impl Relay {
         self.source = Source::Over;
         self.tail = from.h2().and_then(H2Stream::take_trailers).map(Box::new);
         self.prepare_trailers();
-        self.put_end();
-        Ok(())
+        self.put_last().map_err(Broken::SinkGone)
     }
 
     /// Where the body comes from and how much is left of it, if it can pass inside the kernel from here on.
     fn splices<'a>(&self, from: &'a Stream, buffer: &Buffer, to: &Stream) -> Option<(&'a TcpStream, u64)> {
         let Source::Length(left) = self.source else { return None };
         let is_worth_it = self.is_spliced || left >= splice::LEFT_MIN;
-        if !is_worth_it || !buffer.is_empty() || self.is_watched || self.is_chunking || to.tcp().is_none() {
+        let is_read = self.is_watched || self.is_chunking || self.encoder.is_some();
+        if !is_worth_it || !buffer.is_empty() || is_read || to.tcp().is_none() {
             return None;
         }
         Some((from.tcp()?, left))

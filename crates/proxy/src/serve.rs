@@ -27,7 +27,7 @@ use crate::name::Name;
 use crate::respond::Own;
 use crate::scratch::Scratch;
 use crate::upload::BodyLimits;
-use crate::{early, finish, own, pass, pin, request_id, to_https, version_endpoint};
+use crate::{compress, early, finish, own, pass, pin, request_id, to_https, version_endpoint};
 
 /// What becomes of the client's connection.
 #[derive(Debug, Clone, Copy)]
@@ -252,6 +252,10 @@ fn answer_here(exchange: &Exchange<'_>) -> Result<Own, Error> {
 fn prepare(exchange: &mut Exchange<'_>, decided: &Decided, framing: Framing) -> Outgoing {
     let set = &decided.service.set;
     let Scratch { asked, authority, host_len, from_client, .. } = exchange.scratch;
+    if set.policy.compression.is_some() {
+        // What the app is told of it may differ.
+        exchange.wanted_coding = compress::wanted(&asked.fields);
+    }
     let wants_upgrade = headers::wants_upgrade(asked.version, &asked.fields, exchange.is_bodied);
     let expects = exchange.is_bodied && expects_continue(asked.version, &asked.fields);
     headers::prepare_request(&mut asked.fields, asked.version, wants_upgrade);

@@ -23,6 +23,7 @@ use crate::accept::{self, Front};
 use crate::access_log::Sink;
 use crate::buffer::Buffers;
 use crate::clock::Clock;
+use crate::compress::Encoders;
 use crate::config::Limits;
 use crate::connection::Connections;
 use crate::date::{self, Date};
@@ -51,6 +52,7 @@ pub(crate) struct Worker {
     pub(crate) stop: Stop,
     pub(crate) connections: Connections,
     pub(crate) buffers: Buffers,
+    pub(crate) encoders: Encoders,
     pub(crate) metrics: Arc<Metrics>,
     /// This worker's end of the access log, if there is one.
     pub(crate) log: Option<Sink>,
@@ -101,6 +103,7 @@ impl Worker {
             stop: Stop::default(),
             connections: Connections::default(),
             buffers: Buffers::default(),
+            encoders: Encoders::default(),
             metrics,
             log,
             pages: Arc::default(),

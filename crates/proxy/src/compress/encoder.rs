@@ -35,8 +35,7 @@ pub(crate) struct Encoder {
     coder: Coder,
     /// Whether some of what it got may still be held back.
     is_behind: bool,
-    #[expect(dead_code, reason = "it is held, not read")]
-    place: Place,
+    _place: Place,
 }
 
 /// Counts a coder while it is there.
@@ -61,7 +60,7 @@ impl Encoders {
         // One that can't be had is done without.
         let coder = Coder::new(coding).ok()?;
         self.open.set(open + 1);
-        Some(Encoder { coder, is_behind: false, place: Place(Rc::clone(&self.open)) })
+        Some(Encoder { coder, is_behind: false, _place: Place(Rc::clone(&self.open)) })
     }
 }
 

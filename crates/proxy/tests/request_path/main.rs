@@ -9,6 +9,7 @@
 
 mod app;
 mod client;
+mod compressing;
 mod deadlines;
 mod hostile;
 mod http2;
