@@ -2,11 +2,13 @@
 
 pub mod engine;
 
+use cutover_core::proxy_protocol::Endpoints;
 use http::{StatusCode, Version};
 
 use crate::fields::Fields;
 use crate::h1::chunked::{ChunkError, Decoder, Step};
 use crate::h1::head::{AnswerHead, HeadError, HeadLimits, RequestHead};
+use crate::proxy_protocol::{self, Told};
 use crate::websocket::Walker;
 
 /// Bytes of a start line. Small, so that inputs which break a limit are short.
@@ -105,6 +107,18 @@ pub fn answer_head(input: &[u8], cuts: &[usize]) -> Result<Option<Answer>, Strin
 /// When the decoder breaks its word.
 pub fn chunked_body(input: &[u8], cuts: &[usize]) -> Result<Option<Body>, String> {
     decode(input, cuts).map_err(|error| error.to_string())
+}
+
+/// Reads the PROXY header that `input` begins with: whose connection it tells of, if it tells, and its length. `None` when it is not whole.
+///
+/// # Errors
+/// Why it is refused, in words.
+pub fn proxy_header(input: &[u8]) -> Result<Option<(Option<Endpoints>, usize)>, String> {
+    let parsed = proxy_protocol::parse(input).map_err(|error| error.to_string())?;
+    Ok(parsed.map(|(told, len)| match told {
+        Told::Client(ends) => (Some(ends), len),
+        Told::Unknown | Told::Local => (None, len),
+    }))
 }
 
 /// Where the WebSocket frames of a stream end that comes in pieces, and whether a close frame began.
