@@ -6,6 +6,7 @@ use std::time::Duration;
 use cutover_core::policy::Policy;
 use cutover_core::retry::{self, Failure, Replay};
 use cutover_core::snapshot::BackendEntry;
+use cutover_tls::client::HandshakeError;
 use http::StatusCode;
 use tokio::time::Instant;
 
@@ -60,10 +61,11 @@ pub(crate) fn not_connected(
 ) -> Failed {
     let (worker, entry) = (&exchange.client.worker, &decided.version_set().members[member]);
     tracing::debug!(backend = %entry.id, error = error as &dyn std::error::Error, "can't connect");
-    if !matches!(error, ConnectError::Exhausted(_)) {
+    // What we lack is not the backend's fault.
+    if !matches!(error, ConnectError::Exhausted(_) | ConnectError::Tls(HandshakeError::Unusable(_))) {
         worker.note_error(&decided.service.set.policy, entry);
     }
-    if matches!(error, ConnectError::Refused(_)) {
+    if matches!(error, ConnectError::Refused(_) | ConnectError::Tls(HandshakeError::Io(_))) {
         worker.note_lost(&decided.service.set.policy, entry);
     }
     let (error, how) = match error {
@@ -72,6 +74,8 @@ pub(crate) fn not_connected(
         | ConnectError::Refused(_)
         | ConnectError::Exhausted(_)
         | ConnectError::Other(_) => (Error::NotConnected, UpstreamFailure::Connect),
+        ConnectError::Tls(_) => (Error::NotConnected, UpstreamFailure::Tls),
+        ConnectError::Http2(_) => (Error::NotConnected, UpstreamFailure::Http2),
     };
     decided.service.metrics.upstream_failed(how);
     Failed { error, failure: Some(Failure::NotConnected), is_sent: false }

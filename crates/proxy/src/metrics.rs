@@ -34,6 +34,10 @@ pub enum UpstreamFailure {
     Connect,
     /// No connection in time.
     ConnectTimeout,
+    /// A connection, but none over TLS to a backend that is believed.
+    Tls,
+    /// A connection, but none of HTTP/2.
+    Http2,
     /// The connection ended before the answer began.
     NoAnswer,
     /// No answer in time.
@@ -381,9 +385,11 @@ impl Handshake {
 
 impl UpstreamFailure {
     /// All of them, in the order of their numbers.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::Connect,
         Self::ConnectTimeout,
+        Self::Tls,
+        Self::Http2,
         Self::NoAnswer,
         Self::AnswerTimeout,
         Self::BadAnswer,
@@ -396,6 +402,8 @@ impl UpstreamFailure {
         match self {
             Self::Connect => "connect",
             Self::ConnectTimeout => "connect_timeout",
+            Self::Tls => "tls",
+            Self::Http2 => "http2",
             Self::NoAnswer => "no_answer",
             Self::AnswerTimeout => "answer_timeout",
             Self::BadAnswer => "bad_answer",

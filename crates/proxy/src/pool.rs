@@ -1,4 +1,6 @@
-//! Idle connections to one backend, of one worker.
+//! Connections to one backend, of one worker: those that idle, and those of HTTP/2, which carry many requests.
+
+mod links;
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -14,12 +16,14 @@ use cutover_core::snapshot::BackendEntry;
 use cutover_core::time::Millis;
 use cutover_core::traffic::BackendTraffic;
 use cutover_resolve::Place;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
+use self::links::{Links, Vacancy};
+use crate::h2::client;
 use crate::idle_limit::IdleLimit;
 use crate::reach::Reach;
 use crate::stream::Stream;
-use crate::upstream::{self, ConnectError, Connection};
+use crate::upstream::{self, ConnectError, Connection, Slot, Wire};
 
 /// Connections to one backend. It lives as long as the backend is known, through all snapshots.
 pub(crate) struct Pool {
@@ -37,6 +41,10 @@ pub(crate) struct Pool {
     limit: IdleLimit,
     /// The one that was used last is at the back, and taken first: the others may grow old and go.
     idle: RefCell<VecDeque<Idle>>,
+    /// Those of HTTP/2.
+    links: Links,
+    /// What is spoken over all of them.
+    wire: RefCell<Wire>,
     /// Whether it matters who answers, and so the end of an idle connection.
     is_strict: Cell<bool>,
     /// Whether no request comes any more but of those that are under way.
@@ -48,6 +56,9 @@ struct Idle {
     connection: Box<Connection>,
     since: Instant,
 }
+
+/// How long the youngest and the oldest of some connections had idled when they ended.
+type Ages = (Duration, Duration);
 
 /// The name of a process, as it was told under a generation.
 struct Process {
@@ -69,7 +80,7 @@ pub(crate) enum NoConnection {
 }
 
 impl Pool {
-    pub(crate) fn new(entry: &BackendEntry, reach: &Rc<Reach>) -> Self {
+    pub(crate) fn new(entry: &BackendEntry, wire: &Wire, reach: &Rc<Reach>) -> Self {
         Self {
             traffic: Arc::clone(&entry.traffic),
             address: entry.address.clone(),
@@ -79,6 +90,8 @@ impl Pool {
             process: RefCell::default(),
             limit: IdleLimit::default(),
             idle: RefCell::default(),
+            links: Links::default(),
+            wire: RefCell::new(wire.clone()),
             is_strict: Cell::new(false),
             is_retired: Cell::new(false),
             reach: Rc::clone(reach),
@@ -90,11 +103,16 @@ impl Pool {
         Arc::ptr_eq(&self.traffic, &entry.traffic) && self.address == entry.address
     }
 
-    /// From now on the process of `generation` is meant: connections to earlier ones are closed. Idle ones are watched if it
-    /// matters who answers.
-    pub(crate) fn renew(&self, generation: u32, is_strict: bool) {
-        if self.generation.replace(generation) != generation {
+    /// From now on the process of `generation` is meant, and `wire` is spoken with it: connections to earlier ones, or of before, are
+    /// closed. Idle ones are watched if it matters who answers.
+    pub(crate) fn renew(&self, generation: u32, wire: &Wire, is_strict: bool) {
+        let is_other_wire = *self.wire.borrow() != *wire;
+        if is_other_wire {
+            *self.wire.borrow_mut() = wire.clone();
+        }
+        if self.generation.replace(generation) != generation || is_other_wire {
             self.idle.take();
+            self.links.leave();
         }
         self.is_strict.set(is_strict);
         if is_strict && !self.idle.borrow().is_empty() {
@@ -107,6 +125,7 @@ impl Pool {
     pub(crate) fn retire(&self) {
         self.is_retired.set(true);
         self.idle.take();
+        self.links.leave();
     }
 
     /// The process that is meant runs `version`.
@@ -127,6 +146,9 @@ impl Pool {
     ) -> Result<Option<Box<Connection>>, NoConnection> {
         if !self.is_meant(generation) {
             return Err(NoConnection::Replaced);
+        }
+        if self.wire.borrow().is_h2() {
+            return self.take_stream(generation, idle_timeout, now);
         }
         let mut idle = self.idle.borrow_mut();
         while let Some(Idle { mut connection, since }) = idle.pop_back() {
@@ -159,15 +181,19 @@ impl Pool {
         if !self.is_meant(generation) {
             return Err(NoConnection::Replaced);
         }
-        let slot = self.traffic.take_connection(policy.max_connections).ok_or(NoConnection::Full)?;
         let deadline = Instant::now() + policy.connect_timeout.into();
-        let connected = upstream::connect(&self.place, deadline).await;
+        let wire = self.wire.borrow().clone();
+        if wire.is_h2() {
+            return self.open_stream(generation, policy, &wire, deadline).await;
+        }
+        let slot = self.traffic.take_connection(policy.max_connections).ok_or(NoConnection::Full)?;
+        let connected = upstream::connect(&self.place, &self.address, &wire, deadline).await;
         let (stream, peer) = connected.map_err(NoConnection::Failed)?;
         // Whoever listens now may be another one already.
         if !self.is_meant(generation) {
             return Err(NoConnection::Replaced);
         }
-        Ok(Box::new(Connection { stream, peer, generation, idled: None, slot }))
+        Ok(Box::new(Connection { stream, peer, generation, idled: None, slot: Slot::Own(slot) }))
     }
 
     /// Takes a connection back whose answer was read to its end. It is kept if it can be used again.
@@ -175,7 +201,13 @@ impl Pool {
         // An idle connection of this worker would keep the backend's last places from requests of the others.
         let is_full = policy.max_connections > 0 && self.traffic.connections() >= policy.max_connections;
         let is_there = self.place.is_at(connection.peer);
-        if !self.is_meant(connection.generation) || !is_there || self.is_retired.get() || is_full {
+        let is_kept = self.is_meant(connection.generation) && is_there && !self.is_retired.get() && !is_full;
+        if connection.stream.is_h2() {
+            drop(connection);
+            // The others go on, and the sweep closes what is too much.
+            return self.links.retain(now, |idled, _| idled.is_none() || (is_kept && policy.max_idle > 0));
+        }
+        if !is_kept {
             return;
         }
         let mut idle = self.idle.borrow_mut();
@@ -190,9 +222,14 @@ impl Pool {
 
     /// Closes what has been idle for too long, was closed by the backend, or leads to a lost process or to an address that the name has
     /// no more.
-    pub(crate) fn sweep(&self, idle_timeout: Millis, now: Instant) {
+    pub(crate) fn sweep(&self, idle_timeout: Millis, max_idle: u32, now: Instant) {
         let is_lost = !self.is_meant(self.generation.get());
         let usable = self.limit.usable(idle_timeout.into());
+        let mut places = max_idle;
+        self.links.retain(now, |idled, peer| {
+            places = places.saturating_sub(idled.is_some().into());
+            !is_lost && self.place.is_at(peer) && idled.is_none_or(|idled| idled < usable && places > 0)
+        });
         self.idle.borrow_mut().retain_mut(|idle| {
             !is_lost
                 && now.duration_since(idle.since) < usable
@@ -206,6 +243,7 @@ impl Pool {
     /// ends.
     pub(crate) fn look(&self, idle_timeout: Millis, now: Instant, cx: &mut Context<'_>) -> bool {
         let ended = drop_ended(&mut self.idle.borrow_mut(), now, |stream| stream.watch_quiet(cx));
+        let ended = ended.or(self.links.drop_ended());
         ended.is_some_and(|ages| self.is_sign(self.generation.get(), ages, idle_timeout))
     }
 
@@ -234,10 +272,75 @@ impl Pool {
         }
     }
 
+    /// A stream of a connection to the process of `generation`, or `None` when another connection has to be opened.
+    fn take_stream(
+        &self,
+        generation: u32,
+        idle_timeout: Millis,
+        now: Instant,
+    ) -> Result<Option<Box<Connection>>, NoConnection> {
+        if let Some(ages) = self.links.drop_ended()
+            && self.is_strict.get()
+            && self.is_sign(generation, ages, idle_timeout)
+        {
+            return Err(NoConnection::Ended);
+        }
+        let usable = self.limit.usable(idle_timeout.into());
+        self.links.retain(now, |idled, _| idled.is_none_or(|idled| idled < usable));
+        Ok(self.vacancy(generation, 0, now))
+    }
+
+    /// A stream of a connection that is opened now, by this request or by one of those that wait for the same.
+    async fn open_stream(
+        &self,
+        generation: u32,
+        policy: &UpstreamPolicy,
+        wire: &Wire,
+        deadline: Instant,
+    ) -> Result<Box<Connection>, NoConnection> {
+        let timeout = NoConnection::Failed(ConnectError::Timeout);
+        let opened = self.links.opened();
+        let Ok(_turn) = timeout_at(deadline, self.links.turn.lock()).await else { return Err(timeout) };
+        let is_same = |pool: &Self| pool.is_meant(generation) && *pool.wire.borrow() == *wire;
+        if !is_same(self) {
+            return Err(NoConnection::Replaced);
+        }
+        if let Some(connection) = self.vacancy(generation, opened, Instant::now()) {
+            return Ok(connection);
+        }
+        if self.links.is_shut(Instant::now()) {
+            return Err(NoConnection::Full);
+        }
+        let slot = self.traffic.take_connection(policy.max_connections).ok_or(NoConnection::Full)?;
+        let connected = upstream::connect(&self.place, &self.address, wire, deadline).await;
+        let (stream, peer) = connected.map_err(NoConnection::Failed)?;
+        let Ok(agreed) = timeout_at(deadline, client::agree(stream)).await else { return Err(timeout) };
+        let agreed = agreed.map_err(|error| NoConnection::Failed(ConnectError::Http2(error)))?;
+        // Whoever listens now may be another one already.
+        if !is_same(self) {
+            return Err(NoConnection::Replaced);
+        }
+        let reach = Rc::clone(&self.reach);
+        self.links.add(agreed.start(slot, move || reach.watch.call()), peer);
+        let connection = self.vacancy(generation, opened, Instant::now());
+        if self.is_retired.get() {
+            self.links.leave();
+        }
+        connection
+            .map(|connection| Box::new(Connection { idled: None, ..*connection }))
+            .ok_or(NoConnection::Full)
+    }
+
+    fn vacancy(&self, generation: u32, opened_after: u64, now: Instant) -> Option<Box<Connection>> {
+        let Vacancy { stream, peer, idled, place } = self.links.vacancy(opened_after, now)?;
+        let (stream, slot) = (Stream::H2(Box::new(stream)), Slot::Stream(place));
+        Some(Box::new(Connection { stream, peer, generation, idled: Some(idled), slot }))
+    }
+
     /// Whether connections to the process of `generation` that ended at these ages, youngest and oldest, show that it may be gone. A
     /// process that ends closes all its connections, and they may be seen to end one by one: the first one is the sign, and the others
     /// must not pass for a habit.
-    fn is_sign(&self, generation: u32, ages: (Duration, Duration), idle_timeout: Millis) -> bool {
+    fn is_sign(&self, generation: u32, ages: Ages, idle_timeout: Millis) -> bool {
         let is_news = self.is_meant(generation);
         if !is_news {
             self.limit.ended_too(ages);
@@ -256,8 +359,8 @@ fn drop_ended(
     idle: &mut VecDeque<Idle>,
     now: Instant,
     mut is_quiet: impl FnMut(&mut Stream) -> bool,
-) -> Option<(Duration, Duration)> {
-    let mut ages: Option<(Duration, Duration)> = None;
+) -> Option<Ages> {
+    let mut ages: Option<Ages> = None;
     idle.retain_mut(|idle| {
         let is_quiet = is_quiet(&mut idle.connection.stream);
         if !is_quiet {

@@ -2,15 +2,22 @@
 
 use std::io;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
+use cutover_core::address::Address;
+use cutover_core::policy::{UpstreamPolicy, UpstreamProtocol};
 use cutover_core::traffic::ConnectionGuard;
 use cutover_resolve::{LookUpError, Place, Socket};
+use cutover_tls::client::{Connector, Connectors, HandshakeError};
 use socket2::SockRef;
 use tokio::time::{Instant, timeout_at};
 
+use crate::h2::client::OpenStream;
 use crate::keepalive::keepalive;
+use crate::socket;
 use crate::stream::Stream;
+use crate::tls::Tls;
 
 /// Too many open files, in the system and in this process: the same numbers on every Unix, and no [`io::ErrorKind`] of their own.
 const ENFILE: i32 = 23;
@@ -31,12 +38,34 @@ pub(crate) enum ConnectError {
     /// We have no descriptor or port to spare, which says nothing about the backend.
     #[error("this host has no connection to spare")]
     Exhausted(#[source] io::Error),
+    /// It did not become one over TLS: the backend is not the one that is believed, for one.
+    #[error(transparent)]
+    Tls(HandshakeError),
+    /// What is spoken over it is no HTTP/2.
+    #[error("the backend does not speak HTTP/2")]
+    Http2(#[source] h2::Error),
     /// Anything else.
     #[error("the connection could not be opened")]
     Other(#[source] io::Error),
 }
 
-/// An open connection: one request at a time. It is handed from hand to hand with every request, and therefore kept in a box.
+/// What is spoken with the backends of a service. Connectors are looked up once per snapshot.
+#[derive(Debug, Clone)]
+pub(crate) struct Wire {
+    protocol: UpstreamProtocol,
+    connector: Option<Arc<Connector>>,
+}
+
+/// What ends with the use of a connection.
+#[derive(Debug)]
+pub(crate) enum Slot {
+    /// Its place among the backend's.
+    Own(#[expect(dead_code, reason = "it is held, not read")] ConnectionGuard),
+    /// A place among the streams of one that carries many.
+    Stream(OpenStream),
+}
+
+/// An open connection, or a stream of one: one request at a time. It is handed from hand to hand with every request, and therefore kept in a box.
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) stream: Stream,
@@ -46,28 +75,88 @@ pub(crate) struct Connection {
     pub(crate) generation: u32,
     /// How long it idled before this request; `None` for the first one.
     pub(crate) idled: Option<Duration>,
-    /// Ends with the connection: its place among the backend's.
-    #[expect(dead_code, reason = "it is held, not read")]
-    pub(crate) slot: ConnectionGuard,
+    pub(crate) slot: Slot,
 }
 
-/// Opens a stream to `place` until `deadline`, and says which of its addresses that is.
+impl Wire {
+    /// What `policy` says.
+    pub(crate) fn new(policy: &UpstreamPolicy, connectors: &Connectors) -> Self {
+        let UpstreamPolicy { protocol, tls, .. } = policy;
+        let connector = protocol.is_tls().then(|| connectors.connector(tls, protocol.is_h2()));
+        Self { protocol: *protocol, connector }
+    }
+
+    /// Whether it is HTTP/2.
+    pub(crate) const fn is_h2(&self) -> bool {
+        self.protocol.is_h2()
+    }
+}
+
+impl PartialEq for Wire {
+    /// What is asked of a backend over TLS is the same as long as its connector is.
+    fn eq(&self, other: &Self) -> bool {
+        let same = |(a, b): (&Arc<Connector>, &Arc<Connector>)| Arc::ptr_eq(a, b);
+        let (a, b) = (self.connector.as_ref(), other.connector.as_ref());
+        self.protocol == other.protocol && a.is_some() == b.is_some() && a.zip(b).is_none_or(same)
+    }
+}
+
+impl Connection {
+    /// Nobody answered in time. Whether somebody is still there is found out, where others wait for the same connection.
+    pub(crate) fn doubt(&self) {
+        match &self.slot {
+            // It is not used any more.
+            Slot::Own(_) => {}
+            Slot::Stream(stream) => stream.doubt(),
+        }
+    }
+}
+
+/// Opens a stream to `place`, which `address` leads to, until `deadline`, and says which of its addresses that is.
 pub(crate) async fn connect(
     place: &Place,
+    address: &Address,
+    wire: &Wire,
     deadline: Instant,
 ) -> Result<(Stream, Option<IpAddr>), ConnectError> {
-    let connected = timeout_at(deadline, place.connect()).await.map_err(|_| ConnectError::Timeout)?;
-    let socket = connected.map_err(|error| match error {
+    let connected = timeout_at(deadline, open(place)).await.map_err(|_| ConnectError::Timeout)?;
+    let (socket, peer) = connected?;
+    let Some(connector) = &wire.connector else {
+        return Ok((socket.into(), peer));
+    };
+    // What it takes is large, and would be part of everything that serves a connection.
+    let handshake = Box::pin(connector.connect(socket::Socket::from(socket), address));
+    let stream = timeout_at(deadline, handshake).await.map_err(|_| ConnectError::Timeout)?;
+    Ok((Stream::Tls(Box::new(Tls::new(stream.map_err(ConnectError::Tls)?))), peer))
+}
+
+async fn open(place: &Place) -> Result<(Socket, Option<IpAddr>), ConnectError> {
+    let socket = place.connect().await.map_err(|error| match error {
         cutover_resolve::ConnectError::Resolve(error) => ConnectError::Resolve(error),
         cutover_resolve::ConnectError::Connect(error) => failed(error),
     })?;
+    if let Socket::Tcp(stream) = &socket {
+        stream.set_nodelay(true).map_err(ConnectError::Other)?;
+        SockRef::from(stream).set_tcp_keepalive(&keepalive()).map_err(ConnectError::Other)?;
+    }
     let peer = socket.peer();
-    match socket {
-        Socket::Unix(stream) => Ok((Stream::Unix(stream), peer)),
-        Socket::Tcp(stream) => {
-            stream.set_nodelay(true).map_err(ConnectError::Other)?;
-            SockRef::from(&stream).set_tcp_keepalive(&keepalive()).map_err(ConnectError::Other)?;
-            Ok((Stream::Tcp(stream), peer))
+    Ok((socket, peer))
+}
+
+impl From<Socket> for Stream {
+    fn from(socket: Socket) -> Self {
+        match socket {
+            Socket::Tcp(stream) => Self::Tcp(stream),
+            Socket::Unix(stream) => Self::Unix(stream),
+        }
+    }
+}
+
+impl From<Socket> for socket::Socket {
+    fn from(socket: Socket) -> Self {
+        match socket {
+            Socket::Tcp(stream) => stream.into(),
+            Socket::Unix(stream) => stream.into(),
         }
     }
 }
@@ -86,7 +175,6 @@ fn failed(error: io::Error) -> ConnectError {
 
 #[cfg(test)]
 mod tests {
-    use cutover_core::address::Address;
     use cutover_resolve::{Dns, Names};
 
     use super::*;
@@ -100,7 +188,9 @@ mod tests {
         run(async {
             let (names, keeper) = Names::new(Dns::system());
             tokio::spawn(keeper.run());
-            connect(&Place::new(&address, &names), Instant::now() + Duration::from_secs(5)).await
+            let wire = Wire::new(&UpstreamPolicy::default(), &Connectors::default());
+            connect(&Place::new(&address, &names), &address, &wire, Instant::now() + Duration::from_secs(5))
+                .await
         })
     }
 

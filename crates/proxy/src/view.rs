@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::Context;
 
 use cutover_core::id::ServiceName;
-use cutover_core::policy::Policy;
+use cutover_core::policy::{Policy, UpstreamPolicy};
 use cutover_core::retry::Budget;
 use cutover_core::snapshot::{BackendEntry, ServiceSet, Snapshot};
 use cutover_core::time::Timestamp;
@@ -20,6 +20,7 @@ use crate::pool::Pool;
 use crate::rules::Rules;
 use crate::rate::Limiter;
 use crate::reach::Reach;
+use crate::upstream::Wire;
 
 /// One snapshot with this worker's things beside it. A request holds on to one from its decision to its last byte.
 pub(crate) struct View {
@@ -119,8 +120,8 @@ impl View {
     /// Closes idle connections that are not worth keeping.
     pub(crate) fn sweep(&self, now: Instant) {
         for service in &self.services {
-            let idle_timeout = service.set.policy.upstream.idle_timeout;
-            service.pools.iter().for_each(|pool| pool.sweep(idle_timeout, now));
+            let UpstreamPolicy { idle_timeout, max_idle, .. } = service.set.policy.upstream;
+            service.pools.iter().for_each(|pool| pool.sweep(idle_timeout, max_idle, now));
         }
     }
 }
@@ -133,6 +134,7 @@ impl ServiceView {
         reach: &Rc<Reach>,
         now: Timestamp,
     ) -> Self {
+        let wire = Wire::new(&set.policy.upstream, &reach.connectors);
         // Both are in the order of names, but places move when a backend comes or goes; the cells are what stays.
         let mut known: HashMap<_, _> = old
             .iter()
@@ -150,9 +152,9 @@ impl ServiceView {
                         known.remove(&key);
                         pool
                     }
-                    _ => Rc::new(Pool::new(entry, reach)),
+                    _ => Rc::new(Pool::new(entry, &wire, reach)),
                 };
-                pool.renew(entry.generation, set.policy.identity.source.is_strict());
+                pool.renew(entry.generation, &wire, set.policy.identity.source.is_strict());
                 pool
             })
             .collect();
@@ -165,7 +167,7 @@ impl ServiceView {
                 .iter()
                 .map(|entry| {
                     let pool = place.get(&Arc::as_ptr(entry)).copied();
-                    let pool = pool.map_or_else(|| Rc::new(Pool::new(entry, reach)), Rc::clone);
+                    let pool = pool.map_or_else(|| Rc::new(Pool::new(entry, &wire, reach)), Rc::clone);
                     pool.runs(&version.label);
                     pool
                 })

@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 use std::task::Poll;
 
+use cutover_tls::client::Connectors;
 use tokio::net::UnixStream;
 use tokio::task::LocalSet;
 
@@ -23,14 +24,27 @@ fn with_pool<F: Future<Output = ()>>(test: impl FnOnce(Pool) -> F) {
         traffic: Arc::default(),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    LocalSet::new().block_on(&runtime, test(Pool::new(&entry, &Rc::default())));
+    LocalSet::new().block_on(&runtime, test(Pool::new(&entry, &wire(), &Rc::default())));
+}
+
+fn wire() -> Wire {
+    Wire::new(&UpstreamPolicy::default(), &Connectors::default())
 }
 
 /// A connection that is ready, and its other end.
 async fn connection(pool: &Pool, generation: u32) -> (Box<Connection>, UnixStream) {
     let (near, far) = UnixStream::pair().unwrap();
     let slot = pool.traffic.take_connection(0).unwrap();
-    (Box::new(Connection { stream: Stream::Unix(near), peer: None, generation, idled: None, slot }), far)
+    (
+        Box::new(Connection {
+            stream: Stream::Unix(near),
+            peer: None,
+            generation,
+            idled: None,
+            slot: Slot::Own(slot),
+        }),
+        far,
+    )
 }
 
 #[test]
@@ -57,7 +71,7 @@ fn connections_to_an_earlier_process_are_closed() {
         let (idle, _far) = connection(&pool, 1).await;
         let (busy, _far2) = connection(&pool, 1).await;
         pool.give_back(idle, &UpstreamPolicy::default(), Instant::now());
-        pool.renew(2, true);
+        pool.renew(2, &wire(), true);
         pool.give_back(busy, &UpstreamPolicy::default(), Instant::now());
         assert_eq!(pool.traffic.connections(), 0);
         assert!(matches!(pool.take(1, IDLE, Instant::now()), Err(NoConnection::Replaced)));
@@ -69,12 +83,12 @@ fn what_the_backend_closed_is_swept() {
     with_pool(async |pool| {
         let (idle, far) = connection(&pool, 1).await;
         pool.give_back(idle, &UpstreamPolicy::default(), Instant::now());
-        pool.sweep(IDLE, Instant::now());
+        pool.sweep(IDLE, 128, Instant::now());
         assert_eq!(pool.traffic.connections(), 1);
         drop(far);
         tokio::task::yield_now().await;
         tokio::time::sleep(Duration::from_millis(5)).await;
-        pool.sweep(IDLE, Instant::now());
+        pool.sweep(IDLE, 128, Instant::now());
         assert_eq!(pool.traffic.connections(), 0);
     });
 }
@@ -112,7 +126,7 @@ fn one_death_is_no_habit_when_its_connections_are_seen_to_end_one_by_one() {
         pool.traffic.note_identity_lost(1);
         drop(second);
         assert!(!sees_loss(&pool).await, "that is known");
-        pool.renew(2, true);
+        pool.renew(2, &wire(), true);
         let age = Duration::from_millis(2100);
         assert!(!pool.is_early_end(1, age, &UpstreamPolicy::default()), "and so is what a request ran into");
         drop(idle(2, 3000).await);
