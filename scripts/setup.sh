@@ -100,6 +100,7 @@ test)
     need_rust
     need curl curl
     need h2load nghttp2-client
+    need pebble pebble
     need python3 python3
     install_packages
     ;;

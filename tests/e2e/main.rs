@@ -1,9 +1,13 @@
 //! End-to-end tests: the real binary, real app servers, real sockets on loopback.
 #![cfg(test)]
 
+mod access_log;
+mod acme;
 mod agent;
 mod api;
 mod cli;
+#[path = "../../crates/resolve/tests/it/dns.rs"]
+mod dns;
 mod drains;
 mod flips;
 mod framework;
@@ -13,7 +17,9 @@ mod http;
 mod idempotency;
 mod identity;
 mod in_place;
+mod ipv6;
 mod load;
+mod names;
 mod peers;
 mod pins;
 mod reload;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cutover_resolve::Names;
+use cutover_tls::challenge::Tokens;
 use cutover_tls::client::Connectors;
 use cutover_tls::server::ServerTls;
 
@@ -22,6 +23,8 @@ pub struct ProxyConfig {
     pub connectors: Arc<Connectors>,
     /// Names of backends.
     pub names: Names,
+    /// What authorities are answered over plain HTTP who ask whether a name is ours.
+    pub tokens: Arc<Tokens>,
 }
 
 /// One listener.

@@ -16,6 +16,7 @@ mod arrival;
 mod ask;
 mod blame;
 mod buffer;
+mod challenge;
 mod check;
 mod client_key;
 mod client_subject;

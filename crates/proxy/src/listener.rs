@@ -126,6 +126,7 @@ mod tests {
             limits: Limits::default(),
             connectors: Arc::default(),
             names: cutover_resolve::Names::default(),
+            tokens: Arc::default(),
         }
     }
 

@@ -106,6 +106,7 @@ impl Proxy {
                 wake,
                 stop: stopped.clone(),
                 metrics: Arc::clone(metrics),
+                tokens: Arc::clone(&self.config.tokens),
                 log: access_log.map(AccessLog::sink),
                 pages: Arc::clone(&pages),
                 keeps_pages: worker == 0,

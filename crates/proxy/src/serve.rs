@@ -27,7 +27,7 @@ use crate::name::Name;
 use crate::respond::Own;
 use crate::scratch::Scratch;
 use crate::upload::BodyLimits;
-use crate::{compress, early, finish, own, pass, pin, request_id, to_https, version_endpoint};
+use crate::{challenge, compress, early, finish, own, pass, pin, request_id, to_https, version_endpoint};
 
 /// What becomes of the client's connection.
 #[derive(Debug, Clone, Copy)]
@@ -76,6 +76,9 @@ pub(crate) async fn serve(connection: &mut Connection, scratch: &mut Scratch) ->
 
 async fn answer(exchange: &mut Exchange<'_>, is_last: bool) -> Result<Next, Error> {
     let framing = identify(exchange, is_last)?;
+    if let Some(answer) = challenge::answer(exchange) {
+        return Ok(own::answer(exchange, answer).await);
+    }
     if let Some(port) = exchange.client.admission.front().https_port {
         let answer = to_https::answer(exchange, port)?;
         return Ok(own::answer(exchange, answer).await);

@@ -13,6 +13,7 @@ use cutover_core::publish::SnapshotReader;
 use cutover_core::snapshot::BackendEntry;
 use cutover_core::traffic::Sighting;
 use cutover_resolve::Names;
+use cutover_tls::challenge::Tokens;
 use cutover_tls::client::Connectors;
 use tokio::runtime::LocalOptions;
 use tokio::sync::{Notify, watch as channel};
@@ -61,6 +62,8 @@ pub(crate) struct Worker {
     reader: SnapshotReader,
     view: RefCell<Rc<View>>,
     /// Told when there is another view.
+    /// The answers to challenges of authorities.
+    pub(crate) tokens: Arc<Tokens>,
     changed: Notify,
     /// What requests were served with, for the next ones.
     servers: RefCell<Vec<Server>>,
@@ -74,6 +77,7 @@ pub(crate) struct Start {
     pub(crate) connectors: Arc<Connectors>,
     pub(crate) limiters: Arc<Limiters>,
     pub(crate) sockets: Vec<Bound>,
+    pub(crate) tokens: Arc<Tokens>,
     pub(crate) fronts: Arc<[Front]>,
     pub(crate) reader: SnapshotReader,
     pub(crate) wake: Arc<Notify>,
@@ -112,6 +116,7 @@ impl Worker {
             changed: Notify::new(),
             servers: RefCell::default(),
             date: RefCell::default(),
+            tokens: Arc::default(),
         };
         worker.refresh();
         worker
@@ -198,9 +203,9 @@ pub(crate) fn run(start: Start) -> io::Result<u64> {
 }
 
 async fn work(start: Start) -> io::Result<u64> {
-    let Start { limits, names, connectors, limiters, sockets, fronts, reader, wake, mut stop, metrics, log, pages, keeps_pages, seed } = start;
+    let Start { limits, names, tokens, connectors, limiters, sockets, fronts, reader, wake, mut stop, metrics, log, spans, pages, keeps_pages, seed } = start;
     let reach = Reach { names, connectors, limiters, ..Reach::default() };
-    let worker = Rc::new(Worker { pages, ..Worker::new(limits, reach, reader, metrics, log, seed) });
+    let worker = Rc::new(Worker { pages, tokens, spans, ..Worker::new(limits, reach, reader, metrics, log, seed) });
     let mut accepting = JoinSet::new();
     for bound in sockets {
         accept::spawn(&mut accepting, &worker, bound, &fronts)?;

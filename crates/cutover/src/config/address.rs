@@ -37,6 +37,9 @@ pub enum BindError {
         "{0:?} is no network; write an address and a prefix length such as \"10.0.0.0/8\" or \"fd00::/8\""
     )]
     Network(String),
+    /// Not a name server.
+    #[error("{0:?} is no name server; write its address such as \"10.0.0.2\" or \"[fd00::2]:53\"")]
+    NameServer(String),
 }
 
 impl BindAddress {
@@ -146,6 +149,18 @@ pub(super) fn network(text: &str) -> Result<Network, BindError> {
     if prefix_len > bits { Err(wrong()) } else { Ok(Network { address, prefix_len }) }
 }
 
+/// Parses the address of a name server, with or without a port.
+///
+/// # Errors
+/// [`BindError::NameServer`].
+pub(super) fn name_server(text: &str) -> Result<SocketAddr, BindError> {
+    /// The port of name servers (RFC 1035 section 4.2).
+    const PORT: u16 = 53;
+    let with_port = || text.parse().ok();
+    let without = || text.parse().ok().map(|ip: IpAddr| SocketAddr::new(ip, PORT));
+    with_port().or_else(without).ok_or_else(|| BindError::NameServer(text.to_owned()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -180,6 +195,15 @@ mod tests {
         assert!(
             ["0.0.0.0:1", "[::]:1", "10.0.0.1:1", "example.com:1"].map(is_local).iter().all(|&local| !local)
         );
+    }
+
+    #[test]
+    fn name_servers_are_read_with_and_without_a_port() {
+        let read = |text| name_server(text).map(|address| address.to_string()).ok();
+        assert_eq!(read("10.0.0.2").as_deref(), Some("10.0.0.2:53"));
+        assert_eq!(read("fd00::2").as_deref(), Some("[fd00::2]:53"));
+        assert_eq!(read("[::1]:5353").as_deref(), Some("[::1]:5353"));
+        assert!(["", "ns.example.com", "10.0.0.2:", "10.0.0.2:x"].iter().all(|text| read(text).is_none()));
     }
 
     #[test]

@@ -17,7 +17,7 @@ use self::admin::admin;
 use self::listener::{check_challenges, listener};
 use super::raw::{LimitsSpec, ListenerSpec, NodeSpec, RawConfig, TracingSpec};
 use super::variable::Lookup;
-use super::{AccessLog, Config, Limits, Node, Tracing, default, routes};
+use super::{AccessLog, Config, Limits, Node, Tracing, address, default, routes};
 
 /// Where clients connect when the file names no listener: without rights that not everybody has, for this machine only.
 const BIND_DEFAULT: &str = "127.0.0.1:8080";
@@ -72,6 +72,7 @@ fn node(raw: &NodeSpec, lookup: Lookup<'_>, check: &mut Check<'_>) -> Node {
         workers: NonZeroU32::new(raw.workers),
         pid_file: Some(PathBuf::from(&raw.pid_file)).filter(|path| !path.as_os_str().is_empty()),
         state_dir,
+        name_servers: check.list("name_servers", &raw.name_servers, address::name_server),
     }
 }
 

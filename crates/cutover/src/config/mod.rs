@@ -16,6 +16,9 @@ mod source;
 mod variable;
 mod watch;
 
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
@@ -69,6 +72,8 @@ pub struct Node {
     pub pid_file: Option<PathBuf>,
     /// Directory of the embedded store and the pin keys.
     pub state_dir: PathBuf,
+    /// Name servers by which names of backends are looked up; none = those of the system.
+    pub name_servers: Vec<SocketAddr>,
 }
 
 /// Where clients connect.

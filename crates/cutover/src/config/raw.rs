@@ -54,6 +54,10 @@ pub struct NodeSpec {
     /// `~/.local/state/cutover`.
     #[schemars(example = &"/var/lib/cutover")]
     pub state_dir: String,
+    /// Name servers by which names of backends are looked up, as addresses with or without a port; none = as `/etc/resolv.conf` says.
+    /// `/etc/hosts` counts in both cases.
+    #[schemars(example = &["10.0.0.2", "[fd00::2]:53"])]
+    pub name_servers: Vec<String>,
 }
 
 /// Limits of the data plane.

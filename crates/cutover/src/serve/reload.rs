@@ -78,6 +78,7 @@ fn restart_needed(running: &Config, new: &Config) -> Vec<&'static str> {
         ("node.workers", node.workers != new.node.workers),
         ("node.pid_file", node.pid_file != new.node.pid_file),
         ("node.state_dir", node.state_dir != new.node.state_dir),
+        ("node.name_servers", node.name_servers != new.node.name_servers),
         ("listener", *listeners != new.listeners),
         ("limits", *limits != new.limits),
         ("admin.listen", admin.listen != new.admin.listen),

@@ -125,6 +125,7 @@ impl Setup {
         let state = state(self.policy, &self.backends);
         let snapshot = compile(&state, &Snapshot::default());
         let (publisher, readers) = channel(snapshot, proxy.wakes(), Box::new(|| {}));
+            tokens: Arc::default(),
         let address = proxy.addresses()[0];
         let registry = Registry::new();
         let metrics = Arc::new(Metrics::new(&registry).unwrap());
