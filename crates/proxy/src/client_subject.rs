@@ -37,8 +37,10 @@ mod tests {
 
     #[test]
     fn the_names_of_all_listeners_are_taken_out_in_every_disguise() {
-        let listener =
-            |name: &str| ListenerConfig { client_subject_header: name.to_owned(), ..ListenerConfig::default() };
+        let listener = |name: &str| ListenerConfig {
+            client_subject_header: name.to_owned(),
+            ..ListenerConfig::default()
+        };
         let reserved = SubjectFields::of(&[listener("X-Client"), listener(""), listener("X-Subject-DN")]);
         let mut fields: Fields = [
             ("x-client", "CN=admin"),

@@ -8,6 +8,7 @@
 )]
 
 mod app;
+mod backend;
 mod client;
 mod compressing;
 mod deadlines;
@@ -23,11 +24,15 @@ mod limiting;
 mod losses;
 mod maintenance;
 mod message;
+mod over_h2;
+mod over_tls;
 mod passing;
 mod proxied;
 mod redirecting;
 mod refusing;
 mod retrying;
 mod rules;
+mod secured;
 mod splits;
+mod tls;
 mod world;

@@ -1,7 +1,6 @@
 //! Reads HTTP/1.1 messages for the client and the app of these tests: strictly, since what they read was written by the proxy.
 
-use std::io::{BufRead, BufReader, Read};
-use std::net::TcpStream;
+use std::io::BufRead;
 
 /// A message as it came over the wire.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -26,14 +25,14 @@ impl Message {
     }
 
     /// Reads a head; `None` at the end of the stream.
-    pub(crate) fn read_head(stream: &mut BufReader<TcpStream>) -> Option<Self> {
+    pub(crate) fn read_head(stream: &mut impl BufRead) -> Option<Self> {
         let start = read_line(stream)?;
         let fields = read_fields(stream)?;
         Some(Self { start, fields, ..Self::default() })
     }
 
     /// Reads the body that the head announces. `None`: it broke off.
-    pub(crate) fn read_body(&mut self, stream: &mut BufReader<TcpStream>) -> Option<()> {
+    pub(crate) fn read_body(&mut self, stream: &mut impl BufRead) -> Option<()> {
         if self.field("transfer-encoding") == Some("chunked") {
             return self.read_chunks(stream);
         }
@@ -42,7 +41,7 @@ impl Message {
         Some(())
     }
 
-    fn read_chunks(&mut self, stream: &mut BufReader<TcpStream>) -> Option<()> {
+    fn read_chunks(&mut self, stream: &mut impl BufRead) -> Option<()> {
         loop {
             let line = read_line(stream)?;
             let length = usize::from_str_radix(line.split(';').next().unwrap(), 16).unwrap();
@@ -56,13 +55,13 @@ impl Message {
     }
 }
 
-fn read_exactly(stream: &mut BufReader<TcpStream>, length: usize) -> Option<String> {
+fn read_exactly(stream: &mut impl BufRead, length: usize) -> Option<String> {
     let mut bytes = vec![0; length];
     stream.read_exact(&mut bytes).ok()?;
     Some(String::from_utf8(bytes).unwrap())
 }
 
-fn read_fields(stream: &mut BufReader<TcpStream>) -> Option<Vec<(String, String)>> {
+fn read_fields(stream: &mut impl BufRead) -> Option<Vec<(String, String)>> {
     let mut fields = Vec::new();
     loop {
         let line = read_line(stream)?;
@@ -74,7 +73,7 @@ fn read_fields(stream: &mut BufReader<TcpStream>) -> Option<Vec<(String, String)
     }
 }
 
-fn read_line(stream: &mut BufReader<TcpStream>) -> Option<String> {
+fn read_line(stream: &mut impl BufRead) -> Option<String> {
     let mut line = String::new();
     let read = stream.read_line(&mut line).ok()?;
     (read > 0).then(|| {

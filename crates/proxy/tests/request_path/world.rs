@@ -36,6 +36,8 @@ pub(crate) struct Setup {
     pub(crate) limits: Limits,
     pub(crate) workers: usize,
     pub(crate) listener: ListenerConfig,
+    /// Listeners beside that one.
+    pub(crate) others: Vec<ListenerConfig>,
     pub(crate) backends: Vec<(&'static str, String, &'static str)>,
     pub(crate) log: Option<Format>,
 }
@@ -43,6 +45,8 @@ pub(crate) struct Setup {
 /// A running proxy with one service, `web`.
 pub(crate) struct World {
     pub(crate) address: SocketAddr,
+    /// Those of all listeners.
+    pub(crate) addresses: Vec<SocketAddr>,
     handle: Option<Handle>,
     registry: Registry,
     publisher: Publisher,
@@ -72,6 +76,7 @@ impl Setup {
                 max_connections: 1000,
                 ..ListenerConfig::default()
             },
+            others: Vec::new(),
             backends: backends.collect(),
             log: None,
         }
@@ -116,17 +121,18 @@ impl Setup {
     pub(crate) fn start(self) -> World {
         let config = ProxyConfig {
             workers: NonZeroUsize::new(self.workers).unwrap(),
-            listeners: vec![self.listener],
+            listeners: [vec![self.listener], self.others].concat(),
             limits: self.limits,
             connectors: Arc::default(),
             names: Names::default(),
+            tokens: Arc::default(),
         };
         let proxy = Proxy::bind(config).unwrap();
         let state = state(self.policy, &self.backends);
         let snapshot = compile(&state, &Snapshot::default());
         let (publisher, readers) = channel(snapshot, proxy.wakes(), Box::new(|| {}));
-            tokens: Arc::default(),
-        let address = proxy.addresses()[0];
+        let addresses = proxy.addresses().to_vec();
+        let address = addresses[0];
         let registry = Registry::new();
         let metrics = Arc::new(Metrics::new(&registry).unwrap());
         let logged = Arc::<Mutex<Vec<u8>>>::default();
@@ -134,7 +140,7 @@ impl Setup {
             AccessLog::start(Shared(Arc::clone(&logged)), format, metrics.access_log_dropped.clone()).unwrap()
         });
         let handle = Some(proxy.start(readers, &metrics, access_log.as_ref()).unwrap());
-        World { address, handle, registry, publisher, state: RefCell::new(state), logged, access_log }
+        World { address, addresses, handle, registry, publisher, state: RefCell::new(state), logged, access_log }
     }
 }
 
