@@ -9,6 +9,7 @@
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
+use cutover_core::policy::UpstreamPolicy;
 use cutover_core::proxy_protocol::Endpoints;
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
@@ -35,6 +36,15 @@ pub(crate) struct Arrival {
 }
 
 impl Arrival {
+    /// What backends are told of it, if they are told anything: the client of the request, as it is in logs and limits, and where it went.
+    pub(crate) fn told(&self, policy: &UpstreamPolicy, client: IpAddr) -> Option<Endpoints> {
+        policy.proxy_protocol?;
+        let Endpoints { source, destination } = self.ends;
+        // The port of a client that another proxy speaks for is not known.
+        let port = if source.ip().to_canonical() == client { source.port() } else { 0 };
+        Some(Endpoints { source: SocketAddr::new(client, port), destination })
+    }
+
     /// A connection of `peer` of which nothing else is known.
     #[cfg(any(test, feature = "fuzzing"))]
     pub(crate) fn of(peer: IpAddr) -> Self {

@@ -33,7 +33,6 @@ const LAST_REQUEST_WITHIN: Duration = Duration::from_millis(500);
 /// What the requests of one connection share.
 pub(crate) struct Client {
     pub(crate) worker: Rc<Worker>,
-    #[expect(dead_code, reason = "its place is held, and its ends are for backends that are told")]
     pub(crate) arrival: Arrival,
     pub(crate) peer: Peer,
     pub(crate) admission: Admission,

@@ -1,9 +1,11 @@
 //! Sends a request to a backend of its version: one try, and, where that is safe, another one inside the same version.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
+use cutover_core::proxy_protocol::Endpoints;
 use cutover_core::retry::Failure;
-use cutover_core::snapshot::VersionSet;
+use cutover_core::snapshot::{BackendEntry, VersionSet};
 use cutover_core::traffic::BackendInFlight;
 use tokio::time::{Instant, sleep};
 
@@ -60,10 +62,15 @@ pub(crate) async fn forward(
     loop {
         exchange.tries =
             Tries { member: Some(member), connect: None, first_byte: None, retries: course.retries };
+        exchange.asks(&decided.version_set().members[member]);
         let setback = match attempt(exchange, decided, outgoing, (member, course.wants_fresh), began).await {
-            Ok(backend) => return Ok(backend),
+            Ok(backend) => {
+                exchange.has_asked(Ok(()));
+                return Ok(backend);
+            }
             Err(setback) => setback,
         };
+        exchange.has_asked(Err(&setback));
         // What it takes to go on is large, rarely needed, and would be part of everything that serves a connection.
         member = Box::pin(course.after(exchange, decided, member, &setback)).await?;
         began = Instant::now();
@@ -79,7 +86,8 @@ async fn attempt(
     mut began: Instant,
 ) -> Result<Backend, Setback> {
     let in_flight = BackendInFlight::begin(&decided.version_set().members[member].traffic);
-    let connection = match decided.connection(member, wants_fresh, began).await {
+    let told = exchange.client.arrival.told(&decided.service.set.policy.upstream, exchange.origin.client);
+    let connection = match decided.connection(member, wants_fresh, told, began).await {
         Ok(connection) => connection,
         Err(NoConnection::Full) => return Err(Setback::Full),
         Err(NoConnection::Replaced) => return Err(Setback::Replaced),
@@ -232,6 +240,24 @@ impl Course {
     }
 }
 
+/// What a trace says about tries.
+impl Exchange<'_> {
+    fn asks(&mut self, backend: &Arc<BackendEntry>) {
+        if let Some(trace) = &mut self.trace {
+            trace.ask(backend, &mut self.scratch.asked.fields, &mut self.client.worker.entropy.borrow_mut());
+        }
+    }
+
+    fn has_asked(&mut self, outcome: Result<(), &Setback>) {
+        let Some(trace) = &mut self.trace else { return };
+        match outcome {
+            Ok(()) => trace.answered(self.scratch.answer.status),
+            Err(Setback::Failed(failed)) => trace.failed(failed.failure),
+            Err(Setback::Full | Setback::Replaced) => trace.unasked(),
+        }
+    }
+}
+
 impl Decided {
     /// The version that was decided for.
     pub(crate) fn version_set(&self) -> &VersionSet {
@@ -248,15 +274,16 @@ impl Decided {
         &self,
         member: usize,
         wants_fresh: bool,
+        told: Option<Endpoints>,
         now: Instant,
     ) -> Result<Box<Connection>, NoConnection> {
         let policy = &self.service.set.policy.upstream;
         let generation = self.version_set().members[member].generation;
         let pool = self.pool(member);
-        let idle = if wants_fresh { None } else { pool.take(generation, policy.idle_timeout, now)? };
+        let idle = if wants_fresh { None } else { pool.take(generation, told, policy.idle_timeout, now)? };
         match idle {
             Some(connection) => Ok(connection),
-            None => pool.open(generation, policy).await,
+            None => pool.open(generation, told, policy).await,
         }
     }
 }

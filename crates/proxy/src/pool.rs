@@ -12,6 +12,7 @@ use std::time::Duration;
 use cutover_core::address::Address;
 use cutover_core::id::VersionLabel;
 use cutover_core::policy::UpstreamPolicy;
+use cutover_core::proxy_protocol::Endpoints;
 use cutover_core::snapshot::BackendEntry;
 use cutover_core::time::Millis;
 use cutover_core::traffic::BackendTraffic;
@@ -137,10 +138,12 @@ impl Pool {
         }
     }
 
-    /// An idle connection to the process of `generation`, or `None` when a new one has to be opened.
+    /// An idle connection to the process of `generation`, or `None` when a new one has to be opened. Where connections begin by telling
+    /// whose they are, only one that `told` of the same client will do.
     pub(crate) fn take(
         &self,
         generation: u32,
+        told: Option<Endpoints>,
         idle_timeout: Millis,
         now: Instant,
     ) -> Result<Option<Box<Connection>>, NoConnection> {
@@ -151,11 +154,13 @@ impl Pool {
             return self.take_stream(generation, idle_timeout, now);
         }
         let mut idle = self.idle.borrow_mut();
-        while let Some(Idle { mut connection, since }) = idle.pop_back() {
+        while let Some(at) = idle.iter().rposition(|idle| idle.connection.told == told)
+            && let Some(Idle { mut connection, since }) = idle.remove(at)
+        {
             let age = now.duration_since(since);
             if age >= self.limit.usable(idle_timeout.into()) {
                 // Whatever is below is older still.
-                idle.clear();
+                idle.drain(..at);
                 break;
             }
             // One that has something to say without being asked is closed, or does not keep to HTTP (RFC 9112 section 9.2).
@@ -172,10 +177,11 @@ impl Pool {
         Ok(None)
     }
 
-    /// Opens a connection to the process of `generation`.
+    /// Opens a connection to the process of `generation`, which is told whose it is where that is wanted.
     pub(crate) async fn open(
         &self,
         generation: u32,
+        told: Option<Endpoints>,
         policy: &UpstreamPolicy,
     ) -> Result<Box<Connection>, NoConnection> {
         if !self.is_meant(generation) {
@@ -187,13 +193,13 @@ impl Pool {
             return self.open_stream(generation, policy, &wire, deadline).await;
         }
         let slot = self.traffic.take_connection(policy.max_connections).ok_or(NoConnection::Full)?;
-        let connected = upstream::connect(&self.place, &self.address, &wire, deadline).await;
+        let connected = upstream::connect(&self.place, &self.address, &wire, told, deadline).await;
         let (stream, peer) = connected.map_err(NoConnection::Failed)?;
         // Whoever listens now may be another one already.
         if !self.is_meant(generation) {
             return Err(NoConnection::Replaced);
         }
-        Ok(Box::new(Connection { stream, peer, generation, idled: None, slot: Slot::Own(slot) }))
+        Ok(Box::new(Connection { stream, peer, told, generation, idled: None, slot: Slot::Own(slot) }))
     }
 
     /// Takes a connection back whose answer was read to its end. It is kept if it can be used again.
@@ -312,7 +318,7 @@ impl Pool {
             return Err(NoConnection::Full);
         }
         let slot = self.traffic.take_connection(policy.max_connections).ok_or(NoConnection::Full)?;
-        let connected = upstream::connect(&self.place, &self.address, wire, deadline).await;
+        let connected = upstream::connect(&self.place, &self.address, wire, None, deadline).await;
         let (stream, peer) = connected.map_err(NoConnection::Failed)?;
         let Ok(agreed) = timeout_at(deadline, client::agree(stream)).await else { return Err(timeout) };
         let agreed = agreed.map_err(|error| NoConnection::Failed(ConnectError::Http2(error)))?;
@@ -334,7 +340,7 @@ impl Pool {
     fn vacancy(&self, generation: u32, opened_after: u64, now: Instant) -> Option<Box<Connection>> {
         let Vacancy { stream, peer, idled, place } = self.links.vacancy(opened_after, now)?;
         let (stream, slot) = (Stream::H2(Box::new(stream)), Slot::Stream(place));
-        Some(Box::new(Connection { stream, peer, generation, idled: Some(idled), slot }))
+        Some(Box::new(Connection { stream, peer, told: None, generation, idled: Some(idled), slot }))
     }
 
     /// Whether connections to the process of `generation` that ended at these ages, youngest and oldest, show that it may be gone. A

@@ -6,11 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cutover_core::address::Address;
-use cutover_core::policy::{UpstreamPolicy, UpstreamProtocol};
+use cutover_core::policy::{ProxyProtocol, UpstreamPolicy, UpstreamProtocol};
+use cutover_core::proxy_protocol::{self, Endpoints};
 use cutover_core::traffic::ConnectionGuard;
 use cutover_resolve::{LookUpError, Place, Socket};
 use cutover_tls::client::{Connector, Connectors, HandshakeError};
 use socket2::SockRef;
+use tokio::io::AsyncWriteExt;
 use tokio::time::{Instant, timeout_at};
 
 use crate::h2::client::OpenStream;
@@ -53,6 +55,7 @@ pub(crate) enum ConnectError {
 #[derive(Debug, Clone)]
 pub(crate) struct Wire {
     protocol: UpstreamProtocol,
+    proxy_protocol: Option<ProxyProtocol>,
     connector: Option<Arc<Connector>>,
 }
 
@@ -71,6 +74,8 @@ pub(crate) struct Connection {
     pub(crate) stream: Stream,
     /// The address that it was opened to, if it was one.
     pub(crate) peer: Option<IpAddr>,
+    /// Whose connection it is said to be, where it began by telling.
+    pub(crate) told: Option<Endpoints>,
     /// The process that it was opened to.
     pub(crate) generation: u32,
     /// How long it idled before this request; `None` for the first one.
@@ -81,9 +86,9 @@ pub(crate) struct Connection {
 impl Wire {
     /// What `policy` says.
     pub(crate) fn new(policy: &UpstreamPolicy, connectors: &Connectors) -> Self {
-        let UpstreamPolicy { protocol, tls, .. } = policy;
+        let UpstreamPolicy { protocol, tls, proxy_protocol, .. } = policy;
         let connector = protocol.is_tls().then(|| connectors.connector(tls, protocol.is_h2()));
-        Self { protocol: *protocol, connector }
+        Self { protocol: *protocol, proxy_protocol: *proxy_protocol, connector }
     }
 
     /// Whether it is HTTP/2.
@@ -97,7 +102,8 @@ impl PartialEq for Wire {
     fn eq(&self, other: &Self) -> bool {
         let same = |(a, b): (&Arc<Connector>, &Arc<Connector>)| Arc::ptr_eq(a, b);
         let (a, b) = (self.connector.as_ref(), other.connector.as_ref());
-        self.protocol == other.protocol && a.is_some() == b.is_some() && a.zip(b).is_none_or(same)
+        let is_told = self.proxy_protocol == other.proxy_protocol;
+        self.protocol == other.protocol && is_told && a.is_some() == b.is_some() && a.zip(b).is_none_or(same)
     }
 }
 
@@ -112,14 +118,17 @@ impl Connection {
     }
 }
 
-/// Opens a stream to `place`, which `address` leads to, until `deadline`, and says which of its addresses that is.
+/// Opens a stream to `place`, which `address` leads to, until `deadline`, and says which of its addresses that is. Where backends are told
+/// whose connections they get, it begins with what is `told`.
 pub(crate) async fn connect(
     place: &Place,
     address: &Address,
     wire: &Wire,
+    told: Option<Endpoints>,
     deadline: Instant,
 ) -> Result<(Stream, Option<IpAddr>), ConnectError> {
-    let connected = timeout_at(deadline, open(place)).await.map_err(|_| ConnectError::Timeout)?;
+    let opening = open(place, wire.proxy_protocol, told);
+    let connected = timeout_at(deadline, opening).await.map_err(|_| ConnectError::Timeout)?;
     let (socket, peer) = connected?;
     let Some(connector) = &wire.connector else {
         return Ok((socket.into(), peer));
@@ -130,14 +139,26 @@ pub(crate) async fn connect(
     Ok((Stream::Tls(Box::new(Tls::new(stream.map_err(ConnectError::Tls)?))), peer))
 }
 
-async fn open(place: &Place) -> Result<(Socket, Option<IpAddr>), ConnectError> {
-    let socket = place.connect().await.map_err(|error| match error {
+async fn open(
+    place: &Place,
+    proxy_protocol: Option<ProxyProtocol>,
+    told: Option<Endpoints>,
+) -> Result<(Socket, Option<IpAddr>), ConnectError> {
+    let mut socket = place.connect().await.map_err(|error| match error {
         cutover_resolve::ConnectError::Resolve(error) => ConnectError::Resolve(error),
         cutover_resolve::ConnectError::Connect(error) => failed(error),
     })?;
     if let Socket::Tcp(stream) = &socket {
         stream.set_nodelay(true).map_err(ConnectError::Other)?;
         SockRef::from(stream).set_tcp_keepalive(&keepalive()).map_err(ConnectError::Other)?;
+    }
+    if let Some(version) = proxy_protocol {
+        let header = proxy_protocol::header(version, told);
+        let sent = match &mut socket {
+            Socket::Tcp(stream) => stream.write_all(&header).await,
+            Socket::Unix(stream) => stream.write_all(&header).await,
+        };
+        sent.map_err(failed)?;
     }
     let peer = socket.peer();
     Ok((socket, peer))
@@ -189,8 +210,8 @@ mod tests {
             let (names, keeper) = Names::new(Dns::system());
             tokio::spawn(keeper.run());
             let wire = Wire::new(&UpstreamPolicy::default(), &Connectors::default());
-            connect(&Place::new(&address, &names), &address, &wire, Instant::now() + Duration::from_secs(5))
-                .await
+            let deadline = Instant::now() + Duration::from_secs(5);
+            connect(&Place::new(&address, &names), &address, &wire, None, deadline).await
         })
     }
 

@@ -39,6 +39,7 @@ async fn connection(pool: &Pool, generation: u32) -> (Box<Connection>, UnixStrea
         Box::new(Connection {
             stream: Stream::Unix(near),
             peer: None,
+            told: None,
             generation,
             idled: None,
             slot: Slot::Own(slot),
@@ -59,8 +60,8 @@ fn the_connection_used_last_is_taken_first() {
             far.push(end);
         }
         assert_eq!(pool.traffic.connections(), 2, "the oldest had to go");
-        assert!(matches!(pool.take(1, Millis::from_secs(2), now), Ok(Some(_))));
-        assert!(matches!(pool.take(1, Millis::from_secs(2), now), Ok(None)), "two seconds old is too old");
+        assert!(matches!(pool.take(1, None, Millis::from_secs(2), now), Ok(Some(_))));
+        assert!(matches!(pool.take(1, None, Millis::from_secs(2), now), Ok(None)), "two seconds old is too old");
         assert_eq!(pool.traffic.connections(), 0);
     });
 }
@@ -74,7 +75,7 @@ fn connections_to_an_earlier_process_are_closed() {
         pool.renew(2, &wire(), true);
         pool.give_back(busy, &UpstreamPolicy::default(), Instant::now());
         assert_eq!(pool.traffic.connections(), 0);
-        assert!(matches!(pool.take(1, IDLE, Instant::now()), Err(NoConnection::Replaced)));
+        assert!(matches!(pool.take(1, None, IDLE, Instant::now()), Err(NoConnection::Replaced)));
     });
 }
 
@@ -100,7 +101,7 @@ fn a_lost_process_gets_nothing_back() {
         pool.traffic.note_identity_lost(1);
         pool.give_back(busy, &UpstreamPolicy::default(), Instant::now());
         assert_eq!(pool.traffic.connections(), 0);
-        assert!(matches!(pool.take(1, IDLE, Instant::now()), Err(NoConnection::Replaced)));
+        assert!(matches!(pool.take(1, None, IDLE, Instant::now()), Err(NoConnection::Replaced)));
     });
 }
 
@@ -131,5 +132,30 @@ fn one_death_is_no_habit_when_its_connections_are_seen_to_end_one_by_one() {
         assert!(!pool.is_early_end(1, age, &UpstreamPolicy::default()), "and so is what a request ran into");
         drop(idle(2, 3000).await);
         assert!(sees_loss(&pool).await, "nobody gives up connections at that age");
+    });
+}
+
+#[test]
+fn what_was_told_of_one_client_serves_no_other() {
+    with_pool(async |pool| {
+        let (now, policy) = (Instant::now(), UpstreamPolicy::default());
+        let of = |port: u16| {
+            let source = ([192, 0, 2, 1], port).into();
+            Some(Endpoints { source, destination: ([192, 0, 2, 2], 80).into() })
+        };
+        let mut ends = Vec::new();
+        for (port, age) in [(1, 30), (2, 20), (1, 10), (3, 5)] {
+            let (mut connection, end) = connection(&pool, 1).await;
+            connection.told = of(port);
+            pool.give_back(connection, &policy, now - Duration::from_secs(age));
+            ends.push(end);
+        }
+        let taken = |told| pool.take(1, told, IDLE, now).unwrap().and_then(|connection| connection.idled);
+        assert_eq!(taken(of(1)), Some(Duration::from_secs(10)), "the one used last");
+        assert_eq!([taken(of(4)), taken(None)], [None, None]);
+        let too_old = pool.take(1, of(2), Millis::from_secs(15), now);
+        assert!(matches!(too_old, Ok(None)));
+        assert_eq!(taken(of(1)), None, "that went with those that are older than one which is too old");
+        assert_eq!(taken(of(3)), Some(Duration::from_secs(5)));
     });
 }

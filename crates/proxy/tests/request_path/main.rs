@@ -34,5 +34,6 @@ mod retrying;
 mod rules;
 mod secured;
 mod splits;
+mod telling;
 mod tls;
 mod world;
