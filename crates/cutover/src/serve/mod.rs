@@ -26,12 +26,11 @@ use cutover_proxy::access_log::{AccessLog, Format};
 use cutover_proxy::metrics::Metrics;
 use cutover_proxy::{BindError, Handle, Proxy, StartError as ProxyError};
 use cutover_resolve::{Dns, Names};
-use cutover_tls::client::Connectors;
 use prometheus::Registry;
 use tokio::runtime;
 use tokio::sync::Notify;
 
-use crate::args;
+use crate::{acme, args};
 use crate::config::{self, AccessLogFormat, Config, Report, StoreKind};
 use crate::ctl::Exit;
 use crate::demo::leash;
@@ -128,6 +127,8 @@ async fn serve(config: Config, file: Option<&Path>) -> Result<(), Error> {
 struct Planes {
     proxy: Handle,
     certificates: Certificates,
+    /// Held, so that they are renewed.
+    _issued: acme::Certificates,
     access_log: Option<AccessLog>,
     control: Running,
     admin: AdminHandle,
@@ -135,13 +136,15 @@ struct Planes {
 
 impl Planes {
     async fn start(config: Config) -> Result<Self, Error> {
-        let (names, keeper) = Names::new(Dns::system());
+        let (names, keeper) = Names::new(Dns::of_servers(config.node.name_servers.clone()));
         tokio::spawn(keeper.run());
-        let connectors = Arc::<Connectors>::default();
-        let mut certificates = Certificates::load(&config, &connectors)?;
-        let proxy = Proxy::bind(settings::proxy(&config, &certificates, &connectors, &names)?)?;
+        let means = acme::Means { names, connectors: Arc::default(), tokens: Arc::default() };
+        let mut certificates = Certificates::load(&config, &means.connectors)?;
+        let proxy = Proxy::bind(settings::proxy(&config, &certificates, &means)?)?;
         let registry = Registry::new();
         certificates.register(&registry)?;
+        let wanted = certificates.managed(&config);
+        let mut issued = acme::Certificates::load(wanted, &config.node.state_dir, &means, &registry)?;
         let metrics = Arc::new(Metrics::new(&registry)?);
         let access_log = open_access_log(&config, &metrics)?;
         let wake = Arc::new(Notify::new());
@@ -163,8 +166,8 @@ impl Planes {
             clock: Clock::start(),
             read_policy,
             registry: registry.clone(),
-            connectors,
-            names,
+            connectors: means.connectors,
+            names: means.names,
         });
         let control = control.await?;
         let handle = control.control();
@@ -172,6 +175,7 @@ impl Planes {
         let addresses = proxy.addresses().to_vec();
         configure(&handle, config).await?;
         let proxy = proxy.start(readers, &metrics, access_log.as_ref())?;
+        issued.start();
         certificates.follow();
         for address in addresses {
             tracing::info!(%address, "listening for clients");
@@ -181,7 +185,7 @@ impl Planes {
             tracing::info!(%address, "listening for metrics");
         }
         tracing::info!(version = env!("CARGO_PKG_VERSION"), pid = std::process::id(), "ready");
-        Ok(Self { proxy, certificates, access_log, control, admin })
+        Ok(Self { proxy, certificates, _issued: issued, access_log, control, admin })
     }
 
     /// Serves until a signal says stop; answers which.
@@ -206,6 +210,10 @@ impl Planes {
                     Signal::Stop(name) => return Ok(name),
                     Signal::Reload if reload.is_none() => tracing::warn!("there is no configuration file to reload"),
                     Signal::Reload => self.certificates.reload(),
+                    Signal::Reopen => {
+                        self.access_log.iter().for_each(AccessLog::reopen);
+                        continue;
+                    }
                 },
                 () = changed => {}
                 () = self.certificates.changed() => {
@@ -229,15 +237,19 @@ impl Planes {
 
     /// Lets what is in flight end, then ends the rest. A second signal ends everything at once.
     async fn stop(self, signal: &str, signals: &mut Signals) {
-        let Self { mut proxy, certificates: _, access_log, control, admin } = self;
+        let Self { mut proxy, certificates: _, _issued: _, access_log, control, admin } = self;
         tracing::info!(signal, limit = ?SHUTDOWN_TIMEOUT, "stopping, what is in flight may end");
         proxy.shutdown(SHUTDOWN_TIMEOUT);
         let cut = loop {
             tokio::select! {
                 cut = proxy.ended() => break cut,
-                signal = signals.next() => if let Signal::Stop(signal) = signal {
-                    tracing::warn!(signal, "stopping at once");
-                    proxy.shutdown(Duration::ZERO);
+                signal = signals.next() => match signal {
+                    Signal::Stop(signal) => {
+                        tracing::warn!(signal, "stopping at once");
+                        proxy.shutdown(Duration::ZERO);
+                    }
+                    Signal::Reopen => access_log.iter().for_each(AccessLog::reopen),
+                    Signal::Reload => {}
                 },
             }
         };

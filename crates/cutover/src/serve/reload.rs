@@ -21,7 +21,7 @@ pub(super) struct Reload {
 impl Reload {
     /// Watches the file from now on.
     pub(super) fn new(path: &Path, running: Config) -> Self {
-        let watch = FileWatch::start(path)
+        let watch = FileWatch::start([path])
             .inspect_err(|error| {
                 tracing::warn!(%error, "the configuration file can't be watched; SIGHUP reloads it");
             })

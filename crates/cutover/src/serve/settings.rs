@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use cutover_control::admin::{self, AdminConfig, Grant};
 use cutover_proxy::{Limits, ListenerConfig, ProxyConfig};
-use cutover_resolve::Names;
 
-use crate::config::{Admin, AdminAddress, BindAddress, Config, Role, Token};
+use super::certificates::Certificates;
+use crate::acme;
+use crate::config::{Admin, AdminAddress, BindAddress, Config, Listener, Role, Token};
 
 /// A name in the configuration that has no address.
 #[derive(Debug, thiserror::Error)]
@@ -21,9 +22,13 @@ pub(crate) struct ResolveError {
 }
 
 /// What the data plane is told.
-pub(super) fn proxy(config: &Config, names: &Names) -> Result<ProxyConfig, ResolveError> {
+pub(super) fn proxy(
+    config: &Config,
+    certificates: &Certificates,
+    means: &acme::Means,
+) -> Result<ProxyConfig, ResolveError> {
     let mut listeners = Vec::with_capacity(config.listeners.len());
-    for listener in &config.listeners {
+    for (place, listener) in config.listeners.iter().enumerate() {
         let mut addresses = Vec::new();
         for bind in &listener.bind {
             addresses.extend(resolve(bind)?);
@@ -33,9 +38,10 @@ pub(super) fn proxy(config: &Config, names: &Names) -> Result<ProxyConfig, Resol
             trusted_proxies: listener.trusted_proxies.clone(),
             max_connections: listener.max_connections,
             max_connections_per_client: listener.max_connections_per_client,
+            tls: certificates.of(place).cloned(),
+            client_subject_header: client_subject_header(listener),
             redirect_to_https: listener.redirect_to_https,
             proxy_protocol: listener.proxy_protocol,
-            ..ListenerConfig::default()
         });
     }
     let per_core = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
@@ -44,9 +50,14 @@ pub(super) fn proxy(config: &Config, names: &Names) -> Result<ProxyConfig, Resol
         workers: workers.unwrap_or(per_core),
         listeners,
         limits: limits(config),
-        connectors: Arc::default(),
-        names: names.clone(),
+        connectors: Arc::clone(&means.connectors),
+        names: means.names.clone(),
+        tokens: Arc::clone(&means.tokens),
     })
+}
+
+fn client_subject_header(listener: &Listener) -> String {
+    listener.tls.as_ref().map(|tls| tls.client_subject_header.clone()).unwrap_or_default()
 }
 
 fn limits(config: &Config) -> Limits {
