@@ -17,6 +17,8 @@ pub(crate) const LISTED_MAX: usize = 64;
 #[derive(Debug, Clone)]
 pub struct Fields {
     bytes: Vec<u8>,
+    /// Bytes of the head that was parsed: what is behind them was added.
+    received: usize,
     lines: Vec<Line>,
     /// The known names of which there may be a line.
     present: Names,
@@ -48,6 +50,7 @@ impl Default for Fields {
     fn default() -> Self {
         Self {
             bytes: Vec::new(),
+            received: 0,
             lines: Vec::new(),
             present: Names::default(),
             repeated: Names::default(),
@@ -61,6 +64,7 @@ impl Fields {
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.lines.clear();
+        self.received = 0;
         (self.present, self.repeated) = (Names::default(), Names::default());
     }
 
@@ -336,6 +340,7 @@ impl Fields {
     /// Takes up the bytes of a head whose lines were pushed. Their places count from its begin.
     pub(crate) fn take_bytes(&mut self, head: &[u8]) {
         self.bytes.extend_from_slice(head);
+        self.received = self.bytes.len();
     }
 
     /// Adds a line that was parsed, whose bytes come with [`take_bytes`](Self::take_bytes).

@@ -121,6 +121,8 @@ fn without_port(authority: &str, is_secure: bool) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn redirects(redirects: &[(&str, &str)]) -> Redirects {
@@ -187,6 +189,18 @@ mod tests {
         assert_eq!(location(&[("/", "http://example.com/app")], "/a"), None, "it would grow and grow");
         assert_eq!(location(&[("/a", "/a/b")], "/a/c"), None);
         assert_eq!(location(&[("/a", "/a"), ("/a/b", "/c")], "/a/b").as_deref(), Some("/c"));
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_asked_a_path_stays_on_its_host(
+            to in prop::sample::select(vec!["/", "/new", "/new/"]),
+            rest in "[!-\"$->@-~]{0,12}",
+        ) {
+            let Some(led) = location(&[("/old", to)], &format!("/old{rest}")) else { return Ok(()) };
+            prop_assert!(led.starts_with('/') && !led.starts_with("//") && !led.starts_with("/\\"), "{}", led);
+            prop_assert!(is_value(led.as_bytes()), "{}", led);
+        }
     }
 
     #[test]

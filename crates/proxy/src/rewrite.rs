@@ -46,6 +46,8 @@ impl Rewrite {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::h1::head::HeadLimits;
 
@@ -103,6 +105,22 @@ mod tests {
             assert_eq!(rewritten("/v2/x/", 2, target).0, expected, "{target}");
         }
         assert_eq!(rewritten("/v2", 0, "/b"), ("/v2/b".to_owned(), None), "every path has the prefix `/`");
+    }
+
+    proptest! {
+        #[test]
+        fn what_comes_out_is_one_path_with_the_same_query(
+            to in prop::sample::select(vec!["/", "/v2", "/v2/x/"]),
+            rest in "(/[/a-z%.\\\\]{0,8})?",
+            query in "(\\?[/a-z?&=%]{0,8})?",
+        ) {
+            let (target, _) = rewritten(to, 2, &format!("/a{rest}{query}"));
+            prop_assert!(target.starts_with('/') && !target.starts_with("//"), "{}", target);
+            prop_assert!(target.ends_with(&query), "{}", target);
+            let path = &target[..target.len() - query.len()];
+            prop_assert!(path.ends_with(rest.trim_start_matches('/')), "{}", target);
+            prop_assert!(path.starts_with(to.trim_end_matches('/')), "{}", target);
+        }
     }
 
     #[test]

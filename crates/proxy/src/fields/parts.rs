@@ -1,4 +1,4 @@
-//! What is made of the bytes that a section has already, so that nothing is allocated for it: lines, and texts beside them.
+//! The bytes that a section has, however its lines were edited: what came with the head, and what is made of it without an allocation.
 
 use std::ops::Range;
 
@@ -13,6 +13,13 @@ impl Fields {
             known => known.as_str(),
         };
         self.append_named(text, name.name, &[value]);
+    }
+
+    /// The value of the first line called `name` that came with the head, whatever became of it since.
+    pub(crate) fn received(&self, name: Name) -> Option<&[u8]> {
+        let line = self.lines.iter().find(|line| line.name == name)?;
+        // Lines that were added come behind all that were parsed.
+        ((line.start as usize) < self.received).then(|| self.value(line))
     }
 
     /// Where the value of the first line called `name` is.
@@ -36,5 +43,27 @@ impl Fields {
         self.bytes.extend_from_slice(front);
         self.bytes.extend_from_within(part);
         start..self.bytes.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::h1::head::{HeadLimits, RequestHead};
+
+    #[test]
+    fn what_came_is_known_whatever_became_of_it() {
+        let limits = HeadLimits { line: 100, fields: 100, count: 10 };
+        let mut asked = RequestHead::default();
+        let head = b"GET / HTTP/1.1\r\nReferer: a\r\nVia: b\r\n\r\n";
+        assert_eq!(asked.parse(head, &limits), Ok(Some(head.len())));
+        let fields = &mut asked.fields;
+        fields.set(Name::Referer, &[b"c"]);
+        fields.append(Name::UserAgent, &[b"d"]);
+        fields.remove(Name::Via);
+        let received = [Name::Referer, Name::Via, Name::UserAgent].map(|name| fields.received(name));
+        assert_eq!(received, [Some(&b"a"[..]), Some(b"b"), None]);
+        fields.clear();
+        assert_eq!(fields.received(Name::Referer), None);
     }
 }

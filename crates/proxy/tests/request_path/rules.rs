@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use cutover_core::policy::{Balance, HeaderRules, IdentitySource, Policy};
 use cutover_core::route::PathPrefix;
+use cutover_proxy::access_log::Format;
 
 use crate::app::App;
 use crate::message::Message;
@@ -167,9 +168,18 @@ fn the_log_has_what_the_client_asked_for() {
         .policy(|policy| {
             policy.paths = vec![PathPrefix::parse("/api").unwrap()];
             policy.rewrite_prefix = Some("/".to_owned());
+            policy.request = rules(&["referer"], &[("user-agent", "nobody")], &[]);
         })
-        .logging(cutover_proxy::access_log::Format::Json)
+        .logging(Format::Combined)
         .start();
-    world.connect().get("/api/x?q");
-    world.eventually("it is logged", || world.logged().contains("/api/x?q"));
+    world
+        .connect()
+        .send("GET /api/x?q HTTP/1.1\r\nHost: x\r\nReferer: /r\r\nUser-Agent: me\r\n\r\n")
+        .answer();
+    let heard = app.heard();
+    assert_eq!((heard.field("referer"), heard.field("user-agent")), (None, Some("nobody")));
+    world.eventually("it is logged", || {
+        let logged = world.logged();
+        logged.contains("GET /api/x?q") && logged.contains("\"/r\" \"me\"")
+    });
 }
