@@ -1,6 +1,5 @@
 //! One probe, from the question to what was answered.
 
-use std::error::Error as _;
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,17 +8,19 @@ use cutover_core::address::Address;
 use cutover_core::backend::Backend;
 use cutover_core::id::VersionLabel;
 use cutover_core::policy::{Policy, ProbeProtocol};
+use cutover_core::proxy_protocol;
 use cutover_core::service::Service;
 use cutover_core::time::Timestamp;
 use cutover_resolve::Names;
 use cutover_tls::client::{Connectors, HandshakeError};
 use http::{Request, Uri, header, request};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
 use super::board::ProbeReport;
 use super::connect::connect;
 use super::target::Key;
 use super::{grpc, http as http_probe};
+use crate::causes::with_causes;
 
 /// What a backend is asked.
 #[derive(Debug)]
@@ -106,9 +107,14 @@ pub(super) async fn ask(question: Question, means: Means) -> Asked {
 
 /// Puts the question, over what the service's backends are spoken with: their probes go where their requests go.
 async fn put(question: &Question, means: &Means) -> Result<Answer, Failure> {
-    let stream =
+    let mut stream =
         connect(&question.address, &means.names).await.map_err(|error| Failure::io("connect", &error))?;
     let upstream = &question.policy.upstream;
+    if let Some(version) = upstream.proxy_protocol {
+        // It is nobody's but ours.
+        let header = proxy_protocol::header(version, None);
+        stream.write_all(&header).await.map_err(|error| Failure::io("PROXY header", &error))?;
+    }
     if question.policy.health.protocol == ProbeProtocol::Tcp {
         return Ok(Answer { version: None, boot_id: None, detail: "connected".to_owned() });
     }
@@ -190,9 +196,7 @@ impl Failure {
 
     fn handshake(error: &HandshakeError) -> Self {
         let is_process_gone = matches!(error, HandshakeError::Io(io) if is_process_gone(io.kind()));
-        let causes = std::iter::successors(error.source(), |cause| (*cause).source());
-        let detail = causes.fold(error.to_string(), |detail, cause| format!("{detail}: {cause}"));
-        Self { detail, is_process_gone }
+        Self { detail: with_causes(error), is_process_gone }
     }
 }
 

@@ -8,7 +8,7 @@ use cutover_core::address::Address;
 use cutover_core::backend::{Identity, Operational};
 use cutover_core::command::{Change, Command, Finding};
 use cutover_core::id::VersionLabel;
-use cutover_core::policy::{HealthPolicy, IdentityPolicy, Policy, ProbeProtocol};
+use cutover_core::policy::{HealthPolicy, IdentityPolicy, Policy, ProbeProtocol, ProxyProtocol};
 use cutover_core::time::Millis;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, UnixListener};
@@ -64,6 +64,26 @@ async fn answer_to(
 fn by_pointer(pointer: &str) -> Policy {
     let identity = IdentityPolicy { version_pointer: pointer.to_owned(), ..IdentityPolicy::default() };
     Policy { identity, ..policy() }
+}
+
+#[tokio::test]
+async fn a_backend_that_wants_to_be_told_whose_a_connection_is_learns_that_a_probe_is_ours() {
+    for (version, header) in [
+        (ProxyProtocol::V1, &b"PROXY UNKNOWN\r\n"[..]),
+        (ProxyProtocol::V2, b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0"),
+    ] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address").to_string().parse().expect("an address");
+        let mut policy = policy();
+        policy.upstream.proxy_protocol = Some(version);
+        let asked = tokio::spawn(ask(address, policy));
+        let (mut stream, _) = listener.accept().await.expect("a connection");
+        let mut start = vec![0; header.len() + 4];
+        stream.read_exact(&mut start).await.expect("what it begins with");
+        assert_eq!(start, [header, b"GET "].concat());
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.expect("the client is there");
+        asked.await.expect("no panic").expect("a good answer");
+    }
 }
 
 #[tokio::test]
