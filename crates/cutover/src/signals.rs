@@ -10,6 +10,7 @@ pub(crate) struct Signals {
     terminate: unix::Signal,
     interrupt: unix::Signal,
     hangup: unix::Signal,
+    user1: unix::Signal,
 }
 
 /// A signal that arrived.
@@ -19,6 +20,8 @@ pub(crate) enum Signal {
     Stop(&'static str),
     /// SIGHUP: read the configuration again.
     Reload,
+    /// SIGUSR1: the access log was moved away, open it again.
+    Reopen,
 }
 
 impl Signals {
@@ -31,6 +34,7 @@ impl Signals {
             terminate: unix::signal(SignalKind::terminate())?,
             interrupt: unix::signal(SignalKind::interrupt())?,
             hangup: unix::signal(SignalKind::hangup())?,
+            user1: unix::signal(SignalKind::user_defined1())?,
         })
     }
 
@@ -40,6 +44,7 @@ impl Signals {
             _ = self.terminate.recv() => Signal::Stop("SIGTERM"),
             _ = self.interrupt.recv() => Signal::Stop("SIGINT"),
             _ = self.hangup.recv() => Signal::Reload,
+            _ = self.user1.recv() => Signal::Reopen,
         }
     }
 }

@@ -22,6 +22,7 @@ use crate::pin::PinOutcome;
 use crate::rate::Standing;
 use crate::scratch::Scratch;
 use crate::stream::Stream;
+use crate::trace::{self, Trace};
 use crate::upload::{BodyFault, BodyLimits};
 use crate::view::ServiceView;
 
@@ -48,6 +49,8 @@ pub(crate) struct Exchange<'a> {
     /// Whether the upload has that body.
     is_admitted: bool,
     pub(crate) tries: Tries,
+    /// What a collector will be told, if one wants to know.
+    pub(crate) trace: Option<Box<Trace>>,
     /// The backend that was tried last before it was decided anew.
     tried: Option<Arc<BackendEntry>>,
     /// The service that it is for.
@@ -87,6 +90,11 @@ impl<'a> Exchange<'a> {
     pub(crate) fn begin(connection: &'a mut Connection, scratch: &'a mut Scratch, began: Instant) -> Self {
         let Connection { client, stream, alarm, .. } = connection;
         scratch.begin();
+        let worker = &client.worker;
+        let wants_trace = worker.spans.is_some();
+        let trace = wants_trace
+            .then(|| Trace::begin(&mut scratch.asked.fields, &mut worker.entropy.borrow_mut()))
+            .flatten();
         let origin = Origin { client: client.peer.address(), is_secure: false };
         Self {
             client,
@@ -101,6 +109,7 @@ impl<'a> Exchange<'a> {
             is_bodied: false,
             is_admitted: false,
             tries: Tries::default(),
+            trace,
             tried: None,
             service: None,
             decided: None,
@@ -236,23 +245,28 @@ impl<'a> Exchange<'a> {
         add(&metrics.sent, self.sent());
     }
 
-    fn log(&self, took: Duration) {
-        let Some(log) = &self.client.worker.log else { return };
+    /// Tells the access log and the collector of traces how it went.
+    fn tell(&mut self, took: Duration) {
+        let (worker, trace) = (&self.client.worker, self.trace.take());
+        if worker.log.is_none() && trace.is_none() {
+            return;
+        }
         let asked = &self.scratch.asked;
         let set = self.service.as_ref().map(|service| &service.set);
         let version = self.decided.as_ref().map(|decided| &decided.service.set.versions[decided.version]);
         let backend = version.zip(self.tries.member).map(|(version, member)| &version.members[member]);
         let backend = backend.or(self.tried.as_ref());
-        log.log(&Record {
-            at: self.client.worker.clock.at(self.began),
+        let target = asked.asked_text();
+        let record = Record {
+            at: worker.clock.at(self.began),
             client: self.origin.client,
             request: Request {
                 method: asked.method_text(),
-                target: &asked.asked_text(),
+                target: &target,
                 protocol: protocol(asked.version),
                 host: &self.scratch.authority,
-                user_agent: asked.fields.first(Name::UserAgent),
-                referer: asked.fields.first(Name::Referer),
+                user_agent: asked.fields.received(Name::UserAgent),
+                referer: asked.fields.received(Name::Referer),
             },
             status: self.status.map_or(CLIENT_GONE, |status| status.as_u16()),
             received: self.scratch.upload.received(),
@@ -269,7 +283,15 @@ impl<'a> Exchange<'a> {
                 retries: self.tries.retries,
             }),
             request_id: asked.fields.first(Name::XRequestId).unwrap_or_default(),
-        });
+        };
+        if let Some(log) = &worker.log {
+            log.log(&record);
+        }
+        if let Some((trace, sink)) = trace.zip(worker.spans.as_ref()) {
+            let (method, is_secure) = (&asked.method, self.origin.is_secure);
+            let is_answered = self.status.is_some();
+            trace.finish(&record, &trace::Ended { began: self.began, method, is_secure, is_answered }, sink);
+        }
     }
 }
 
@@ -277,7 +299,7 @@ impl Drop for Exchange<'_> {
     fn drop(&mut self) {
         let took = self.ended.unwrap_or_else(Instant::now).saturating_duration_since(self.began);
         self.count(took);
-        self.log(took);
+        self.tell(took);
     }
 }
 

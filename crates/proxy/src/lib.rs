@@ -86,6 +86,7 @@ mod stream;
 mod term;
 mod tls;
 mod to_https;
+pub mod trace;
 mod tunnel;
 mod upload;
 mod upstream;

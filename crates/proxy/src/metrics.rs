@@ -109,6 +109,8 @@ pub struct Metrics {
     pub queue_waiting: IntGauge,
     /// Access-log lines that were dropped because the log's reader or disk is too slow, or gone.
     pub access_log_dropped: IntCounter,
+    /// Spans that found no room on their way to the collector, or that it did not take.
+    pub spans_dropped: IntCounter,
     own_answers: [IntCounter; OWN_STATUSES.len()],
     handshakes: [IntCounter; Handshake::ALL.len()],
     refused: [IntCounter; Unserved::ALL.len()],
@@ -193,6 +195,7 @@ impl Metrics {
             tunnels: gauge("cutover_tunnels", "Tunnels (WebSocket and other upgrades) that are open")?,
             queue_waiting: gauge("cutover_queue_waiting", "Requests that wait for a usable backend")?,
             access_log_dropped: counter("cutover_access_log_dropped_total", lost)?,
+            spans_dropped: counter("cutover_spans_dropped_total", "Spans that no collector got")?,
             refused: Unserved::ALL.map(|why| refused.with_label_values(&[why.as_str()])),
             handshakes: Handshake::ALL.map(|how| handshakes.with_label_values(&[how.as_str()])),
             own_answers: OWN_STATUSES.map(|status| own.with_label_values(&[status])),

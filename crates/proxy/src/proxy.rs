@@ -14,6 +14,7 @@ use crate::listener::{self, BindError, Bound};
 use crate::metrics::Metrics;
 use crate::shutdown::{Ended, Handle, LastWord};
 use crate::to_https::HTTPS;
+use crate::trace::SpanSink;
 use crate::worker::{self, Start};
 
 /// A proxy that listens and does not serve yet: clients that connect wait.
@@ -23,6 +24,7 @@ pub struct Proxy {
     sockets: Vec<Vec<Bound>>,
     addresses: Vec<SocketAddr>,
     wakes: Vec<Arc<Notify>>,
+    spans: Option<SpanSink>,
 }
 
 /// Why the proxy can't start.
@@ -49,7 +51,13 @@ impl Proxy {
     pub fn bind(config: ProxyConfig) -> Result<Self, BindError> {
         let listener::Sockets { of_workers, addresses } = listener::bind(&config)?;
         let wakes = of_workers.iter().map(|_| Arc::default()).collect();
-        Ok(Self { config, sockets: of_workers, addresses, wakes })
+        Ok(Self { config, sockets: of_workers, addresses, wakes, spans: None })
+    }
+
+    /// Makes a span of every request, and of every time that a backend is asked.
+    #[must_use]
+    pub fn with_spans(self, spans: Option<SpanSink>) -> Self {
+        Self { spans, ..self }
     }
 
     /// The addresses that it listens on, in the order of the configuration, with real ports.
@@ -98,6 +106,7 @@ impl Proxy {
             let start = Start {
                 limits: self.config.limits,
                 names: self.config.names.clone(),
+                tokens: Arc::clone(&self.config.tokens),
                 connectors: Arc::clone(&self.config.connectors),
                 limiters: Arc::clone(&limiters),
                 sockets,
@@ -106,8 +115,8 @@ impl Proxy {
                 wake,
                 stop: stopped.clone(),
                 metrics: Arc::clone(metrics),
-                tokens: Arc::clone(&self.config.tokens),
                 log: access_log.map(AccessLog::sink),
+                spans: self.spans.clone(),
                 pages: Arc::clone(&pages),
                 keeps_pages: worker == 0,
                 seed: seed().map_err(StartError::System)?,

@@ -36,6 +36,7 @@ use crate::rate::Limiters;
 use crate::reach::Reach;
 use crate::server::Server;
 use crate::shutdown::Stop;
+use crate::trace::SpanSink;
 use crate::view::View;
 use crate::watch::watch;
 
@@ -57,13 +58,15 @@ pub(crate) struct Worker {
     pub(crate) metrics: Arc<Metrics>,
     /// This worker's end of the access log, if there is one.
     pub(crate) log: Option<Sink>,
+    /// Where spans go, if anybody wants them.
+    pub(crate) spans: Option<SpanSink>,
     /// The error pages of all services.
     pub(crate) pages: Arc<Pages>,
+    /// The answers to challenges of authorities.
+    pub(crate) tokens: Arc<Tokens>,
     reader: SnapshotReader,
     view: RefCell<Rc<View>>,
     /// Told when there is another view.
-    /// The answers to challenges of authorities.
-    pub(crate) tokens: Arc<Tokens>,
     changed: Notify,
     /// What requests were served with, for the next ones.
     servers: RefCell<Vec<Server>>,
@@ -74,16 +77,17 @@ pub(crate) struct Worker {
 pub(crate) struct Start {
     pub(crate) limits: Limits,
     pub(crate) names: Names,
+    pub(crate) tokens: Arc<Tokens>,
     pub(crate) connectors: Arc<Connectors>,
     pub(crate) limiters: Arc<Limiters>,
     pub(crate) sockets: Vec<Bound>,
-    pub(crate) tokens: Arc<Tokens>,
     pub(crate) fronts: Arc<[Front]>,
     pub(crate) reader: SnapshotReader,
     pub(crate) wake: Arc<Notify>,
     pub(crate) stop: channel::Receiver<Option<Instant>>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) log: Option<Sink>,
+    pub(crate) spans: Option<SpanSink>,
     pub(crate) pages: Arc<Pages>,
     /// Whether it reads the error pages, for all workers.
     pub(crate) keeps_pages: bool,
@@ -110,13 +114,14 @@ impl Worker {
             encoders: Encoders::default(),
             metrics,
             log,
+            spans: None,
             pages: Arc::default(),
+            tokens: Arc::default(),
             reader,
             view: RefCell::new(Rc::new(View::empty(reach))),
             changed: Notify::new(),
             servers: RefCell::default(),
             date: RefCell::default(),
-            tokens: Arc::default(),
         };
         worker.refresh();
         worker

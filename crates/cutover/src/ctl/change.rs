@@ -256,6 +256,7 @@ async fn permit_in_time(
             Err(Error::Interrupted(match signal {
                 Signal::Stop(name) => name,
                 Signal::Reload => "SIGHUP",
+                Signal::Reopen => "SIGUSR1",
             }))
         }
     }

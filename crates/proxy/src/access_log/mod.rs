@@ -7,6 +7,7 @@ mod sink;
 mod timestamp;
 mod writer;
 
+pub(crate) use record::cut;
 pub use record::{Format, Record, Request, Upstream};
 pub use sink::Sink;
 pub use writer::AccessLog;

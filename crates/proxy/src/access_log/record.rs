@@ -80,6 +80,6 @@ pub struct Upstream<'a> {
 pub(super) const FIELD_MAX: usize = 1024;
 
 /// The first [`FIELD_MAX`] bytes.
-pub(super) fn cut(field: &[u8]) -> &[u8] {
+pub(crate) fn cut(field: &[u8]) -> &[u8] {
     &field[..field.len().min(FIELD_MAX)]
 }

@@ -227,3 +227,33 @@ fn a_file_is_appended_to() {
     std::fs::remove_file(&path).unwrap();
     assert_eq!(text, format!("before\n{}", line(Format::Json, &record())));
 }
+
+#[test]
+fn a_file_that_was_moved_away_is_opened_again_and_no_line_is_lost() {
+    let dir = std::env::temp_dir().join(format!("cutover-access-log-moved-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).unwrap();
+    let (path, moved) = (dir.join("access.log"), dir.join("access.log.1"));
+    let dropped = IntCounter::new("dropped", "x").unwrap();
+    let log = AccessLog::to_file(&path, Format::Combined, dropped.clone()).unwrap();
+    let sink = log.sink();
+    let lines = |path: &std::path::Path| std::fs::read_to_string(path).unwrap_or_default().lines().count();
+    sink.log(&record());
+    wait_until(|| lines(&path) == 1);
+    std::fs::rename(&path, &moved).unwrap();
+    sink.log(&record());
+    wait_until(|| lines(&moved) == 2);
+
+    // A new file can't be made where a directory stands.
+    std::fs::create_dir(&path).unwrap();
+    log.reopen();
+    sink.log(&record());
+    wait_until(|| lines(&moved) == 3);
+    std::fs::remove_dir(&path).unwrap();
+    log.reopen();
+    wait_until(|| path.exists());
+    sink.log(&refused());
+
+    assert!(log.finish(Duration::from_secs(10)));
+    assert_eq!((lines(&moved), lines(&path), dropped.get()), (3, 1, 0));
+    std::fs::remove_dir_all(&dir).unwrap();
+}

@@ -3,7 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::fd::AsFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -35,6 +35,7 @@ struct Shared {
     /// One per worker.
     sinks: Mutex<Vec<Arc<Waiting>>>,
     is_ending: AtomicBool,
+    is_moved: AtomicBool,
 }
 
 impl AccessLog {
@@ -43,7 +44,8 @@ impl AccessLog {
     /// # Errors
     /// The file can't be opened, or no thread be started.
     pub fn to_file(path: &Path, format: Format, dropped: IntCounter) -> io::Result<Self> {
-        Self::start(OpenOptions::new().append(true).create(true).open(path)?, format, dropped)
+        let output = LogFile { file: open(path)?, path: path.to_owned() };
+        Self::start_with(output, LogFile::reopen, format, dropped)
     }
 
     /// Writes to standard output.
@@ -64,10 +66,20 @@ impl AccessLog {
         format: Format,
         dropped: IntCounter,
     ) -> io::Result<Self> {
+        Self::start_with(output, |_| Ok(IsEmpty(false)), format, dropped)
+    }
+
+    fn start_with<W: Write + Send + 'static>(
+        output: W,
+        reopen: fn(&mut W) -> io::Result<IsEmpty>,
+        format: Format,
+        dropped: IntCounter,
+    ) -> io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let (said, ended) = mpsc::channel();
         let writer = Writer {
             output,
+            reopen,
             shared: Arc::clone(&shared),
             dropped: dropped.clone(),
             batch: sink::room(),
@@ -84,6 +96,13 @@ impl AccessLog {
         let waiting = Arc::new(Waiting::default());
         self.shared.sinks().push(Arc::clone(&waiting));
         Sink::new(self.format, waiting, self.writer.clone(), self.dropped.clone())
+    }
+
+    /// Opens the file again, because somebody has moved it away: lines from now on go to a new one with the old name. Those that
+    /// wait do too, and none is lost. While no new file can be opened, the old one is written on. Nothing but a file is opened again.
+    pub fn reopen(&self) {
+        self.shared.is_moved.store(true, Ordering::Release);
+        self.writer.unpark();
     }
 
     /// Writes what waits and ends, in `limit` at most: the reader of a pipe that does not read must not keep the process alive.
@@ -112,9 +131,43 @@ impl Shared {
     }
 }
 
+/// A file that can be opened again under its name.
+struct LogFile {
+    file: File,
+    path: PathBuf,
+}
+
+/// Whether nothing stands in an output yet.
+struct IsEmpty(bool);
+
+impl LogFile {
+    fn reopen(&mut self) -> io::Result<IsEmpty> {
+        let file = open(&self.path)?;
+        let is_empty = file.metadata()?.len() == 0;
+        self.file = file;
+        tracing::info!(path = %self.path.display(), "the access log was opened again");
+        Ok(IsEmpty(is_empty))
+    }
+}
+
+impl Write for LogFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new().append(true).create(true).open(path)
+}
+
 /// What the thread has.
 struct Writer<W> {
     output: W,
+    reopen: fn(&mut W) -> io::Result<IsEmpty>,
     shared: Arc<Shared>,
     dropped: IntCounter,
     batch: Vec<u8>,
@@ -134,11 +187,24 @@ impl<W: Write> Writer<W> {
     fn run(mut self, _ended: &Sender<()>) {
         loop {
             let is_last = self.shared.is_ending.load(Ordering::Acquire);
+            if self.shared.is_moved.swap(false, Ordering::AcqRel) {
+                self.reopen();
+            }
             self.round();
             if is_last {
                 return;
             }
             thread::park_timeout(ROUND);
+        }
+    }
+
+    fn reopen(&mut self) {
+        match (self.reopen)(&mut self.output) {
+            // A line that broke off is in the old file.
+            Ok(IsEmpty(is_empty)) => self.is_torn &= !is_empty,
+            Err(error) => {
+                tracing::error!(%error, "the access log can't be opened again, the old file is written on");
+            }
         }
     }
 
