@@ -114,7 +114,7 @@ fn a_challenge_over_plain_http_needs_a_listener_that_speaks_it() {
     let error = errors(
         "[[listener]]\nbind = [\"[::1]:0\"]\nprotocol = \"https\"\ntls.acme = { domains = [\"example.com\"], challenge = \"http-01\" }\n",
     );
-    assert!(error.starts_with("c.toml:4:54: listener[0].tls.acme.challenge: is \"http-01\""), "{error}");
+    assert!(error.starts_with("c.toml:4:53: listener[0].tls.acme.challenge: is \"http-01\""), "{error}");
 }
 
 #[test]

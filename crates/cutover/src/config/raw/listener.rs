@@ -18,7 +18,7 @@ pub struct ListenerSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "ListenerTlsSpec")]
     pub tls: Option<ListenerTlsSpec>,
-    /// Whether clients are only told to come back over TLS, on port 443 of the same host.
+    /// Whether clients are only told to come back over TLS, on the port of the first listener that speaks it, else 443.
     pub redirect_to_https: bool,
     /// Whether connections of trusted proxies begin with a header of the PROXY protocol, version 1 or 2.
     pub proxy_protocol: bool,
