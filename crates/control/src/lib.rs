@@ -1,6 +1,7 @@
 //! The control plane: the only writer of cutover's state.
 
 pub mod admin;
+mod causes;
 pub mod clock;
 pub mod controller;
 pub mod document;

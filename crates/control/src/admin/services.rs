@@ -16,9 +16,9 @@ use super::body::Document;
 use super::call::Call;
 use super::problem::Problem;
 use super::query::Fresh;
-use super::wire::service::{ServiceSpec, from_json};
+use super::wire::service::{ServiceSpec, UpstreamSpec, from_json};
 use super::wire::services::{ServiceList, ServiceView};
-use crate::document::Problems;
+use crate::document::{Check, Path, Problems};
 use crate::handle::{self, Done};
 
 /// All services.
@@ -62,8 +62,9 @@ pub(super) async fn put(
     call: Call<ServiceName, (), Document>,
 ) -> Answered<ServiceView> {
     let name = &call.at;
-    let (_, configured) =
+    let (spec, configured) =
         from_json(call.body.value.clone(), name).map_err(|problems| refusal(&call.body, problems))?;
+    check_files(spec.upstream).await.map_err(|problems| refusal(&call.body, problems))?;
     let command = Command::PutService {
         service: name.clone(),
         policy: Arc::clone(&configured.policy),
@@ -83,6 +84,21 @@ pub(super) async fn put(
 pub(super) async fn remove(State(api): State<Api>, call: Call<ServiceName>) -> Result<Gone, Problem> {
     let request = call.request(Command::RemoveService(call.at.clone()), None);
     Ok(Gone(api.control().submit(request).await?.revision))
+}
+
+/// The files that a document names are on this host: now is when somebody is there to be told what is wrong with them.
+async fn check_files(upstream: UpstreamSpec) -> Result<(), Problems> {
+    let checked = tokio::task::spawn_blocking(move || {
+        let mut problems = Problems::default();
+        let mut service = Check::new(Path::root(), &mut problems);
+        upstream.check_files(&mut service.table("upstream").table("tls"));
+        problems
+    });
+    match checked.await {
+        Ok(problems) if !problems.is_empty() => Err(problems),
+        // A check that broke says nothing about the files.
+        Ok(_) | Err(_) => Ok(()),
+    }
 }
 
 /// Makes the static backends those of the new document. Each step may be repeated: a PUT that fails half-way is simply sent again.

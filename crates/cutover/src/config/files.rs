@@ -21,10 +21,7 @@ pub(super) fn check(raw: &RawConfig, problems: &mut Problems) {
         for (status, path) in &service.error_pages {
             readable(&mut check.table("error_pages"), status, path);
         }
-        let tls = &service.upstream.tls;
-        for (key, path) in [("ca", &tls.ca), ("cert", &tls.cert), ("key", &tls.key)] {
-            readable(&mut check.table("upstream").table("tls"), key, path);
-        }
+        service.upstream.check_files(&mut check.table("upstream").table("tls"));
     }
 }
 

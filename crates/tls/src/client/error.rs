@@ -1,7 +1,7 @@
 //! Why backends can't be asked over TLS, or don't answer as they should.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::CertificateError;
@@ -74,6 +74,20 @@ pub enum HandshakeError {
     /// The connection ended meanwhile.
     #[error("the connection ended in the TLS handshake")]
     Io(#[source] io::Error),
+}
+
+impl ConnectorError {
+    /// The file that is wrong, where it is one.
+    #[must_use]
+    pub fn file(&self) -> Option<&Path> {
+        match self {
+            Self::Read { path, .. } | Self::NoCertificate { path } | Self::Certificate { path, .. } => {
+                Some(path)
+            }
+            Self::Client { key, .. } => Some(key),
+            Self::NoSystemRoots(_) | Self::ServerName(_) | Self::Setup(_) => None,
+        }
+    }
 }
 
 impl HandshakeError {

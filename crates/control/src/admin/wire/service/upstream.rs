@@ -1,12 +1,16 @@
 //! Connections to backends, as they are written.
 
+use std::path::Path as FilePath;
+
 use cutover_core::policy::{self, UpstreamPolicy, UpstreamTls};
 use cutover_core::route::HostPattern;
+use cutover_tls::client;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::check::WAIT_MIN;
+use crate::causes::with_causes;
 use crate::document::Check;
 use crate::document::scalar::write_size;
 
@@ -139,6 +143,20 @@ pub(super) fn upstream(upstream: &UpstreamSpec, check: &mut Check<'_>) -> Upstre
     }
 }
 
+impl UpstreamSpec {
+    /// Reports the file that keeps backends from being asked over TLS. This is no part of what a document means: files come and go.
+    pub fn check_files(&self, check: &mut Check<'_>) {
+        if !matches!(self.protocol, UpstreamProtocol::Https | UpstreamProtocol::HttpsH2) {
+            return;
+        }
+        let Err(error) = client::check(&(&self.tls).into()) else { return };
+        let keys = [("ca", &self.tls.ca), ("cert", &self.tls.cert), ("key", &self.tls.key)];
+        let is_named = |path: &str| error.file().is_some_and(|file| file == FilePath::new(path));
+        let key = keys.iter().find(|(_, path)| is_named(path)).map_or("ca", |(key, _)| key);
+        check.wrong(key, with_causes(&error));
+    }
+}
+
 impl From<&UpstreamPolicy> for UpstreamSpec {
     fn from(upstream: &UpstreamPolicy) -> Self {
         Self {
@@ -184,12 +202,18 @@ fn tls(tls: &UpstreamTlsSpec, check: &mut Check<'_>) -> UpstreamTls {
     if tls.cert.is_empty() && !tls.key.is_empty() {
         check.wrong("cert", "is missing; `key` needs the file of its certificate");
     }
-    let some = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
-    UpstreamTls {
-        ca: some(&tls.ca),
-        server_name: some(&tls.server_name),
-        client: some(&tls.cert).zip(some(&tls.key)),
-        is_insecure: tls.insecure_skip_verify,
+    tls.into()
+}
+
+impl From<&UpstreamTlsSpec> for UpstreamTls {
+    fn from(tls: &UpstreamTlsSpec) -> Self {
+        let some = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
+        Self {
+            ca: some(&tls.ca),
+            server_name: some(&tls.server_name),
+            client: some(&tls.cert).zip(some(&tls.key)),
+            is_insecure: tls.insecure_skip_verify,
+        }
     }
 }
 
@@ -210,4 +234,30 @@ impl From<&UpstreamTls> for UpstreamTlsSpec {
 fn is_server_name(text: &str) -> bool {
     text.parse::<std::net::IpAddr>().is_ok()
         || !text.contains('[') && matches!(HostPattern::parse(text), Ok(HostPattern::Exact(_)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::document::{Path, Problems};
+
+    fn problems(upstream: &UpstreamSpec) -> Vec<String> {
+        let mut problems = Problems::default();
+        upstream.check_files(&mut Check::new(Path::root(), &mut problems));
+        problems.into_iter().map(|problem| problem.to_string()).collect()
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_is_named_with_its_key() {
+        let tls = UpstreamTlsSpec { ca: "/no/such/ca.pem".to_owned(), ..UpstreamTlsSpec::default() };
+        let mut upstream = UpstreamSpec { tls, protocol: UpstreamProtocol::Https, ..UpstreamSpec::default() };
+        let found = problems(&upstream);
+        assert!(found.len() == 1 && found[0].starts_with("ca: can't read /no/such/ca.pem: "), "{found:?}");
+        upstream.tls.insecure_skip_verify = true;
+        assert!(problems(&upstream).is_empty(), "nobody reads it");
+        (upstream.tls.cert, upstream.tls.key) = ("/no/cert".to_owned(), "/no/key".to_owned());
+        assert!(problems(&upstream)[0].starts_with("cert: can't read /no/cert"));
+        upstream.protocol = UpstreamProtocol::Http1;
+        assert!(problems(&upstream).is_empty());
+    }
 }
