@@ -65,16 +65,11 @@ fn rules_undo_neither_framing_nor_what_is_said_about_the_way() {
 
 #[test]
 fn the_client_sees_what_the_rules_make_of_an_answer_and_gets_its_pin() {
-    let app = App::playing(|mut visit| {
-        while visit.request().is_some()
-            && visit
-                .send("HTTP/1.1 200 OK\r\nServer: app/1\r\nSet-Cookie: a=b\r\nContent-Length: 2\r\n\r\nok")
-        {
-        }
-    });
+    const ANSWER: &str = "HTTP/1.1 200 OK\r\nServer: app/1\r\nSet-Cookie: a=b\r\nContent-Length: 2\r\n\r\nok";
+    let app = App::playing(|mut visit| while visit.request().is_some() && visit.send(ANSWER) {});
     let hsts = ("strict-transport-security", "max-age=63072000");
     let world = world(&app, |policy| {
-        policy.response = rules(&["server", "set-cookie", "content-length"], &[hsts], &[])
+        policy.response = rules(&["server", "set-cookie", "content-length"], &[hsts], &[]);
     });
     let answer = world.connect().get("/");
     assert_eq!((answer.field("server"), answer.field(hsts.0)), (None, Some(hsts.1)));
