@@ -108,6 +108,7 @@ mod tests {
     use x509_cert::ext::pkix::SubjectAltName;
 
     use super::*;
+    use crate::server::Managed;
 
     #[test]
     fn a_token_is_answered_while_its_challenge_is_open() {
@@ -143,6 +144,8 @@ mod tests {
         assert_eq!(digest.as_bytes(), [7; 32]);
         let names = certificate.tbs_certificate().get_extension::<SubjectAltName>().unwrap().unwrap().1;
         assert_eq!(names.0.len(), 1);
+        let (chain, key) = (made.chain_pem.as_bytes(), made.key_pem.as_bytes());
+        Managed::default().set_challenge("example.com", chain, key).unwrap();
     }
 
     #[test]

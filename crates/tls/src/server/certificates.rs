@@ -53,10 +53,7 @@ impl Certificate {
 
     fn new(chain: Vec<CertificateDer<'static>>, key_pem: &[u8]) -> Result<Self, MaterialError> {
         let (names, expires) = describe(&chain[0]).map_err(MaterialError::Malformed)?;
-        let key = PrivateKeyDer::from_pem_slice(key_pem).map_err(|error| match error {
-            pem::Error::NoItemsFound => MaterialError::NoKey,
-            error => MaterialError::Pem(error),
-        })?;
+        let key = private_key(key_pem)?;
         let key =
             CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider()).map_err(
                 |error| match error {
@@ -66,6 +63,14 @@ impl Certificate {
             )?;
         Ok(Self { key: Arc::new(key), names, expires })
     }
+}
+
+/// A certificate that answers a challenge. Its critical extension is there so that nobody takes it for one of another use (RFC 8737
+/// section 3), this library included: whether the key is its own can't be looked at.
+pub(super) fn of_challenge(chain_pem: &[u8], key_pem: &[u8]) -> Result<Arc<CertifiedKey>, MaterialError> {
+    let provider = aws_lc_rs::default_provider().key_provider;
+    let key = provider.load_private_key(private_key(key_pem)?).map_err(MaterialError::Key)?;
+    Ok(Arc::new(CertifiedKey::new(chain(chain_pem)?, key)))
 }
 
 /// Reads a whole file.
@@ -88,6 +93,14 @@ pub(super) fn roots(pem: &[u8]) -> Result<RootCertStore, MaterialError> {
         roots.add(certificate).map_err(MaterialError::Authority)?;
     }
     Ok(roots)
+}
+
+/// The first private key of `pem`.
+fn private_key(pem: &[u8]) -> Result<PrivateKeyDer<'static>, MaterialError> {
+    PrivateKeyDer::from_pem_slice(pem).map_err(|error| match error {
+        pem::Error::NoItemsFound => MaterialError::NoKey,
+        error => MaterialError::Pem(error),
+    })
 }
 
 /// All certificates of `pem`, at least one.

@@ -8,7 +8,7 @@ use arc_swap::ArcSwap;
 use rustls::server::ClientHello;
 use rustls::sign::CertifiedKey;
 
-use super::certificates::Certificate;
+use super::certificates::{self, Certificate};
 use super::error::MaterialError;
 
 /// The managed certificates of one listener, by name. Handshakes read them without a lock; they change all at once.
@@ -43,7 +43,7 @@ impl Managed {
     /// # Errors
     /// What is wrong with it; nothing changes then.
     pub fn set_challenge(&self, name: &str, chain_pem: &[u8], key_pem: &[u8]) -> Result<(), MaterialError> {
-        let key = Certificate::from_pem(chain_pem, key_pem)?.key;
+        let key = certificates::of_challenge(chain_pem, key_pem)?;
         self.challenges.rcu(|known| {
             let mut known = BTreeMap::clone(known);
             known.insert(name.to_ascii_lowercase(), Arc::clone(&key));
