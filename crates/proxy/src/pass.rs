@@ -79,7 +79,8 @@ pub(crate) async fn pass(
             if exchange.scratch.upload.fault().is_none() {
                 blame::broke_off(exchange, &decided, backend.member);
             }
-            if exchange.scratch.download.wrote() == 0 {
+            // A head of HTTP/2 is on its way already: it goes beside the body.
+            if exchange.scratch.download.wrote() == 0 && !exchange.stream.is_h2() {
                 // The client has nothing of it, and need not guess.
                 exchange.scratch.download.begin(Framing::None, false);
                 let error = exchange.scratch.upload.fault().map_or(Error::BadAnswer, Error::from);
