@@ -3,6 +3,7 @@
 
 mod access_log;
 mod acme;
+mod admin_tls;
 mod agent;
 mod api;
 mod cli;
@@ -12,6 +13,8 @@ mod drains;
 mod flips;
 mod framework;
 mod garbage;
+mod grpc;
+mod h2;
 mod health;
 mod http;
 mod idempotency;
@@ -28,4 +31,6 @@ mod rules;
 mod spread;
 mod start;
 mod support;
+mod tls;
 mod tunnels;
+mod upstreams;

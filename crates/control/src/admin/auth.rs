@@ -1,4 +1,4 @@
-//! Who asks, and whether they may: bearer tokens, and roles for each route.
+//! Who asks, and whether they may: bearer tokens, client certificates, and roles for each route.
 
 use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{RawPathParams, Request, State};
@@ -11,9 +11,10 @@ use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 
 use super::api::Api;
-use super::config::{AdminConfig, Grant, Token};
+use super::config::{AdminConfig, Certificate, Grant, Token};
+use super::names;
+use super::peer::{Peer, Secured};
 use super::problem::Problem;
-use super::{names, peer::Peer};
 use crate::timeline::Actor;
 
 /// What a route asks of its callers.
@@ -36,6 +37,7 @@ const LOCAL: &str = "local";
 #[derive(Debug)]
 pub(crate) struct Callers {
     tokens: Vec<Token>,
+    certificates: Vec<Certificate>,
     is_open: bool,
 }
 
@@ -48,25 +50,37 @@ struct Caller {
 
 impl Callers {
     pub(crate) fn new(config: &AdminConfig) -> Self {
-        Self { tokens: config.tokens.clone(), is_open: config.is_open }
+        let (tokens, certificates) = (config.tokens.clone(), config.certificates.clone());
+        Self { tokens, certificates, is_open: config.is_open }
     }
 
-    /// Finds out who asks.
-    fn identify(&self, headers: &HeaderMap) -> Result<Caller, Problem> {
+    /// Finds out who asks: by its token, else by the subject of its certificate.
+    fn identify(&self, headers: &HeaderMap, subject: Option<&str>) -> Result<Caller, Problem> {
         let unauthorized = |code, detail| Err(Problem::new(StatusCode::UNAUTHORIZED, code, detail));
         let mut presented = headers.get_all(AUTHORIZATION).iter();
         let local = || Caller { name: LOCAL.to_owned(), grant: Grant::Admin };
         match (presented.next(), presented.next()) {
+            (None, _) if subject.is_some() && !self.certificates.is_empty() => match self.holder(subject) {
+                Some(known) => Ok(Caller { name: known.subject.clone(), grant: known.grant.clone() }),
+                None => unauthorized("certificate_unknown", "nobody has a certificate with this subject"),
+            },
             (None, _) if self.is_open => Ok(local()),
             // Nothing could be told from a token where there are none: a client that always sends one is let in as well.
             (Some(_), None) if self.is_open && self.tokens.is_empty() => Ok(local()),
-            (None, _) => unauthorized("token_missing", "a bearer token is needed"),
+            (None, _) if self.certificates.is_empty() => {
+                unauthorized("token_missing", "a bearer token is needed")
+            }
+            (None, _) => unauthorized("token_missing", "a bearer token or a client certificate is needed"),
             (Some(value), None) => match bearer(value.as_bytes()).and_then(|token| self.find(token)) {
                 Some(token) => Ok(Caller { name: token.name.clone(), grant: token.grant.clone() }),
                 None => unauthorized("token_unknown", "nobody has this token"),
             },
             (Some(_), Some(_)) => unauthorized("token_ambiguous", "there are several Authorization headers"),
         }
+    }
+
+    fn holder(&self, subject: Option<&str>) -> Option<&Certificate> {
+        self.certificates.iter().find(|known| Some(known.subject.as_str()) == subject)
     }
 
     /// Compares with every token in full, so that the time taken tells nothing about any of them.
@@ -133,7 +147,9 @@ pub(crate) async fn demand(
     mut request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
-    let caller = api.callers().identify(request.headers())?;
+    let secured = request.extensions().get::<Secured>();
+    let subject = secured.and_then(|secured| secured.subject.as_deref());
+    let caller = api.callers().identify(request.headers(), subject)?;
     let service = names::service(&path.map_err(|rejection| names::malformed(&rejection))?);
     if !caller.grant.allows(role, service.as_ref()) {
         let of_service = match (&caller.grant, &service) {
@@ -165,7 +181,7 @@ mod tests {
             sha256: Sha256::digest(text.as_bytes()).into(),
             grant: Grant::Read,
         };
-        Callers { tokens: tokens.iter().map(token).collect(), is_open }
+        Callers { tokens: tokens.iter().map(token).collect(), certificates: Vec::new(), is_open }
     }
 
     fn identify(callers: &Callers, headers: &[&str]) -> Result<String, u16> {
@@ -173,7 +189,7 @@ mod tests {
         for header in headers {
             map.append(AUTHORIZATION, HeaderValue::from_str(header).unwrap());
         }
-        callers.identify(&map).map(|caller| caller.name).map_err(|problem| problem.status().as_u16())
+        callers.identify(&map, None).map(|caller| caller.name).map_err(|problem| problem.status().as_u16())
     }
 
     #[test]
@@ -184,6 +200,28 @@ mod tests {
         for wrong in [&[][..], &["Bearer c"], &["Bearer "], &["b"], &["Basic b"], &["Bearer a", "Bearer a"]] {
             assert_eq!(identify(&callers, wrong), Err(401), "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn a_certificate_tells_who_asks_where_there_is_no_token() {
+        let certificate = Certificate { subject: "CN=ops".to_owned(), grant: Grant::Operate };
+        let callers =
+            |is_open| Callers { certificates: vec![certificate.clone()], ..callers(is_open, &["a"]) };
+        let identify = |is_open: bool, subject, token: Option<&str>| {
+            let mut map = HeaderMap::new();
+            token.map(|token| map.append(AUTHORIZATION, HeaderValue::from_str(token).unwrap()));
+            let caller = callers(is_open).identify(&map, subject);
+            caller.map(|caller| caller.name).map_err(|problem| problem.status().as_u16())
+        };
+        assert_eq!(identify(false, Some("CN=ops"), None), Ok("CN=ops".to_owned()));
+        assert_eq!(identify(false, Some("CN=ops"), Some("Bearer a")), Ok("owner of a".to_owned()));
+        assert_eq!(identify(false, Some("CN=ops"), Some("Bearer b")), Err(401));
+        assert_eq!(identify(false, Some("CN=other"), None), Err(401));
+        assert_eq!(identify(true, Some("CN=other"), None), Err(401));
+        assert_eq!(
+            (identify(false, None, None), identify(true, None, None)),
+            (Err(401), Ok("local".to_owned()))
+        );
     }
 
     #[test]

@@ -4,12 +4,14 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use cutover_core::id::ServiceName;
+use cutover_tls::server::ServerTls;
 
 /// Where and for whom the admin API is served.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct AdminConfig {
     /// Where it listens.
     pub listen: Listen,
@@ -17,8 +19,12 @@ pub struct AdminConfig {
     pub metrics: Option<Listen>,
     /// Whether callers without a token may do everything. Only on loopback and on unix sockets.
     pub is_open: bool,
+    /// TLS of the listener; `None` = clear text.
+    pub tls: Option<Arc<ServerTls>>,
     /// Who may do what.
     pub tokens: Vec<Token>,
+    /// Who may do what by a certificate that `tls` has verified.
+    pub certificates: Vec<Certificate>,
     /// Names by which callers may reach the listener, beside `localhost` and its own addresses.
     pub names: Vec<String>,
     /// Connections that may be open at a time.
@@ -47,6 +53,15 @@ pub struct Token {
     pub grant: Grant,
 }
 
+/// A client certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Certificate {
+    /// Its subject, as a distinguished name (RFC 4514); the actor in the timeline.
+    pub subject: String,
+    /// What it allows.
+    pub grant: Grant,
+}
+
 /// What a caller may do. Each grant includes those before it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Grant {
@@ -66,7 +81,9 @@ impl Default for AdminConfig {
             listen: Listen::Tcp(SocketAddr::from(([127, 0, 0, 1], 9900))),
             metrics: None,
             is_open: true,
+            tls: None,
             tokens: Vec::new(),
+            certificates: Vec::new(),
             names: Vec::new(),
             connections_max: 1024,
             stop_timeout: Duration::from_secs(10),

@@ -11,14 +11,16 @@ use http::uri::Authority;
 use http::{HeaderMap, StatusCode, Uri};
 
 use super::api::Api;
-use super::peer::Peer;
+use super::peer::{Peer, Secured};
 use super::problem::Problem;
 
 /// Lets requests pass that name this listener and don't come from another site.
 pub(crate) async fn check(State(api): State<Api>, request: Request, next: Next) -> Result<Response, Problem> {
     let peer = request.extensions().get::<Peer>().copied();
     let authority = authority(request.uri(), request.headers());
-    if !is_ours(authority.as_ref(), peer, api.names()) {
+    // Over TLS a browser has compared the name with our certificate already.
+    let is_secured = request.extensions().get::<Secured>().is_some();
+    if !is_secured && !is_ours(authority.as_ref(), peer, api.names()) {
         let name =
             authority.map_or_else(|| "no host".to_owned(), |authority| format!("{:?}", authority.as_str()));
         let detail = format!("this listener does not answer for {name}; add it to its names if it should");

@@ -38,6 +38,6 @@ mod text;
 mod versions;
 pub mod wire;
 
-pub use config::{AdminConfig, Grant, Listen, Token};
+pub use config::{AdminConfig, Certificate, Grant, Listen, Token};
 pub use openapi::document;
 pub use serve::{AdminHandle, ServeError, serve};

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 /// Where a connection comes from and where it arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +19,13 @@ pub(crate) enum Peer {
         /// The user, if the kernel tells.
         uid: Option<u32>,
     },
+}
+
+/// A connection over TLS. Requests over one have it among their extensions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Secured {
+    /// The subject of the client's certificate, which was verified, if it has shown one.
+    pub(crate) subject: Option<Arc<str>>,
 }
 
 /// As the timeline shows it: the address without the port, which tells nobody anything later.

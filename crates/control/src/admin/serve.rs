@@ -8,6 +8,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::routing::get;
 use cutover_core::time::Millis;
+use cutover_tls::server::{Accepted, ServerTls};
 use http::Request;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -15,18 +16,23 @@ use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::timeout;
 use tower::ServiceExt;
 
 use super::api::Api;
 use super::config::{AdminConfig, Listen};
 use super::listener::{Arrival, Listener};
+use super::peer::{Peer, Secured};
 use super::{node, routes};
 use crate::handle::Control;
 
 /// Largest head of a request in bytes.
 const HEAD_MAX: u32 = 32 * 1024;
+/// Time for a whole TLS handshake.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Time in which the head of a request must arrive; also the longest idle time between requests.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// Requests that one HTTP/2 connection may have open.
@@ -41,7 +47,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub enum ServeError {
     /// Anybody in the network could change everything.
     #[error(
-        "{listen} can be reached from elsewhere: set tokens and open = false, or listen on loopback or a unix socket"
+        "{listen} can be reached from elsewhere: set tokens or certificates and open = false, or listen on loopback or a unix socket"
     )]
     Unprotected {
         /// Where it should have listened.
@@ -104,7 +110,8 @@ pub async fn serve(
     control: Control,
     registry: prometheus::Registry,
 ) -> Result<AdminHandle, ServeError> {
-    if !config.listen.is_local() && (config.is_open || config.tokens.is_empty()) {
+    let is_anybody_known = !(config.tokens.is_empty() && config.certificates.is_empty());
+    if !config.listen.is_local() && (config.is_open || !is_anybody_known) {
         return Err(ServeError::Unprotected { listen: config.listen });
     }
     let (closing, is_closing) = watch::channel(false);
@@ -115,14 +122,14 @@ pub async fn serve(
         None => None,
     };
     let mut handle = AdminHandle { address, metrics_address: None, closing, tasks: Vec::new() };
-    let accept = |listener, router| {
+    let accept = |listener, tls, router| {
         let limits = Limits { connections: config.connections_max, stop: config.stop_timeout };
-        tokio::spawn(accept_all(listener, router, limits, is_closing.clone()))
+        tokio::spawn(accept_all(listener, tls, router, limits, is_closing.clone()))
     };
-    handle.tasks.push(accept(listener, routes::router(api)));
+    handle.tasks.push(accept(listener, config.tls.clone(), routes::router(api)));
     if let Some((listener, address)) = metrics {
         let exposition = move || async move { node::exposition(&registry) };
-        handle.tasks.push(accept(listener, Router::new().route("/metrics", get(exposition))));
+        handle.tasks.push(accept(listener, None, Router::new().route("/metrics", get(exposition))));
         handle.metrics_address = Some(address);
     }
     Ok(handle)
@@ -142,7 +149,13 @@ struct Limits {
     stop: Duration,
 }
 
-async fn accept_all(listener: Listener, router: Router, limits: Limits, mut closing: watch::Receiver<bool>) {
+async fn accept_all(
+    listener: Listener,
+    tls: Option<Arc<ServerTls>>,
+    router: Router,
+    limits: Limits,
+    mut closing: watch::Receiver<bool>,
+) {
     let places = Arc::new(Semaphore::new(limits.connections));
     let mut connections = JoinSet::new();
     loop {
@@ -164,24 +177,68 @@ async fn accept_all(listener: Listener, router: Router, limits: Limits, mut clos
                 continue;
             }
         };
-        let service = router.clone().map_request(move |mut request: Request<Incoming>| {
-            request.extensions_mut().insert(peer);
-            request.map(Body::new)
-        });
-        let closing = closing.clone();
+        let (router, tls, closing) = (router.clone(), tls.clone(), closing.clone());
         connections.spawn(async move {
-            match arrival {
-                Arrival::Tcp(stream) => answer(stream, service, closing).await,
-                Arrival::Unix(stream) => answer(stream, service, closing).await,
+            match (arrival, tls) {
+                (Arrival::Tcp(stream), None) => answer(stream, service(router, peer, None), closing).await,
+                (Arrival::Tcp(stream), Some(tls)) => {
+                    if let Some((stream, secured)) = secure(&tls, stream, &mut closing.clone()).await {
+                        answer(stream, service(router, peer, Some(secured)), closing).await;
+                    }
+                }
+                (Arrival::Unix(stream), _) => answer(stream, service(router, peer, None), closing).await,
             }
             drop(place);
         });
     }
     drop(listener);
     let finish = async { while connections.join_next().await.is_some() {} };
-    if tokio::time::timeout(limits.stop, finish).await.is_err() {
+    if timeout(limits.stop, finish).await.is_err() {
         tracing::warn!(after = %Millis(u64::try_from(limits.stop.as_millis()).unwrap_or(u64::MAX)), "admin requests were cut off");
     }
+}
+
+/// Makes a connection one over TLS. `None` when that fails or takes too long; the client was told why.
+async fn secure(
+    tls: &ServerTls,
+    stream: TcpStream,
+    closing: &mut watch::Receiver<bool>,
+) -> Option<(impl AsyncRead + AsyncWrite + Send + Unpin + 'static, Secured)> {
+    let accepted = tokio::select! {
+        accepted = timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)) => accepted.ok()?,
+        () = closed(closing) => return None,
+    };
+    match accepted {
+        Ok(Accepted { stream, subject, .. }) => {
+            Some((stream, Secured { subject: subject.map(|subject| subject.as_str().into()) }))
+        }
+        Err(error) => {
+            tracing::debug!(error = &error as &dyn std::error::Error, "an admin connection is not over TLS");
+            None
+        }
+    }
+}
+
+/// What answers the requests of one connection.
+fn service(
+    router: Router,
+    peer: Peer,
+    secured: Option<Secured>,
+) -> impl tower::Service<
+    Request<Incoming>,
+    Response = axum::response::Response,
+    Error = std::convert::Infallible,
+    Future: Send,
+> + Clone
++ Send
++ 'static {
+    router.map_request(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(peer);
+        if let Some(secured) = &secured {
+            request.extensions_mut().insert(secured.clone());
+        }
+        request.map(Body::new)
+    })
 }
 
 /// Resolves when `closing` turns true, or nobody is left to turn it.

@@ -12,12 +12,28 @@ use super::target::Target;
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Server")]
 pub(crate) struct Remote {
-    /// The admin API: `http://host:port` or `unix:/path`
+    /// The admin API: `http://host:port`, `https://host:port` or `unix:/path`
     #[arg(long, value_name = "URL", env = "CUTOVER_ADMIN", default_value = "http://127.0.0.1:9900")]
     pub(crate) admin: Target,
     /// The bearer token; better given by the environment than by an argument that others can see
     #[arg(long, value_name = "TOKEN", env = "CUTOVER_TOKEN", hide_env_values = true)]
     pub(crate) token: Option<String>,
+    #[command(flatten)]
+    pub(crate) tls: RemoteTls,
+}
+
+/// What is asked of an admin API over TLS. Files are PEM.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(crate) struct RemoteTls {
+    /// File of the authorities that are believed, instead of those of the system
+    #[arg(long, value_name = "FILE", env = "CUTOVER_CA")]
+    pub(crate) ca: Option<String>,
+    /// File of the certificate that tells who asks
+    #[arg(long, value_name = "FILE", env = "CUTOVER_CERT", requires = "key")]
+    pub(crate) cert: Option<String>,
+    /// File of its private key
+    #[arg(long, value_name = "FILE", env = "CUTOVER_KEY", requires = "cert")]
+    pub(crate) key: Option<String>,
 }
 
 /// A command that talks to a running cutover.

@@ -1,9 +1,13 @@
-//! A small client of the admin API: HTTP/1.1 over TCP or a Unix socket, one connection for each call.
+//! A small client of the admin API: HTTP/1.1 over TCP, TLS or a Unix socket, one connection for each call.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use cutover_core::address::Address;
+use cutover_core::policy::UpstreamTls;
+use cutover_tls::client::{Connector, Connectors};
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST};
 use http::{HeaderValue, Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
@@ -15,7 +19,7 @@ use serde_json::Value;
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 
-use super::args::Remote;
+use super::args::{Remote, RemoteTls};
 use super::error::{Error, Problem};
 use super::target::Target;
 
@@ -31,6 +35,8 @@ const ANSWER_BYTES_MAX: usize = 64 << 20;
 pub(crate) struct Client {
     target: Target,
     token: Option<String>,
+    /// How TLS is spoken, where it is.
+    connector: Option<Arc<Connector>>,
 }
 
 /// A successful answer.
@@ -46,7 +52,13 @@ impl Client {
     /// A client of the API that the arguments name.
     #[must_use]
     pub(crate) fn new(remote: &Remote) -> Self {
-        Self { target: remote.admin.clone(), token: remote.token.clone() }
+        let RemoteTls { ca, cert, key } = remote.tls.clone();
+        let tls = UpstreamTls { ca, client: cert.zip(key), ..UpstreamTls::default() };
+        let connector = match &remote.admin {
+            Target::Tcp { is_tls: true, .. } => Some(Connectors::default().connector(&tls, false)),
+            Target::Tcp { is_tls: false, .. } | Target::Unix(_) => None,
+        };
+        Self { target: remote.admin.clone(), token: remote.token.clone(), connector }
     }
 
     /// Where the API is.
@@ -166,10 +178,19 @@ impl Client {
         };
         let request = request.body(Full::new(bytes)).map_err(|error| Error::Usage(error.to_string()))?;
         let sent = match &self.target {
-            Target::Tcp { host, port } => {
-                match self.connect(TcpStream::connect((host.as_str(), *port))).await {
-                    Ok(stream) => exchange(stream, request).await,
-                    Err(error) => Err(error),
+            Target::Tcp { host, port, .. } => {
+                match (self.connect(TcpStream::connect((host.as_str(), *port))).await, &self.connector) {
+                    (Ok(stream), None) => exchange(stream, request).await,
+                    (Ok(stream), Some(connector)) => {
+                        let address = Address::Tcp { host: host.clone(), port: *port };
+                        let secured =
+                            async { connector.connect(stream, &address).await.map_err(io::Error::other) };
+                        match self.connect(secured).await {
+                            Ok(stream) => exchange(stream, request).await,
+                            Err(error) => Err(error),
+                        }
+                    }
+                    (Err(error), _) => Err(error),
                 }
             }
             Target::Unix(path) => match self.connect(UnixStream::connect(path)).await {

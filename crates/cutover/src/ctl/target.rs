@@ -1,4 +1,4 @@
-//! Where the admin API is: `http://host:port` or `unix:/path`.
+//! Where the admin API is: `http://host:port`, `https://host:port` or `unix:/path`.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -15,6 +15,8 @@ pub(crate) enum Target {
         host: String,
         /// The port.
         port: u16,
+        /// Whether TLS is spoken.
+        is_tls: bool,
     },
     /// A Unix stream socket.
     Unix(PathBuf),
@@ -23,12 +25,9 @@ pub(crate) enum Target {
 /// Why a text is no address of an admin API.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum TargetError {
-    /// Neither of the two forms.
-    #[error("write http://host:port or unix:/path")]
+    /// None of the three forms.
+    #[error("write http://host:port, https://host:port or unix:/path")]
     Form,
-    /// TLS.
-    #[error("https is not available in this version of cutover; write http://host:port or unix:/path")]
-    Tls,
     /// A path behind the port.
     #[error("the admin API has no path; write http://host:port")]
     Path,
@@ -42,8 +41,8 @@ impl Target {
     #[must_use]
     pub(crate) fn authority(&self) -> String {
         match self {
-            Self::Tcp { host, port } if host.contains(':') => format!("[{host}]:{port}"),
-            Self::Tcp { host, port } => format!("{host}:{port}"),
+            Self::Tcp { host, port, .. } if host.contains(':') => format!("[{host}]:{port}"),
+            Self::Tcp { host, port, .. } => format!("{host}:{port}"),
             Self::Unix(_) => "localhost".to_owned(),
         }
     }
@@ -57,11 +56,11 @@ impl FromStr for Target {
             return if path.starts_with('/') { Ok(Self::Unix(path.into())) } else { Err(TargetError::Form) };
         }
         let uri: Uri = text.parse().map_err(|_| TargetError::Form)?;
-        match uri.scheme_str() {
-            Some("http") => {}
-            Some("https") => return Err(TargetError::Tls),
+        let is_tls = match uri.scheme_str() {
+            Some("http") => false,
+            Some("https") => true,
             _ => return Err(TargetError::Form),
-        }
+        };
         if !matches!(uri.path(), "" | "/") || uri.query().is_some() {
             return Err(TargetError::Path);
         }
@@ -70,14 +69,15 @@ impl FromStr for Target {
         if host.is_empty() {
             return Err(TargetError::Form);
         }
-        Ok(Self::Tcp { host, port: uri.port_u16().unwrap_or(PORT_DEFAULT) })
+        Ok(Self::Tcp { host, port: uri.port_u16().unwrap_or(PORT_DEFAULT), is_tls })
     }
 }
 
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Tcp { .. } => write!(f, "http://{}", self.authority()),
+            Self::Tcp { is_tls: false, .. } => write!(f, "http://{}", self.authority()),
+            Self::Tcp { is_tls: true, .. } => write!(f, "https://{}", self.authority()),
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
         }
     }
@@ -89,7 +89,8 @@ mod tests {
 
     #[test]
     fn targets_are_read_and_written_alike() {
-        for text in ["http://127.0.0.1:9900", "http://[::1]:1", "http://lb-1.internal:80", "unix:/run/a.sock"]
+        for text in
+            ["http://127.0.0.1:9900", "http://[::1]:1", "https://lb-1.internal:80", "unix:/run/a.sock"]
         {
             assert_eq!(text.parse::<Target>().unwrap().to_string(), text);
         }
@@ -103,7 +104,7 @@ mod tests {
         assert_eq!(cause("unix:a.sock"), TargetError::Form);
         assert_eq!(cause("ftp://a"), TargetError::Form);
         assert_eq!(cause(""), TargetError::Form);
-        assert_eq!(cause("https://a:1"), TargetError::Tls);
+        assert_eq!(cause("https://"), TargetError::Form);
         assert_eq!(cause("http://a:1/v1"), TargetError::Path);
     }
 }

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use cutover_tls::client::Connectors;
-use cutover_tls::server::{ServerTls, ServerTlsSpec, TlsError};
+use cutover_tls::server::{ClientAuth, MinVersion, ServerTls, ServerTlsSpec, TlsError};
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 use prometheus::{GaugeVec, Opts, Registry};
 
-use crate::config::{Acme, Config, FileWatch, Listener, ListenerTls};
+use crate::config::{Acme, AdminTls, Config, FileWatch, Listener, ListenerTls};
 
 /// A listener whose TLS can't be what it is told to be.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +26,8 @@ pub(crate) struct ListenerError {
 pub(super) struct Certificates {
     /// In the order of the configuration, which is that of their listeners.
     listeners: Vec<Option<Named>>,
+    /// That of the admin API.
+    admin: Option<Named>,
     connectors: Arc<Connectors>,
     watch: Option<FileWatch>,
 }
@@ -45,14 +47,13 @@ impl Certificates {
     pub(super) fn load(config: &Config, connectors: &Arc<Connectors>) -> Result<Self, ListenerError> {
         let listeners = config.listeners.iter().map(|listener| {
             let Some(tls) = &listener.tls else { return Ok(None) };
-            let name = name(listener);
-            match ServerTls::load(spec(tls)) {
-                Ok(tls) => Ok(Some(Named { listener: name, tls: Arc::new(tls) })),
-                Err(source) => Err(ListenerError { listener: name, source }),
-            }
+            Named::load(name(listener), spec(tls)).map(Some)
         });
         let listeners = listeners.collect::<Result<_, _>>()?;
-        Ok(Self { listeners, connectors: Arc::clone(connectors), watch: None })
+        let admin = config.admin.tls.as_ref();
+        let admin =
+            admin.map(|tls| Named::load(config.admin.listen.to_string(), spec_of_admin(tls))).transpose()?;
+        Ok(Self { listeners, admin, connectors: Arc::clone(connectors), watch: None })
     }
 
     /// The TLS of a listener, by its place in the configuration.
@@ -60,8 +61,20 @@ impl Certificates {
         self.listeners.get(listener)?.as_ref().map(|named| &named.tls)
     }
 
+    /// The TLS of the admin API.
+    pub(super) fn of_admin(&self) -> Option<&Arc<ServerTls>> {
+        self.admin.as_ref().map(|named| &named.tls)
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Named> {
+        self.listeners.iter().flatten().chain(&self.admin)
+    }
+
     /// Those of the listeners of `config` whose certificates come by ACME.
-    pub(super) fn managed<'a>(&'a self, config: &'a Config) -> impl Iterator<Item = (&'a Acme, &'a Arc<ServerTls>)> {
+    pub(super) fn managed<'a>(
+        &'a self,
+        config: &'a Config,
+    ) -> impl Iterator<Item = (&'a Acme, &'a Arc<ServerTls>)> {
         let listeners = config.listeners.iter().zip(&self.listeners);
         listeners.filter_map(|(listener, named)| {
             Some((listener.tls.as_ref()?.acme.as_ref()?, &named.as_ref()?.tls))
@@ -75,13 +88,13 @@ impl Certificates {
     pub(super) fn register(&self, registry: &Registry) -> prometheus::Result<()> {
         let help = "When the first certificate of a listener expires, in seconds since 1970";
         let gauge = GaugeVec::new(Opts::new("cutover_certificate_expiry_seconds", help), &["listener"])?;
-        let listeners = self.listeners.iter().flatten().cloned().collect();
+        let listeners = self.all().cloned().collect();
         registry.register(Box::new(Expiry { gauge, listeners }))
     }
 
     /// Watches the files that are in use now.
     pub(super) fn follow(&mut self) {
-        let of_listeners = self.listeners.iter().flatten().flat_map(|named| named.tls.files());
+        let of_listeners = self.all().flat_map(|named| named.tls.files());
         let files: Vec<PathBuf> = of_listeners.map(Into::into).chain(self.connectors.files()).collect();
         self.watch = None;
         if !files.is_empty() {
@@ -94,15 +107,25 @@ impl Certificates {
 
     /// Waits until one of the files changes. May be dropped and called again.
     pub(super) async fn changed(&mut self) {
-        match &mut self.watch {
-            Some(watch) => watch.changed().await,
-            None => std::future::pending().await,
+        let connectors = Arc::clone(&self.connectors);
+        loop {
+            let changed = async {
+                match &mut self.watch {
+                    Some(watch) => watch.changed().await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = changed => return,
+                // Services come and go at any time, and their files with them.
+                () = connectors.grown() => self.follow(),
+            }
         }
     }
 
     /// Reads all files again. Whoever's can't be used goes on with what it had.
     pub(super) fn reload(&self) {
-        for Named { listener, tls } in self.listeners.iter().flatten() {
+        for Named { listener, tls } in self.all() {
             match tls.reload() {
                 Ok(()) => tracing::info!(listener, "certificates were read again"),
                 Err(error) => tracing::error!(
@@ -119,6 +142,15 @@ impl Certificates {
                     "certificates for backends can't be used, the ones from before stay"
                 );
             }
+        }
+    }
+}
+
+impl Named {
+    fn load(listener: String, spec: ServerTlsSpec) -> Result<Self, ListenerError> {
+        match ServerTls::load(spec) {
+            Ok(tls) => Ok(Self { listener, tls: Arc::new(tls) }),
+            Err(source) => Err(ListenerError { listener, source }),
         }
     }
 }
@@ -158,5 +190,15 @@ fn spec(tls: &ListenerTls) -> ServerTlsSpec {
         min_version: tls.min_version,
         client_auth: tls.client_auth.clone(),
         is_managed: tls.acme.is_some(),
+    }
+}
+
+/// A token will do instead of a certificate, so that none is required.
+fn spec_of_admin(tls: &AdminTls) -> ServerTlsSpec {
+    ServerTlsSpec {
+        certificates: vec![tls.files.clone()],
+        min_version: MinVersion::Tls12,
+        client_auth: tls.client_ca.clone().map(|ca| ClientAuth { ca, is_required: false }),
+        is_managed: false,
     }
 }

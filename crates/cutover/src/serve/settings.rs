@@ -7,11 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cutover_control::admin::{self, AdminConfig, Grant};
+use cutover_core::id::ServiceName;
 use cutover_proxy::{Limits, ListenerConfig, ProxyConfig};
 
 use super::certificates::Certificates;
 use crate::acme;
-use crate::config::{Admin, AdminAddress, BindAddress, Config, Listener, Role, Token};
+use crate::config::{Admin, AdminAddress, BindAddress, Certificate, Config, Listener, Role, Token};
 
 /// A name in the configuration that has no address.
 #[derive(Debug, thiserror::Error)]
@@ -79,8 +80,12 @@ fn limits(config: &Config) -> Limits {
 }
 
 /// What the admin API is told. `stop_timeout` is how long its requests may go on after a stop.
-pub(super) fn admin(config: &Config, stop_timeout: Duration) -> Result<AdminConfig, ResolveError> {
-    let Admin { listen, is_open, tokens, .. } = &config.admin;
+pub(super) fn admin(
+    config: &Config,
+    certificates: &Certificates,
+    stop_timeout: Duration,
+) -> Result<AdminConfig, ResolveError> {
+    let Admin { listen, is_open, tokens, tls: _, certificates: holders } = &config.admin;
     let metrics = match &config.metrics {
         Some(address) => Some(admin::Listen::Tcp(first(address)?)),
         None => None,
@@ -92,7 +97,9 @@ pub(super) fn admin(config: &Config, stop_timeout: Duration) -> Result<AdminConf
         },
         metrics,
         is_open: *is_open,
+        tls: certificates.of_admin().cloned(),
         tokens: tokens.iter().map(token).collect(),
+        certificates: holders.iter().map(certificate).collect(),
         names: match listen {
             AdminAddress::Tcp(address) => vec![address.host().to_owned()],
             AdminAddress::Unix(_) => Vec::new(),
@@ -103,15 +110,21 @@ pub(super) fn admin(config: &Config, stop_timeout: Duration) -> Result<AdminConf
 }
 
 fn token(token: &Token) -> admin::Token {
-    admin::Token {
-        name: token.name.clone(),
-        sha256: token.sha256,
-        grant: match token.role {
-            Role::Read => Grant::Read,
-            Role::Register => Grant::Register(token.services.iter().cloned().collect()),
-            Role::Operate => Grant::Operate,
-            Role::Admin => Grant::Admin,
-        },
+    let Token { name, sha256, role, services } = token;
+    admin::Token { name: name.clone(), sha256: *sha256, grant: grant(*role, services) }
+}
+
+fn certificate(certificate: &Certificate) -> admin::Certificate {
+    let Certificate { subject, role, services } = certificate;
+    admin::Certificate { subject: subject.clone(), grant: grant(*role, services) }
+}
+
+fn grant(role: Role, services: &[ServiceName]) -> Grant {
+    match role {
+        Role::Read => Grant::Read,
+        Role::Register => Grant::Register(services.iter().cloned().collect()),
+        Role::Operate => Grant::Operate,
+        Role::Admin => Grant::Admin,
     }
 }
 

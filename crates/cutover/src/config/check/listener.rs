@@ -15,7 +15,7 @@ use crate::config::{Acme, AcmeChallenge, Listener, ListenerTls, address};
 
 /// What `raw` means.
 pub(super) fn listener(raw: &ListenerSpec, check: &mut Check<'_>) -> Listener {
-    if check.are_clean(&["protocol", "tls", "redirect_to_https"]) {
+    if check.are_clean(&["protocol"]) {
         check_protocol(raw, check);
     }
     if raw.proxy_protocol && raw.trusted_proxies.is_empty() {
