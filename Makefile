@@ -30,6 +30,7 @@ demo: ## upgrade a fleet of six servers under load, on this machine, and report 
 test: ## run every test: unit, property, simulation, and end to end with the real binary
 	@scripts/setup.sh test
 	$(CARGO) test --quiet $(LOCKED) --workspace --doc
+	$(CARGO) test --quiet $(LOCKED) --package cutover-app --features otlp --lib otlp
 	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
 		set -x; $(CARGO) nextest run $(LOCKED) --workspace --profile $(NEXTEST_PROFILE); \
 	else \
@@ -68,6 +69,7 @@ fmt:
 lint:
 	@scripts/setup.sh build
 	$(CARGO) clippy --quiet $(LOCKED) --workspace --all-targets -- -D warnings
+	$(CARGO) clippy --quiet $(LOCKED) --package cutover-app --all-targets --features otlp -- -D warnings
 
 deny:
 	@scripts/setup.sh deny

@@ -6,6 +6,8 @@ mod args;
 pub mod config;
 mod ctl;
 pub mod demo;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod roll;
 pub mod run;
 mod serve;

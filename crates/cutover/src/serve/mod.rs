@@ -34,6 +34,8 @@ use crate::{acme, args};
 use crate::config::{self, AccessLogFormat, Config, Report, StoreKind};
 use crate::ctl::Exit;
 use crate::demo::leash;
+#[cfg(feature = "otlp")]
+use crate::otlp;
 use crate::signals::{Signal, Signals};
 use crate::telemetry;
 use certificates::{Certificates, ListenerError};
@@ -47,6 +49,9 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(30);
 const ADMIN_STOP_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the last lines of the access log may take to be written.
 const ACCESS_LOG_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long the last spans may take to reach their collector.
+#[cfg(feature = "otlp")]
+const SPANS_TIMEOUT: Duration = Duration::from_secs(2);
 /// Threads of the control plane: one decides while the other answers the admin API.
 const CONTROL_THREADS: usize = 2;
 
@@ -73,6 +78,9 @@ enum Error {
     Proxy(#[from] ProxyError),
     #[error("can't open the access log")]
     AccessLog(#[source] io::Error),
+    #[cfg(feature = "otlp")]
+    #[error("can't send spans to the collector of traces")]
+    Spans(#[from] opentelemetry_otlp::ExporterBuildError),
     #[error("can't register metrics")]
     Metrics(#[from] prometheus::Error),
     #[error("can't serve the admin API")]
@@ -130,6 +138,8 @@ struct Planes {
     /// Held, so that they are renewed.
     _issued: acme::Certificates,
     access_log: Option<AccessLog>,
+    #[cfg(feature = "otlp")]
+    spans: Option<otlp::Sender>,
     control: Running,
     admin: AdminHandle,
 }
@@ -153,7 +163,7 @@ impl Planes {
             Box::new(move || wake.notify_one())
         };
         let (publisher, readers) = publish::channel(Snapshot::default(), proxy.wakes(), wake_publisher);
-        let admin_config = settings::admin(&config, ADMIN_STOP_TIMEOUT)?;
+        let admin_config = settings::admin(&config, &certificates, ADMIN_STOP_TIMEOUT)?;
         let (store, store_kind) = open_store(&config)?;
         let state_dir = (config.store == StoreKind::Embedded).then(|| config.node.state_dir.clone());
         let control = control::start(control::Settings {
@@ -173,7 +183,17 @@ impl Planes {
         let handle = control.control();
         let admin = admin::serve(admin_config, handle.clone(), registry).await?;
         let addresses = proxy.addresses().to_vec();
+        #[cfg(feature = "otlp")]
+        let (otlp, node) = (config.tracing.otlp.clone(), config.node.name.clone());
         configure(&handle, config).await?;
+        #[cfg(feature = "otlp")]
+        let (proxy, spans) = match otlp {
+            Some(url) => {
+                let (sink, sender) = otlp::start(&url, &node, metrics.spans_dropped.clone())?;
+                (proxy.with_spans(Some(sink)), Some(sender))
+            }
+            None => (proxy, None),
+        };
         let proxy = proxy.start(readers, &metrics, access_log.as_ref())?;
         issued.start();
         certificates.follow();
@@ -185,7 +205,16 @@ impl Planes {
             tracing::info!(%address, "listening for metrics");
         }
         tracing::info!(version = env!("CARGO_PKG_VERSION"), pid = std::process::id(), "ready");
-        Ok(Self { proxy, certificates, _issued: issued, access_log, control, admin })
+        Ok(Self {
+            proxy,
+            certificates,
+            _issued: issued,
+            access_log,
+            #[cfg(feature = "otlp")]
+            spans,
+            control,
+            admin,
+        })
     }
 
     /// Serves until a signal says stop; answers which.
@@ -237,7 +266,16 @@ impl Planes {
 
     /// Lets what is in flight end, then ends the rest. A second signal ends everything at once.
     async fn stop(self, signal: &str, signals: &mut Signals) {
-        let Self { mut proxy, certificates: _, _issued: _, access_log, control, admin } = self;
+        let Self {
+            mut proxy,
+            certificates: _,
+            _issued: _,
+            access_log,
+            #[cfg(feature = "otlp")]
+            spans,
+            control,
+            admin,
+        } = self;
         tracing::info!(signal, limit = ?SHUTDOWN_TIMEOUT, "stopping, what is in flight may end");
         proxy.shutdown(SHUTDOWN_TIMEOUT);
         let cut = loop {
@@ -257,6 +295,10 @@ impl Planes {
         control.stop().await;
         if access_log.is_some_and(|log| !log.finish(ACCESS_LOG_TIMEOUT)) {
             tracing::warn!("the end of the access log could not be written");
+        }
+        #[cfg(feature = "otlp")]
+        if let Some(spans) = spans {
+            spans.finish(SPANS_TIMEOUT).await;
         }
         tracing::info!(cut, "stopped");
     }

@@ -23,7 +23,8 @@ pub fn spans(dropped: IntCounter) -> (SpanSink, mpsc::Receiver<Span>) {
 }
 
 impl SpanSink {
-    pub(super) fn send(&self, span: Span) {
+    /// Queues a span, or drops and counts it.
+    pub fn send(&self, span: Span) {
         if self.sender.try_send(span).is_err() {
             self.dropped.inc();
         }

@@ -9,6 +9,7 @@
 
 mod app;
 mod backend;
+mod both_h2;
 mod client;
 mod compressing;
 mod deadlines;
@@ -36,4 +37,5 @@ mod secured;
 mod splits;
 mod telling;
 mod tls;
+mod tracing;
 mod world;

@@ -20,6 +20,7 @@ use cutover_core::state::State;
 use cutover_core::time::{Millis, Timestamp};
 use cutover_proxy::access_log::{AccessLog, Format};
 use cutover_proxy::metrics::Metrics;
+use cutover_proxy::trace::SpanSink;
 use cutover_proxy::{Handle, Limits, ListenerConfig, Network, Proxy, ProxyConfig};
 use cutover_resolve::Names;
 
@@ -40,6 +41,7 @@ pub(crate) struct Setup {
     pub(crate) others: Vec<ListenerConfig>,
     pub(crate) backends: Vec<(&'static str, String, &'static str)>,
     pub(crate) log: Option<Format>,
+    pub(crate) spans: Option<SpanSink>,
 }
 
 /// A running proxy with one service, `web`.
@@ -79,6 +81,7 @@ impl Setup {
             others: Vec::new(),
             backends: backends.collect(),
             log: None,
+            spans: None,
         }
     }
 
@@ -117,6 +120,11 @@ impl Setup {
         self
     }
 
+    pub(crate) fn tracing(mut self, spans: SpanSink) -> Self {
+        self.spans = Some(spans);
+        self
+    }
+
     /// Starts the proxy; every backend was probed and is up.
     pub(crate) fn start(self) -> World {
         let config = ProxyConfig {
@@ -127,7 +135,7 @@ impl Setup {
             names: Names::default(),
             tokens: Arc::default(),
         };
-        let proxy = Proxy::bind(config).unwrap();
+        let proxy = Proxy::bind(config).unwrap().with_spans(self.spans);
         let state = state(self.policy, &self.backends);
         let snapshot = compile(&state, &Snapshot::default());
         let (publisher, readers) = channel(snapshot, proxy.wakes(), Box::new(|| {}));
