@@ -51,7 +51,8 @@ impl PerClient {
 
     fn shard(&self, client: ClientKey) -> MutexGuard<'_, HashMap<ClientKey, u32, RandomState>> {
         // The table has the low bits.
-        let at = self.hasher.hash_one(client).rotate_right(32) as usize % SHARDS;
+        let hash = self.hasher.hash_one(client).rotate_right(32);
+        let at = usize::try_from(hash % SHARDS as u64).unwrap_or(0);
         self.shards[at].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

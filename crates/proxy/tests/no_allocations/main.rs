@@ -22,6 +22,7 @@ mod world;
 
 use cutover_core::policy::{Policy, Redirect};
 use cutover_core::route::PathPrefix;
+use cutover_core::policy::Rate;
 use cutover_proxy::access_log::Format;
 
 use app::App;
@@ -104,6 +105,8 @@ fn with_rules(policy: &mut Policy) {
 #[test]
 fn a_request_in_steady_state_allocates_nothing() {
     steady(|setup| setup);
+    let rate = Rate { per_second: 1_000_000, burst: 1_000_000 };
+    steady(|setup| setup.policy(|policy| policy.rate_limit = Some(rate)));
     steady(|setup| setup.logging(Format::Combined));
     steady(|setup| setup.logging(Format::Json));
     steady(|setup| setup.policy(with_rules));

@@ -6,6 +6,7 @@ use cutover_core::policy::Compression;
 
 use crate::app::App;
 use crate::client::Client;
+use crate::http2;
 use crate::message::Message;
 use crate::world::{Setup, World};
 
@@ -183,7 +184,10 @@ fn a_head_is_that_of_the_get() {
     let head = client.send("HEAD / HTTP/1.1\r\nHost: x\r\nAccept-Encoding: br\r\n\r\n").head();
     assert_eq!((head.field("content-encoding"), head.field("etag")), (Some("br"), Some("W/\"a\"")));
     assert_eq!(head.field("content-length"), None);
-    assert_eq!(client.send("HEAD / HTTP/1.1\r\nHost: x\r\n\r\n").head().field("content-length"), Some("1000"));
+    assert_eq!(
+        client.send("HEAD / HTTP/1.1\r\nHost: x\r\n\r\n").head().field("content-length"),
+        Some("1000")
+    );
 }
 
 #[test]
@@ -207,6 +211,37 @@ fn trailers_are_kept_but_not_those_that_measure_the_body() {
     let (_, body) = coded(ask(&mut client, "gzip"));
     assert_eq!(decoded("gzip", &body), "hello");
     assert_eq!(trailers(&mut client), ["X-Sum: 1"]);
+}
+
+#[test]
+fn over_http2_it_is_the_same() {
+    let page = page(300_000);
+    let app = answering(html("", &page));
+    let world_of_pages = world(&app);
+    let mut client = http2::Client::connect(world_of_pages.address);
+    for coding in CODINGS {
+        let answer = client.exchange(accepting(coding), b"", None).unwrap();
+        assert_eq!(
+            (&answer.fields["content-encoding"], answer.fields.get("content-length")),
+            (&coding.parse().unwrap(), None)
+        );
+        assert!(answer.body.len() < page.len() && decoded(coding, &answer.body) == page, "{coding}");
+    }
+    let app = answering(
+        "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nX-Sum: 1\r\n\r\n"
+            .to_owned(),
+    );
+    let world = world(&app);
+    let answer = http2::Client::connect(world.address).exchange(accepting("zstd"), b"", None).unwrap();
+    assert_eq!(decoded("zstd", &answer.body), "hello");
+    assert_eq!(answer.trailers.unwrap()["x-sum"], "1");
+}
+
+/// A GET of HTTP/2.
+fn accepting(coding: &str) -> http::Request<()> {
+    let mut request = http2::get("/");
+    request.headers_mut().insert("accept-encoding", coding.parse().unwrap());
+    request
 }
 
 #[test]

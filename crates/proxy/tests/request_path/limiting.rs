@@ -6,6 +6,7 @@ use cutover_core::policy::Rate;
 
 use crate::app::App;
 use crate::client::Client;
+use crate::http2;
 use crate::message::Message;
 use crate::world::{Setup, World};
 
@@ -87,6 +88,20 @@ fn a_client_asks_so_often() {
     is_counted(&world, "cutover_own_answers_total{status=\"429\"} 1\n");
     std::thread::sleep(std::time::Duration::from_millis(1100));
     assert_eq!(client.get("/").status(), 200, "the connection is as good as before, and time heals");
+}
+
+#[test]
+fn a_stream_is_a_request_like_any_other() {
+    let app = App::saying("ok");
+    let world = rated(&app, 1).start();
+    let mut client = http2::Client::connect(world.address);
+    let (first, second) = (client.get("/"), client.get("/"));
+    assert_eq!((first.status.as_u16(), second.status.as_u16()), (200, 429));
+    assert_eq!(first.fields["ratelimit"], "\"client\";r=0;t=1");
+    assert_eq!(
+        (&second.fields["ratelimit"], &second.fields["retry-after"]),
+        (&first.fields["ratelimit"], &"1".parse().unwrap())
+    );
 }
 
 #[test]

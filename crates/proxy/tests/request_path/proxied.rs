@@ -1,6 +1,8 @@
 //! Connections that begin by telling whose they are: the PROXY protocol.
 
-use std::net::SocketAddr;
+use std::io::Write;
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
 use std::time::Duration;
 
 use cutover_core::policy::ProxyProtocol;
@@ -9,6 +11,7 @@ use cutover_core::proxy_protocol::{Endpoints, header};
 use crate::app::App;
 use crate::client::Client;
 use crate::message::Message;
+use crate::secured::{Authority, Secured};
 use crate::world::{Setup, World};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
@@ -120,6 +123,17 @@ fn who_may_not_tell_is_refused_and_served_without() {
     assert!(app.is_idle());
     assert_eq!(world.connect().get("/").status(), 200);
     assert_eq!(app.heard().field("x-forwarded-for"), Some("127.0.0.1"));
+}
+
+#[test]
+fn the_header_comes_before_tls() {
+    let (app, authority) = (App::saying("ok"), Authority::new());
+    let world = setup(&app).listener(|listener| listener.tls = Some(authority.tls())).start();
+    let mut stream = TcpStream::connect(world.address).unwrap();
+    stream.write_all(&of(ProxyProtocol::V2, "203.0.113.9:4711")).unwrap();
+    let mut client = Secured::over(stream, &Arc::new(authority.stranger())).unwrap();
+    assert_eq!(client.get("/").status(), 200);
+    assert_eq!(app.heard().field("x-forwarded-for"), Some("203.0.113.9"));
 }
 
 #[test]

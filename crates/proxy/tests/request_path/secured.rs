@@ -114,9 +114,13 @@ pub(crate) fn listener(tls: &Arc<ServerTls>) -> ListenerConfig {
 impl Secured {
     /// Connects, and shakes hands.
     pub(crate) fn connect(address: SocketAddr, config: &Arc<ClientConfig>) -> io::Result<Self> {
+        Self::over(TcpStream::connect(address).unwrap(), config)
+    }
+
+    /// Shakes hands on a connection.
+    pub(crate) fn over(mut stream: TcpStream, config: &Arc<ClientConfig>) -> io::Result<Self> {
         let name = ServerName::try_from(NAME).unwrap();
         let mut connection = ClientConnection::new(Arc::clone(config), name).unwrap();
-        let mut stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(SOON)).unwrap();
         stream.set_nodelay(true).unwrap();
         while connection.is_handshaking() {
