@@ -190,7 +190,8 @@ impl Pool {
         let deadline = Instant::now() + policy.connect_timeout.into();
         let wire = self.wire.borrow().clone();
         if wire.is_h2() {
-            return self.open_stream(generation, policy, &wire, deadline).await;
+            // It is rarely needed, and would be part of everything that serves a connection.
+            return Box::pin(self.open_stream(generation, policy, &wire, deadline)).await;
         }
         let slot = self.traffic.take_connection(policy.max_connections).ok_or(NoConnection::Full)?;
         let connected = upstream::connect(&self.place, &self.address, &wire, told, deadline).await;
@@ -231,10 +232,10 @@ impl Pool {
     pub(crate) fn sweep(&self, idle_timeout: Millis, max_idle: u32, now: Instant) {
         let is_lost = !self.is_meant(self.generation.get());
         let usable = self.limit.usable(idle_timeout.into());
-        let mut places = max_idle;
+        let mut idle = 0;
         self.links.retain(now, |idled, peer| {
-            places = places.saturating_sub(idled.is_some().into());
-            !is_lost && self.place.is_at(peer) && idled.is_none_or(|idled| idled < usable && places > 0)
+            idle += u32::from(idled.is_some());
+            !is_lost && self.place.is_at(peer) && idled.is_none_or(|idled| idled < usable && idle <= max_idle)
         });
         self.idle.borrow_mut().retain_mut(|idle| {
             !is_lost

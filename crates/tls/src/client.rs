@@ -16,6 +16,7 @@ use cutover_core::policy::UpstreamTls;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::Notify;
 use tokio_rustls::{TlsConnector, TlsStream};
 
 pub use self::error::{ConnectorError, HandshakeError};
@@ -30,6 +31,7 @@ const LOCAL_NAME: &str = "localhost";
 #[derive(Debug, Default)]
 pub struct Connectors {
     known: Mutex<BTreeMap<(UpstreamTls, bool), Arc<Connector>>>,
+    grown: Notify,
 }
 
 /// How to open connections over TLS. It stays the same when its files are read again, so that whoever holds it need not know.
@@ -53,6 +55,7 @@ impl Connectors {
         known.retain(|_, connector| Arc::strong_count(connector) > 1);
         let connector = Arc::new(Connector::new(tls.clone(), is_h2));
         known.insert(key, Arc::clone(&connector));
+        self.grown.notify_one();
         connector
     }
 
@@ -74,6 +77,11 @@ impl Connectors {
         files.sort();
         files.dedup();
         files
+    }
+
+    /// Waits until there are more of them, which may have other files. Only one may wait at a time.
+    pub async fn grown(&self) {
+        self.grown.notified().await;
     }
 
     fn all(&self) -> Vec<Arc<Connector>> {

@@ -1,5 +1,7 @@
 //! Backends that speak HTTP/2: requests share connections, and none is lost where one of them ends.
 
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -16,7 +18,7 @@ use tokio::sync::{Notify, Semaphore};
 use crate::app::App;
 use crate::backend::{Backend, Call, Certificate, send_all};
 use crate::client::Client;
-use crate::world::{Setup, World, up};
+use crate::world::{SOON, Setup, World, up};
 
 const POST: &str = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbody";
 
@@ -75,8 +77,7 @@ fn large_bodies_pass_both_ways() {
     client.send(&format!("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n", body.len()));
     let mut sender = client.sender();
     let sent = body.clone();
-    let sending =
-        std::thread::spawn(move || std::io::Write::write_all(&mut sender, sent.as_bytes()).unwrap());
+    let sending = std::thread::spawn(move || sender.write_all(sent.as_bytes()).unwrap());
     assert!(client.answer().body == body);
     sending.join().unwrap();
 }
@@ -331,8 +332,45 @@ fn large_bodies_pass_over_tls_too() {
     client.send(&format!("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n", body.len()));
     let mut sender = client.sender();
     let sent = body.clone();
-    let sending =
-        std::thread::spawn(move || std::io::Write::write_all(&mut sender, sent.as_bytes()).unwrap());
+    let sending = std::thread::spawn(move || sender.write_all(sent.as_bytes()).unwrap());
     assert!(client.answer().body == body);
     sending.join().unwrap();
+}
+
+/// Frames of HTTP/2, one by one: its type and its flags (RFC 9113 section 4.1).
+fn frame(stream: &mut impl Read) -> (u8, u8) {
+    let mut head = [0; 9];
+    stream.read_exact(&mut head).unwrap();
+    let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+    stream.read_exact(&mut vec![0; length as usize]).unwrap();
+    (head[3], head[4])
+}
+
+#[test]
+fn a_backend_that_does_not_answer_is_asked_whether_it_is_there() {
+    const SETTINGS: &[u8] = b"\0\0\0\x04\0\0\0\0\0";
+    const SETTINGS_ACK: &[u8] = b"\0\0\0\x04\x01\0\0\0\0";
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let app = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.set_read_timeout(Some(SOON)).unwrap();
+        stream.read_exact(&mut [0; 24]).unwrap();
+        stream.write_all(&[SETTINGS, SETTINGS_ACK].concat()).unwrap();
+        // A PING that is no answer to one of ours, behind HEADERS and the RST_STREAM that takes them back.
+        let mut seen = Vec::new();
+        while seen.last() != Some(&(6, 0)) {
+            seen.push(frame(&mut stream));
+        }
+        seen.into_iter().map(|(kind, _)| kind).collect::<Vec<_>>()
+    });
+    let world = Setup::new(&[("a", &address.to_string(), "v1")])
+        .policy(|policy| {
+            policy.upstream.protocol = H2c;
+            policy.upstream.response_timeout = Millis(100);
+        })
+        .start();
+    assert_eq!(world.connect().get("/").status(), 504);
+    let seen = app.join().unwrap();
+    assert!(seen.contains(&1) && seen.contains(&3), "{seen:?}");
 }

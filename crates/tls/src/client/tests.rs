@@ -250,3 +250,14 @@ fn a_connector_is_made_once_and_forgotten_when_nobody_holds_it() {
     let _second = connectors.connector(&authority.tls(), true);
     assert_eq!(connectors.all().len(), 1);
 }
+
+#[tokio::test]
+async fn it_is_told_when_there_are_more_files_to_watch() {
+    let (authority, connectors) = (Authority::new(), Connectors::default());
+    let first = connectors.connector(&authority.tls(), false);
+    connectors.grown().await;
+    drop(connectors.connector(&authority.tls(), false));
+    let again = tokio::time::timeout(std::time::Duration::from_millis(20), connectors.grown());
+    assert!(again.await.is_err(), "it was there");
+    drop(first);
+}
