@@ -5,6 +5,7 @@ mod case;
 mod cases;
 mod client;
 mod cut;
+mod h2;
 mod head;
 mod proxy;
 mod stage;

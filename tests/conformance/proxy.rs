@@ -67,6 +67,13 @@ impl Proxy {
         self.address
     }
 
+    /// Its memory, in KiB (proc(5), VmRSS).
+    pub(crate) fn memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
     /// All that it logged.
     pub(crate) fn log(&self) -> String {
         let path: PathBuf = self.directory.path().join("log");

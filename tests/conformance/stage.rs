@@ -72,8 +72,19 @@ fn play_all(config: Config, cases: &[Case]) -> Vec<String> {
 
 /// Plays a case once.
 fn play(case: &Case, cut: Cut, proxy: &Proxy, upstream: &Upstream) -> Result<(), String> {
+    play_with(case, cut, proxy, upstream, || client::play(case, cut, proxy.address(), upstream))
+}
+
+/// The same with another client's part.
+pub(crate) fn play_with(
+    case: &Case,
+    cut: Cut,
+    proxy: &Proxy,
+    upstream: &Upstream,
+    play: impl FnOnce() -> Result<(), String>,
+) -> Result<(), String> {
     upstream.begin(&case.scripts, cut);
-    let played = client::play(case, cut, proxy.address(), upstream);
+    let played = play();
     let drained = drain(proxy, upstream);
     if played.is_err() || drained.is_err() {
         upstream.hang_up();

@@ -285,8 +285,5 @@ fn other_forms() -> Vec<Case> {
             .refused(405)
             .has("allow"),
         case("rfc9112_3_2_3_connect_to_a_path").send("CONNECT / HTTP/1.1\r\nHost: b\r\n\r\n").refused(400),
-        case("rfc9113_3_4_the_preface_of_http_2_is_no_request_of_http_1")
-            .send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
-            .refused(505),
     ]
 }
