@@ -50,11 +50,27 @@ impl Stream {
         buffer: &mut [u8],
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
+        if let Self::H2(stream) = self {
+            return stream.poll_read(buffer, cx);
+        }
+        let mut buffer = ReadBuf::new(buffer);
+        self.poll_read_buf(&mut buffer, cx).map_ok(|()| buffer.filled().len())
+    }
+
+    /// The same into memory that need not be initialized.
+    pub(crate) fn poll_read_buf(
+        &mut self,
+        buffer: &mut ReadBuf<'_>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
         match self {
-            Self::Tcp(stream) => poll_read(stream, buffer, cx),
-            Self::Unix(stream) => poll_read(stream, buffer, cx),
+            Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Self::Unix(stream) => Pin::new(stream).poll_read(cx, buffer),
             Self::Tls(stream) => stream.poll_read(buffer, cx),
-            Self::H2(stream) => stream.poll_read(buffer, cx),
+            Self::H2(stream) => {
+                let polled = stream.poll_read(buffer.initialize_unfilled(), cx);
+                polled.map_ok(|count| buffer.advance(count))
+            }
         }
     }
 
@@ -172,13 +188,4 @@ impl Stream {
             Self::H2(stream) => stream.reset(h2::Reason::INTERNAL_ERROR),
         }
     }
-}
-
-fn poll_read(
-    stream: &mut (impl AsyncRead + Unpin),
-    buffer: &mut [u8],
-    cx: &mut Context<'_>,
-) -> Poll<io::Result<usize>> {
-    let mut buffer = ReadBuf::new(buffer);
-    Pin::new(stream).poll_read(cx, &mut buffer).map_ok(|()| buffer.filled().len())
 }

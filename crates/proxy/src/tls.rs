@@ -27,9 +27,12 @@ impl Tls {
 
     /// Reads into `buffer`. Answers how many bytes came; 0 = the other side has said that it will send no more. An end of the
     /// connection without that word is an error: anybody on the way may have cut it (RFC 8446 section 6.1).
-    pub(crate) fn poll_read(&mut self, buffer: &mut [u8], cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let mut buffer = ReadBuf::new(buffer);
-        Pin::new(&mut self.stream).poll_read(cx, &mut buffer).map_ok(|()| buffer.filled().len())
+    pub(crate) fn poll_read(
+        &mut self,
+        buffer: &mut ReadBuf<'_>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buffer)
     }
 
     /// Takes some of `slices`. What it takes may wait here, encrypted, until it is [flushed](Self::poll_flush) or more is written.

@@ -61,8 +61,7 @@ impl AsyncRead for Io {
             self.read_ahead.drain(..count);
             return Poll::Ready(Ok(()));
         }
-        let polled = self.stream.poll_read_into(buffer.initialize_unfilled(), cx);
-        polled.map_ok(|count| buffer.advance(count))
+        self.stream.poll_read_buf(buffer, cx)
     }
 }
 

@@ -5,6 +5,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use h2::ext::Protocol;
 use http::header::{self, HeaderName};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, response};
@@ -15,6 +16,8 @@ use crate::h1::head::{AnswerHead, HeadError, HeadLimits, RequestHead};
 use crate::h1::line::Malformed;
 use crate::name::Name;
 
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
 /// Reads a client's request. `text` is memory for it, `nonce` is random.
 pub(super) fn read_request(
     parts: &Parts,
@@ -24,7 +27,7 @@ pub(super) fn read_request(
     nonce: impl FnOnce() -> [u8; 16],
 ) -> Result<(), HeadError> {
     text.clear();
-    let protocol = parts.extensions.get::<h2::ext::Protocol>();
+    let protocol = parts.extensions.get::<Protocol>();
     // RFC 8441 section 5.1: what asks for a tunnel by CONNECT here does so by GET in HTTP/1.1.
     let method = if protocol.is_some() { "GET" } else { parts.method.as_str() };
     let authority = parts.uri.authority().map(http::uri::Authority::as_str);
@@ -33,30 +36,31 @@ pub(super) fn read_request(
         _ => parts.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str),
     };
     push(text, &[method.as_bytes(), b" ", target.as_bytes(), b" HTTP/1.1\r\n"]);
-    match (authority, parts.headers.get(header::HOST)) {
+    if let Some(authority) = authority {
         // Section 8.3.1: they must name the same; who reads the one and who reads the other must not go different ways.
-        (Some(authority), Some(host)) if !host.as_bytes().eq_ignore_ascii_case(authority.as_bytes()) => {
+        let is_same = |host: &HeaderValue| host.as_bytes().eq_ignore_ascii_case(authority.as_bytes());
+        if !parts.headers.get_all(header::HOST).iter().all(is_same) {
             return Err(HeadError::Authority);
         }
-        (Some(authority), _) => push(text, &[b"host: ", authority.as_bytes(), b"\r\n"]),
-        (None, _) => {}
+        push(text, &[b"host: ", authority.as_bytes(), b"\r\n"]);
     }
     if let Some(protocol) = protocol {
-        push(text, &[b"connection: upgrade\r\nupgrade: ", protocol.as_str().as_bytes(), b"\r\n"]);
-        if protocol.as_str().eq_ignore_ascii_case("websocket") {
-            // RFC 6455 section 4.1, item 7. In HTTP/2 there is none.
-            push(text, &[b"sec-websocket-key: ", BASE64.encode(nonce()).as_bytes(), b"\r\n"]);
-        }
+        write_protocol(protocol, text, nonce)?;
     }
     write_cookies(&parts.headers, text);
     for (name, value) in &parts.headers {
-        let is_written = (*name == header::HOST && authority.is_some()) || *name == header::COOKIE;
+        let is_written = match *name {
+            header::HOST => authority.is_some(),
+            header::COOKIE => true,
+            header::SEC_WEBSOCKET_KEY => protocol.is_some(),
+            _ => false,
+        };
         if !is_written {
             write_field(name, value, text)?;
         }
     }
     text.extend_from_slice(b"\r\n");
-    whole(asked.parse(text, limits))?;
+    whole(asked.parse(text, limits), text)?;
     asked.version = Version::HTTP_2;
     Ok(())
 }
@@ -79,10 +83,12 @@ pub(super) fn read_answer(
         switch.write_answer(text);
     }
     for (name, value) in &parts.headers {
-        write_field(name, value, text)?;
+        if switch.is_none() || *name != header::SEC_WEBSOCKET_ACCEPT {
+            write_field(name, value, text)?;
+        }
     }
     text.extend_from_slice(b"\r\n");
-    whole(answer.parse(text, limits))?;
+    whole(answer.parse(text, limits), text)?;
     answer.version = Version::HTTP_2;
     Ok(())
 }
@@ -123,7 +129,8 @@ pub(super) fn answer(status: StatusCode, fields: &Fields, is_switch: bool) -> Op
 pub(super) fn trailers(map: &HeaderMap) -> Fields {
     let mut fields = Fields::default();
     for (name, value) in map {
-        fields.append_other(name.as_str(), value.as_bytes());
+        // Section 8.2.1: a head that has whitespace around a value is refused; of a body that has begun, the answer is under way.
+        fields.append_other(name.as_str(), value.as_bytes().trim_ascii());
     }
     fields
 }
@@ -141,7 +148,10 @@ fn map(fields: &Fields, left_out: impl Fn(&HeaderName) -> bool) -> Option<Header
         let is_fit =
             !is_of_connection(&name) && (name != header::TE || value.eq_ignore_ascii_case(b"trailers"));
         if is_fit && !left_out(&name) {
-            map.append(name, HeaderValue::from_bytes(value).ok()?);
+            let mut value = HeaderValue::from_bytes(value).ok()?;
+            // No other message has the same: it is not worth a place in the table (RFC 7541 section 2.3.2).
+            value.set_sensitive(name == REQUEST_ID);
+            map.append(name, value);
         }
     }
     Some(map)
@@ -151,6 +161,23 @@ fn map(fields: &Fields, left_out: impl Fn(&HeaderName) -> bool) -> Option<Header
 fn is_of_connection(name: &HeaderName) -> bool {
     matches!(*name, header::CONNECTION | header::TRANSFER_ENCODING | header::UPGRADE)
         || matches!(name.as_str(), "keep-alive" | "proxy-connection" | "http2-settings")
+}
+
+/// The lines in which HTTP/1.1 says what an extended CONNECT asks for (RFC 8441 section 5).
+fn write_protocol(
+    protocol: &Protocol,
+    text: &mut Vec<u8>,
+    nonce: impl FnOnce() -> [u8; 16],
+) -> Result<(), HeadError> {
+    // The `h2` crate takes any text for a protocol, several lines too.
+    let upgrade = HeaderValue::from_str(protocol.as_str()).map_err(|_| Malformed::Value)?;
+    push(text, &[b"connection: upgrade\r\n"]);
+    write_field(&header::UPGRADE, &upgrade, text)?;
+    if protocol.as_str().eq_ignore_ascii_case("websocket") {
+        // RFC 6455 section 4.1, item 7. In HTTP/2 there is none.
+        push(text, &[b"sec-websocket-key: ", BASE64.encode(nonce()).as_bytes(), b"\r\n"]);
+    }
+    Ok(())
 }
 
 /// Section 8.2.3: crumbs of cookies are one line in HTTP/1.1.
@@ -176,9 +203,9 @@ fn write_field(name: &HeaderName, value: &HeaderValue, text: &mut Vec<u8>) -> Re
     Ok(())
 }
 
-/// What was written down is a whole head, or none.
-fn whole(parsed: Result<Option<usize>, HeadError>) -> Result<(), HeadError> {
-    parsed?.map(drop).ok_or(HeadError::Start)
+/// What was written down is one whole head, or none.
+fn whole(parsed: Result<Option<usize>, HeadError>, text: &[u8]) -> Result<(), HeadError> {
+    parsed?.filter(|&len| len == text.len()).map(drop).ok_or(HeadError::Start)
 }
 
 fn push(text: &mut Vec<u8>, pieces: &[&[u8]]) {
