@@ -78,14 +78,15 @@ fn what_went_wrong_once_does_not_again() {
     for seed in FROZEN_GRANTS {
         history::run(seed, false);
     }
-    // A permit was granted while sessions that live in the backend's memory went on sending requests to it.
+    // A permit was granted while sessions that live in the backend's memory went on sending requests to it. Two rules are against it, and
+    // either is enough: a permit waits for such sessions, and who has one keeps none.
     for seed in GRANTED_WITH_SESSIONS {
         history::run(seed, false);
     }
 }
 
-const FROZEN_GRANTS: [u64; 3] = [27, 30, 35];
-const GRANTED_WITH_SESSIONS: [u64; 3] = [8, 43, 49];
+const FROZEN_GRANTS: [u64; 3] = [6, 16, 47];
+const GRANTED_WITH_SESSIONS: [u64; 3] = [0, 11, 20];
 
 /// Runs one history; why it failed, if it did.
 fn run(seed: u64) -> Result<Totals, String> {
