@@ -123,7 +123,8 @@ fn a_client_that_is_cut_off_in_its_request_has_not_asked() {
     let app = App::saying("hello");
     let (authority, world) = secure(&app);
     let mut client = authority.connect(world.address);
-    client.send(format!("POST / HTTP/1.1\r\nHost: {NAME}\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"));
+    client
+        .send(format!("POST / HTTP/1.1\r\nHost: {NAME}\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"));
     client.tcp().shutdown(std::net::Shutdown::Write).unwrap();
     assert!(client.rest().is_ok(), "it is told that this is no request, or nothing");
     world.eventually("nothing is in flight", || world.in_flight("v1") == 0);
