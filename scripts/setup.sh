@@ -91,6 +91,13 @@ peers_from_pypi() {
         say "going on without those that could not be installed"
 }
 
+# A browser is large, and only its own test is skipped without it.
+browser() {
+    have chromium && return
+    packages=(chromium)
+    (install_packages) || say "going on without chromium: its test is skipped"
+}
+
 case "${1-}" in
 build)
     need_rust
@@ -103,6 +110,7 @@ test)
     need pebble pebble
     need python3 python3
     install_packages
+    browser
     ;;
 deny)
     need_rust

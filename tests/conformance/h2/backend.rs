@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::client::{field, is_sound};
 use super::frame::{Code, Frame, PREFACE, flag, kind};
@@ -11,7 +11,7 @@ use super::hpack::{self, Field};
 use super::link::{Link, limited};
 use crate::cut::Cut;
 use crate::upstream::MARKER;
-use crate::wire::{Fault, LIMIT};
+use crate::wire::Fault;
 
 /// A request that reached the backend, as far as it came.
 #[derive(Clone, Debug, Default)]
@@ -49,7 +49,6 @@ pub(crate) struct Backend {
 #[derive(Default)]
 struct Board {
     state: Mutex<State>,
-    changed: Condvar,
     connections: AtomicUsize,
 }
 
@@ -100,16 +99,6 @@ impl Backend {
     pub(crate) fn end(&self) -> (Vec<Request>, Vec<String>) {
         let mut state = self.board.state();
         (std::mem::take(&mut state.heard), std::mem::take(&mut state.faults))
-    }
-
-    /// Waits until it heard so much.
-    pub(crate) fn until(&self, what: &str, is_so: impl Fn(&[Request]) -> bool) -> Result<(), String> {
-        let state =
-            self.board.changed.wait_timeout_while(self.board.state(), LIMIT, |state| !is_so(&state.heard));
-        match state.unwrap_or_else(PoisonError::into_inner) {
-            (_, timeout) if !timeout.timed_out() => Ok(()),
-            (state, _) => Err(format!("the backend waited in vain for {what}; it heard {:?}", state.heard)),
-        }
     }
 }
 
@@ -215,7 +204,6 @@ impl Board {
         };
         let script = state.script.clone();
         drop(state);
-        self.changed.notify_all();
         if let Some(script) = script.filter(|script| if script.is_early { is_first } else { is_last }) {
             (script.answer)(link, request);
         }

@@ -1,0 +1,6 @@
+//! gRPC by tonic on both sides: every kind of call, and what a switch of versions does to calls under way.
+
+mod calls;
+mod client;
+mod codec;
+mod server;
