@@ -21,7 +21,7 @@ async fn a_rotated_log_goes_on_in_a_new_file_and_has_a_line_for_every_request() 
     let mut client = cutover.connect().await;
     let mut ask = async |times: usize| {
         for _ in 0..times {
-            assert_eq!(client.ask(&Request::get("/counted")).await.status(), 200);
+            assert_eq!(client.ask(&Request::get("/?counted")).await.status(), 200);
         }
     };
 
@@ -43,6 +43,6 @@ fn lines(log: &Path) -> usize {
     std::fs::read_to_string(log)
         .unwrap_or_default()
         .lines()
-        .filter(|line| line.contains(" /counted "))
+        .filter(|line| line.contains(" /?counted "))
         .count()
 }
