@@ -1,3 +1,5 @@
+//! Which answers are compressed, and what clients get of them.
+
 use super::*;
 
 const POLICY: Compression = Compression { min_size: 100 };

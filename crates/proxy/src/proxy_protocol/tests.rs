@@ -1,3 +1,5 @@
+//! PROXY headers of both versions, whole, in pieces and wrong.
+
 use cutover_core::policy::ProxyProtocol;
 use cutover_core::proxy_protocol::header;
 use proptest::prelude::*;

@@ -1,3 +1,5 @@
+//! Requests of clients, counted by a clock that stands still until it is told to go on.
+
 use governor::clock::FakeRelativeClock;
 use proptest::prelude::*;
 
