@@ -97,8 +97,11 @@ impl Counted {
         Self { worker: Rc::clone(worker), waker: None }
     }
 
-    fn wake_by(&mut self, waker: Waker) {
-        self.waker = Some(self.worker.connections.wakers.borrow_mut().insert(waker));
+    /// Lets the task of the connection be woken when there is something new. It stays the same task.
+    fn wake_by(&mut self, waker: &Waker) {
+        if self.waker.is_none() {
+            self.waker = Some(self.worker.connections.wakers.borrow_mut().insert(waker.clone()));
+        }
     }
 }
 
@@ -204,14 +207,7 @@ fn open(
 
 /// All of the connections that are open run this, and most of them are idle: what it keeps meanwhile has to be small.
 async fn run(mut connection: Box<Connection>, mut idle_since: Instant) {
-    poll_fn(|cx| {
-        if let Some(counted) = &mut connection.counted {
-            counted.wake_by(cx.waker().clone());
-        }
-        connection.alarm.start(cx);
-        Poll::Ready(())
-    })
-    .await;
+    connection.start().await;
     let (mut close_at, mut is_waiting) = (None, false);
     // Nothing is in hand while it waits for the first byte of a request.
     while poll_fn(|cx| connection.poll_begin(idle_since, &mut is_waiting, &mut close_at, cx)).await {
@@ -235,6 +231,18 @@ impl Connection {
     pub(crate) fn of_stream(client: &Rc<Client>, stream: Stream, alarm: Alarm) -> Box<Self> {
         let client = Rc::clone(client);
         Box::new(Self { client, stream, alarm, requests: 0, read_ahead: Vec::new(), counted: None })
+    }
+
+    /// Ties it to the task that serves it, which calls this first.
+    pub(crate) async fn start(&mut self) {
+        poll_fn(|cx| {
+            if let Some(counted) = &mut self.counted {
+                counted.wake_by(cx.waker());
+            }
+            self.alarm.start(cx);
+            Poll::Ready(())
+        })
+        .await;
     }
 
     /// Ready with `true` when a request may have begun, with `false` when the connection has been idle for too long.

@@ -84,7 +84,8 @@ impl Drop for Open {
 }
 
 /// Serves the rest of a connection, on which the client speaks HTTP/2.
-pub(crate) async fn serve(connection: Box<Connection>) {
+pub(crate) async fn serve(mut connection: Box<Connection>) {
+    connection.start().await;
     let Connection { client, stream, mut alarm, read_ahead, counted, .. } = *connection;
     let began = Instant::now();
     let limits = client.worker.limits;
@@ -204,11 +205,7 @@ impl Session {
 }
 
 async fn serve_stream(open: Open, mut connection: Box<Connection>) {
-    poll_fn(|cx| {
-        connection.alarm.start(cx);
-        Poll::Ready(())
-    })
-    .await;
+    connection.start().await;
     let mut server = connection.client.worker.take_server();
     (connection, _) = server.serve(connection).await;
     connection.client.worker.give_back(server);
