@@ -47,6 +47,9 @@ pub(crate) enum FramingError {
     /// The body is chunked, and what is in the chunks is coded too.
     #[error("the transfer coding is not known")]
     UnknownCoding,
+    /// A request for a tunnel over HTTP/2 has a length (RFC 8441 section 4).
+    #[error("a request for a tunnel has a Content-Length")]
+    TunnelBody,
 }
 
 /// How the body of a request is framed.

@@ -117,10 +117,16 @@ impl H2Stream {
 
     /// How the body of the client's request is framed: by frames, and a `Content-Length` that the `h2` crate holds them to (section 8.1.1).
     pub(crate) fn framing(&self, asked: &RequestHead) -> Result<Framing, FramingError> {
+        let declared = framing::request(asked.version, &asked.fields)?;
         if matches!(self.side, Side::Client { is_extended_connect: true, .. }) {
-            return Ok(Framing::None);
+            // What comes is the tunnel's (RFC 9110 section 9.3.6). A backend that waits for a body, and opens no tunnel, would take the
+            // next request of its connection for it.
+            return match declared {
+                Framing::None | Framing::Length(0) => Ok(declared),
+                _ => Err(FramingError::TunnelBody),
+            };
         }
-        Ok(match framing::request(asked.version, &asked.fields)? {
+        Ok(match declared {
             Framing::Length(1..) if self.is_received => return Err(FramingError::BadLength),
             Framing::None if !self.is_received => Framing::UntilClose,
             framing => framing,
@@ -165,7 +171,9 @@ impl H2Stream {
         text: &mut Vec<u8>,
         cx: &mut Context<'_>,
     ) -> Poll<Heard> {
-        let Side::Backend { sender, answer, switch, .. } = &mut self.side else { return Poll::Ready(Heard::End) };
+        let Side::Backend { sender, answer, switch, .. } = &mut self.side else {
+            return Poll::Ready(Heard::End);
+        };
         // It could not be sent.
         let Some(response) = answer else {
             let may_switch = switch.is_none() || sender.is_extended_connect_protocol_enabled();

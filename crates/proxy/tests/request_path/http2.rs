@@ -85,6 +85,19 @@ impl Client {
         })
     }
 
+    /// A request that opens a tunnel (RFC 8441), once the other side has said that it may.
+    fn tunnel(&self, path: &str, protocol: &str) -> Request<()> {
+        self.wait(async {
+            // The setting comes with the first frames.
+            while !self.sender.is_extended_connect_protocol_enabled() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        });
+        let mut open = request(Method::CONNECT, path);
+        open.extensions_mut().insert(h2::ext::Protocol::from(protocol));
+        open
+    }
+
     pub(crate) fn get(&mut self, path: &str) -> Answer {
         self.exchange(get(path), b"", None).unwrap()
     }
@@ -324,14 +337,7 @@ fn rfc8441_a_websocket_is_opened_by_extended_connect() {
         visit.stream().get_mut().write_all(&bytes).unwrap();
     });
     let (world, mut client) = world(&app);
-    // The setting comes with the first frames.
-    client.wait(async {
-        while !client.sender.is_extended_connect_protocol_enabled() {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    });
-    let mut open = request(Method::CONNECT, "/chat");
-    open.extensions_mut().insert(h2::ext::Protocol::from_static("websocket"));
+    let mut open = client.tunnel("/chat", "websocket");
     open.headers_mut().insert("sec-websocket-version", "13".parse().unwrap());
     let (answer, mut stream) = client.send(open, false);
     let (head, mut receive) = client.wait(answer).unwrap().into_parts();
@@ -345,6 +351,22 @@ fn rfc8441_a_websocket_is_opened_by_extended_connect() {
     assert_eq!(client.wait(receive.data()).unwrap().unwrap(), "ping");
     stream.send_data(Bytes::new(), true).unwrap();
     world.eventually("the tunnel is over", || world.tunnels("v1") == 0);
+}
+
+#[test]
+fn a_tunnel_has_no_length_and_a_protocol_of_one_line() {
+    let app = App::saying("hello");
+    let (_world, mut client) = world(&app);
+    // A backend that opens no tunnel would take the next request for the body.
+    let mut open = client.tunnel("/", "h2c");
+    open.headers_mut().insert("content-length", "30".parse().unwrap());
+    let (answer, _stream) = client.send(open, false);
+    assert_eq!(client.wait(answer).unwrap().status(), StatusCode::BAD_REQUEST);
+    for protocol in ["x\r\nContent-Length: 30", "x\r\n\r\nGET /admin HTTP/1.1\r\nHost: app.test"] {
+        let (answer, _stream) = client.send(client.tunnel("/", protocol), false);
+        assert_eq!(client.wait(answer).unwrap().status(), StatusCode::BAD_REQUEST, "{protocol:?}");
+    }
+    assert_eq!(client.get("/").body, b"hello");
 }
 
 #[test]
