@@ -136,15 +136,7 @@ fn begin(exchange: &mut Exchange<'_>, upstream: &mut Stream) {
         let is_last = upload.send_beside(from_client);
         return stream.ask(asked, is_last);
     }
-    let head = |out: &mut Vec<u8>| {
-        out.extend_from_slice(asked.method.as_str().as_bytes());
-        out.push(b' ');
-        asked.write_target(out);
-        out.extend_from_slice(b" HTTP/1.1\r\n");
-        asked.fields.write(out);
-        out.extend_from_slice(b"\r\n");
-    };
-    upload.send(head, from_client);
+    upload.send(|out| asked.write(out), from_client);
 }
 
 /// How the answer goes on; `None` when it is none to this request.

@@ -11,6 +11,8 @@ use crate::h1::head::{AnswerHead, HeadError, HeadLimits, RequestHead};
 use crate::proxy_protocol::{self, Told};
 use crate::websocket::Walker;
 
+pub use crate::h2::fuzzing::{H2Request, h2_trailers};
+
 /// Bytes of a start line. Small, so that inputs which break a limit are short.
 pub const LINE_MAX: usize = 200;
 /// Bytes of all fields of a head.
@@ -204,4 +206,4 @@ fn pairs(fields: &Fields) -> Pairs {
     fields.iter().map(|(name, value)| (name.to_vec(), value.to_vec())).collect()
 }
 
-const LIMITS: HeadLimits = HeadLimits { line: LINE_MAX, fields: FIELDS_MAX, count: COUNT_MAX };
+pub(crate) const LIMITS: HeadLimits = HeadLimits { line: LINE_MAX, fields: FIELDS_MAX, count: COUNT_MAX };

@@ -137,6 +137,11 @@ pub(crate) fn write_head(
     if let Some(stream) = stream.h2() {
         return stream.answer(status, fields, is_last);
     }
+    write_h1_head(out, (status, reason), fields);
+}
+
+/// Writes an answer's head as it is in HTTP/1.1.
+pub(crate) fn write_h1_head(out: &mut Vec<u8>, (status, reason): (StatusCode, &[u8]), fields: &Fields) {
     out.extend_from_slice(b"HTTP/1.1 ");
     out.extend_from_slice(status.as_str().as_bytes());
     out.push(b' ');

@@ -133,6 +133,16 @@ impl RequestHead {
         }
     }
 
+    /// Writes it as it goes on to a backend.
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.method.as_str().as_bytes());
+        out.push(b' ');
+        self.write_target(out);
+        out.extend_from_slice(b" HTTP/1.1\r\n");
+        self.fields.write(out);
+        out.extend_from_slice(b"\r\n");
+    }
+
     /// Where the path is in the head's bytes, as it came; `None` where the target is not a path on a server.
     pub(crate) fn path_place(&self) -> Option<Range<usize>> {
         let is_path = match self.target.form() {

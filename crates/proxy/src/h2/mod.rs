@@ -4,6 +4,8 @@
 //! decides about a request is the same code as for HTTP/1.1: a head is written down in that form and read by the same strict parser.
 
 pub(crate) mod client;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 pub(crate) mod io;
 pub(crate) mod server;
 mod stream;
