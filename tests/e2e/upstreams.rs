@@ -151,12 +151,12 @@ async fn answer(mut request: Request<RecvStream>, mut respond: SendResponse<Byte
     let is_health = request.uri().path() == "/grpc.health.v1.Health/Check";
     let response = Response::builder().header("x-app-version", version);
     let (response, body) = match is_health {
-        true => (response.header("content-type", "application/grpc"), &b"\0\0\0\0\x02\x08\x01"[..]),
-        false => (response.header("content-type", "text/plain"), &b"hello"[..]),
+        true => (response.header("content-type", "application/grpc"), "\0\0\0\0\x02\x08\x01".to_owned()),
+        false => (response.header("content-type", "text/plain"), format!("version {version}\n")),
     };
     // A peer that is gone needs no answer.
     let Ok(mut stream) = respond.send_response(response.body(()).unwrap(), false) else { return };
-    if stream.send_data(Bytes::from_static(body), !is_health).is_ok() && is_health {
+    if stream.send_data(Bytes::from(body), !is_health).is_ok() && is_health {
         let trailers: HeaderMap =
             [("grpc-status".parse().unwrap(), "0".parse().unwrap())].into_iter().collect();
         drop(stream.send_trailers(trailers));
