@@ -207,6 +207,24 @@ impl Client {
         }
     }
 
+    /// Waits until the stream or its connection ends with one of these codes, whichever the proxy chose.
+    pub(crate) fn is_cut_off(&mut self, stream: u32, codes: &[Code]) -> Result<(), String> {
+        loop {
+            if self.goaway.is_some() {
+                return self.goes_away(codes).map(drop);
+            }
+            if self.so_far(stream).end.is_some() {
+                return self.is_reset(stream, codes).map(drop);
+            }
+            match self.step() {
+                Ok(()) => {}
+                // It may overtake what the proxy said.
+                Err(Fault::Reset) => return Ok(()),
+                Err(fault) => return Err(format!("expected {codes:?} on stream {stream}, seen {fault}")),
+            }
+        }
+    }
+
     /// Waits until the proxy goes away with one of these codes, and closes.
     pub(crate) fn goes_away(&mut self, codes: &[Code]) -> Result<u32, String> {
         while self.goaway.is_none() {

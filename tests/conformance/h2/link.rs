@@ -2,6 +2,10 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 use super::frame::{Frame, flag, kind};
 use super::hpack::{Decoder, Field};
@@ -35,6 +39,27 @@ impl Link {
         let stream =
             TcpStream::connect(address).map_err(|error| format!("no connection to the proxy: {error}"))?;
         Ok(Self::over(limited(stream), cut))
+    }
+
+    /// Connects over TLS, to who shows this certificate.
+    pub(crate) fn connect_tls(address: SocketAddr, certificate: Vec<u8>, cut: Cut) -> Result<Self, String> {
+        let stream =
+            TcpStream::connect(address).map_err(|error| format!("no connection to the proxy: {error}"))?;
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from(certificate)).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let versions = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+        let mut config = versions.unwrap().with_root_certificates(roots).with_no_client_auth();
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        let tls = ClientConnection::new(Arc::new(config), ServerName::try_from("a").unwrap()).unwrap();
+        let mut stream = StreamOwned::new(tls, limited(stream));
+        while stream.conn.is_handshaking() {
+            stream.conn.complete_io(&mut stream.sock).map_err(|error| format!("no handshake: {error}"))?;
+        }
+        match stream.conn.alpn_protocol() {
+            Some(b"h2") => Ok(Self::over(stream, cut)),
+            other => Err(format!("expected h2, seen {other:?}")),
+        }
     }
 
     /// Over a stream that fails instead of waiting longer than [`LIMIT`].

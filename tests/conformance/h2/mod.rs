@@ -9,6 +9,7 @@ mod floods;
 mod frame;
 mod hpack;
 mod link;
+mod shutdown;
 mod stage;
 
 use std::collections::BTreeSet;
@@ -43,6 +44,14 @@ areas! {
     settings: settings::area,
     flow_control: flow_control::area,
     streams: streams::area,
+}
+
+/// What depends on how bytes come and go is not the same over TLS.
+#[test]
+fn over_tls() {
+    cases::messages::area().over_tls().play();
+    cases::body_lengths::area().over_tls().play();
+    cases::flow_control::area().over_tls().play();
 }
 
 #[test]

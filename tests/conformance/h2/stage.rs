@@ -37,12 +37,13 @@ pub(crate) struct Scene<'a> {
     pub(crate) proxy: &'a Proxy,
     pub(crate) upstream: &'a Upstream,
     cut: Cut,
+    has_tls: bool,
 }
 
 impl Scene<'_> {
     /// A connection on which nothing was said.
     pub(crate) fn link(&self) -> Result<Link, String> {
-        Link::connect(self.proxy.address(), self.cut)
+        connect(self.proxy, self.has_tls, self.cut)
     }
 
     /// Another client, which says this of itself.
@@ -128,6 +129,12 @@ impl Area {
         Self::with(Config::default(), parts)
     }
 
+    /// The same cases over TLS.
+    pub(crate) fn over_tls(mut self) -> Self {
+        self.config.has_tls = true;
+        self
+    }
+
     pub(crate) fn with(config: Config, parts: impl IntoIterator<Item = Vec<H2Case>>) -> Self {
         Self { config, cases: parts.into_iter().flatten().collect() }
     }
@@ -153,7 +160,9 @@ fn play_all(config: Config, cases: &[H2Case]) -> Vec<String> {
     for case in cases {
         let [whole, once, .., each_byte] = Cut::all(&case.case.name);
         let ways = if case.case.is_whole_only { vec![whole] } else { vec![whole, once, each_byte] };
-        let failed = ways.iter().find_map(|&cut| Some((cut, play(case, cut, &proxy, &upstream).err()?)));
+        let failed = ways
+            .iter()
+            .find_map(|&cut| Some((cut, play(case, cut, config.has_tls, &proxy, &upstream).err()?)));
         if let Some((cut, problem)) = failed {
             let (rfc, section) = section(&case.case.name).unwrap_or_default();
             let name = &case.case.name;
@@ -163,9 +172,16 @@ fn play_all(config: Config, cases: &[H2Case]) -> Vec<String> {
     failures
 }
 
-fn play(case: &H2Case, cut: Cut, proxy: &Proxy, upstream: &Upstream) -> Result<(), String> {
+fn play(case: &H2Case, cut: Cut, has_tls: bool, proxy: &Proxy, upstream: &Upstream) -> Result<(), String> {
     stage::play_with(&case.case, cut, proxy, upstream, || {
-        let client = Client::greet(Link::connect(proxy.address(), cut)?, &PLAIN)?;
-        (case.play)(&mut Scene { client, proxy, upstream, cut })
+        let client = Client::greet(connect(proxy, has_tls, cut)?, &PLAIN)?;
+        (case.play)(&mut Scene { client, proxy, upstream, cut, has_tls })
     })
+}
+
+fn connect(proxy: &Proxy, has_tls: bool, cut: Cut) -> Result<Link, String> {
+    match has_tls {
+        true => Link::connect_tls(proxy.tls_address(), proxy.certificate(), cut),
+        false => Link::connect(proxy.address(), cut),
+    }
 }

@@ -178,15 +178,8 @@ fn uploads() -> Vec<H2Case> {
                 for _ in 0..1024 {
                     scene.client.send(&Frame::data(stream, flag::NONE, [b'x'; 16 << 10]));
                 }
-                let codes = &[Code::FLOW_CONTROL_ERROR];
-                let is_over =
-                    |client: &Client| client.so_far(stream).end.is_some() || client.goaway.is_some();
-                scene.client.until("the end of the stream", is_over)?;
-                // Of the stream, or of the connection, whichever window was looked at first.
-                let ended = match scene.client.goaway {
-                    None => scene.client.is_reset(stream, codes).map(drop),
-                    Some(_) => scene.client.goes_away(codes).map(drop),
-                };
+                // Of the stream or of the connection, whichever window was looked at first.
+                let ended = scene.client.is_cut_off(stream, &[Code::FLOW_CONTROL_ERROR]);
                 scene.upstream.cue();
                 ended
             },
