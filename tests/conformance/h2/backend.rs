@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::client::{field, is_sound};
+use super::answer::{field, is_sound};
 use super::frame::{Code, Frame, PREFACE, flag, kind};
 use super::hpack::{self, Field};
 use super::link::{Link, limited};
@@ -171,10 +171,10 @@ impl Board {
                 self.came(link, open, frame.stream, frame.has(flag::END_STREAM));
             }
             kind::SETTINGS if !frame.has(flag::ACK) => {
-                link.send(&Frame::new(kind::SETTINGS, flag::ACK, 0, ""))
+                link.send(&Frame::new(kind::SETTINGS, flag::ACK, 0, ""));
             }
             kind::PING if !frame.has(flag::ACK) => {
-                link.send(&Frame::new(kind::PING, flag::ACK, 0, &frame.payload))
+                link.send(&Frame::new(kind::PING, flag::ACK, 0, &frame.payload));
             }
             kind::RST_STREAM => drop(open.remove(&frame.stream)),
             _ => {}

@@ -2,6 +2,7 @@
 //!
 //! A case says, like those of HTTP/1.1, what must reach the upstream; what the client does is a function, because much of it is about the order of frames.
 
+mod answer;
 mod backend;
 mod cases;
 mod client;

@@ -94,7 +94,7 @@ pub(crate) fn play_answered(cases: &[BackendCase]) {
             played = Err(format!("what the proxy sent: {faults:?}"));
         }
         backend.begin(&Script::new(|link, request| {
-            backend::answer(link, request.stream, &[(":status", "200")], "ok")
+            backend::answer(link, request.stream, &[(":status", "200")], "ok");
         }));
         let played = played.and_then(|()| {
             ask_marker_of_h2(proxy.address()).map_err(|problem| format!("after the case: {problem}"))

@@ -18,7 +18,7 @@ const HELLO: &[u8] = b"\x81\x85\0\0\0\0hello";
 async fn a_websocket_over_tls_goes_on_after_a_flip() {
     let (edge, _apps) = two_versions().await;
     let stream = edge.connect_tls("http/1.1").await;
-    let opened = tokio_tungstenite::client_async(format!("wss://{NAME}/ws?greet=1"), stream);
+    let opened = Box::pin(tokio_tungstenite::client_async(format!("wss://{NAME}/ws?greet=1"), stream));
     let (mut socket, _) = within("the upgrade", opened).await.unwrap();
     assert_eq!(within("a greeting", socket.next()).await.unwrap().unwrap(), Message::text("v1"));
     edge.admin().flip("v2").await;

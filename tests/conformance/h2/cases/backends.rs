@@ -1,8 +1,8 @@
 //! Backends of HTTP/2: what they are asked, what of their answers is passed on, and what is no answer.
 
 use super::{GET, POST, and};
+use crate::h2::answer::{End, field};
 use crate::h2::backend::{Script, answer, head, last_head, reset};
-use crate::h2::client::{End, field};
 use crate::h2::frame::{Code, Frame, flag, kind, setting};
 use crate::h2::hpack;
 use crate::h2::stage::{BackendCase, answered};
@@ -105,7 +105,7 @@ fn answers() -> Vec<BackendCase> {
         answered(
             "rfc9110_9_3_2_an_answer_of_a_backend_to_head",
             Script::new(|link, request| {
-                last_head(link, request.stream, &[(":status", "200"), ("content-length", "5")])
+                last_head(link, request.stream, &[(":status", "200"), ("content-length", "5")]);
             }),
             |client, _| {
                 let [_, rest @ ..] = GET;

@@ -47,7 +47,7 @@ fn sizes() -> Vec<H2Case> {
             link.send(&Frame::new(kind::SETTINGS, flag::ACK, 0, [0; 6]));
         }),
         ends("rfc9113_6_7_a_ping_of_seven_bytes", size, |link| {
-            link.send(&Frame::new(kind::PING, 0, 0, [0; 7]))
+            link.send(&Frame::new(kind::PING, 0, 0, [0; 7]));
         }),
         ends("rfc9113_6_9_a_window_update_of_three_bytes", size, |link| {
             link.send(&Frame::new(kind::WINDOW_UPDATE, 0, 0, [0; 3]));
@@ -73,7 +73,7 @@ fn places() -> Vec<H2Case> {
             link.send(&Frame::new(kind::SETTINGS, 0, 1, ""));
         }),
         ends("rfc9113_6_7_a_ping_on_a_stream", protocol, |link| {
-            link.send(&Frame::new(kind::PING, 0, 1, [0; 8]))
+            link.send(&Frame::new(kind::PING, 0, 1, [0; 8]));
         }),
         ends("rfc9113_6_8_a_goaway_on_a_stream", protocol, |link| {
             link.send(&Frame { stream: 1, ..Frame::goaway(0, Code::NO_ERROR) });
@@ -101,10 +101,10 @@ fn places() -> Vec<H2Case> {
         .forwarding_begun(),
         ends("rfc9113_5_1_data_on_an_idle_stream", protocol, |link| link.send(&Frame::data(1, 0, "a"))),
         ends("rfc9113_5_1_a_reset_of_an_idle_stream", protocol, |link| {
-            link.send(&Frame::reset(1, Code::CANCEL))
+            link.send(&Frame::reset(1, Code::CANCEL));
         }),
         ends("rfc9113_5_1_a_window_of_an_idle_stream", protocol, |link| {
-            link.send(&Frame::window_update(1, 1))
+            link.send(&Frame::window_update(1, 1));
         }),
         ends("rfc9113_5_1_1_a_stream_of_the_servers", protocol, |link| {
             link.send(&Frame::new(kind::HEADERS, flag::END_HEADERS | flag::END_STREAM, 2, block()));
@@ -116,7 +116,7 @@ fn places() -> Vec<H2Case> {
 fn ignored() -> Vec<H2Case> {
     vec![
         goes_on("rfc9113_4_1_a_frame_that_nobody_knows", |link| {
-            link.send(&Frame::new(0xfa, 0xff, 0, "hello"))
+            link.send(&Frame::new(0xfa, 0xff, 0, "hello"));
         }),
         goes_on("rfc9113_5_5_the_same_on_a_stream", |link| link.send(&Frame::new(0xfa, 0, 1, "hello"))),
         goes_on("rfc9113_4_1_flags_that_nobody_knows", |link| {

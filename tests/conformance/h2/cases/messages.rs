@@ -2,7 +2,7 @@
 
 use super::{GET, POST, and};
 use crate::case::{Case, case, say};
-use crate::h2::client::{Answer, field};
+use crate::h2::answer::{Answer, field};
 use crate::h2::frame::Code;
 use crate::h2::stage::{Area, H2Case, plays};
 use crate::upstream::Act;

@@ -57,7 +57,7 @@ fn states() -> Vec<H2Case> {
             scene.client.send(&frame(stream));
             let outcome = match scene.client.ended(stream) {
                 // An error of the stream or of the connection, as section 5.1 leaves open.
-                Ok(answer) if answer.end == Some(crate::h2::client::End::Reset(Code::STREAM_CLOSED)) => {
+                Ok(answer) if answer.end == Some(crate::h2::answer::End::Reset(Code::STREAM_CLOSED)) => {
                     Ok(())
                 }
                 Ok(answer) => Err(format!("expected the end of the stream, seen {answer:?}")),
