@@ -5,6 +5,7 @@ use crate::frame::{self, ACK, Block, END_HEADERS, END_STREAM, Field, Frame, Kind
 
 /// `:status: 200` of the static table (RFC 7541 appendix A).
 const OK: Field<'_> = Field::Static(8);
+const VERSION: Field<'_> = Field::New("x-app-version", "v1");
 
 /// One connection, behind its preface.
 #[derive(Debug)]
@@ -27,7 +28,7 @@ impl Connection {
     pub(super) fn begin(received: &[u8], output: &mut Vec<u8>) -> Self {
         frame::put_greeting(output);
         let [head, trailers] = frame::blocks([
-            &[OK, Field::New("content-type", "application/grpc"), Field::New("x-app-version", "v1")],
+            &[OK, Field::New("content-type", "application/grpc"), VERSION],
             &[Field::New("grpc-status", "0"), Field::New("grpc-message", "")],
         ]);
         let input = received.get(PREFACE.len()..).unwrap_or_default().to_vec();
@@ -68,8 +69,9 @@ impl Connection {
 
     fn answer(&mut self, stream: u32, is_call: bool, output: &mut Vec<u8>) {
         if !is_call {
-            // A health check. Its one field is in the static table.
-            return frame::put(output, Kind::Headers, END_HEADERS | END_STREAM, stream, &[0x88]);
+            // A health check. It says which version runs, and leaves the table alone, whatever comes first.
+            let [health] = frame::blocks([&[OK, VERSION]]);
+            return frame::put(output, Kind::Headers, END_HEADERS | END_STREAM, stream, &health.plain);
         }
         let Self { head, trailers, has_answered, has_table, .. } = self;
         let of = |block: &Block| match (*has_table, *has_answered) {
