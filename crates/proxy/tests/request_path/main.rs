@@ -15,6 +15,7 @@ mod compressing;
 mod deadlines;
 mod hostile;
 mod http2;
+mod http2_tls;
 mod identity;
 mod idle;
 mod large;
