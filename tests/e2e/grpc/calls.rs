@@ -103,6 +103,36 @@ async fn calls_under_way_outlive_a_flip_and_none_is_lost() {
     assert_eq!(within("the end", chat.get_mut().message()).await.unwrap(), None);
 }
 
+#[tokio::test]
+async fn a_drain_and_a_new_certificate_lose_no_call() {
+    let (edge, _servers) = stage().await;
+    let other = Server::start("v1").await;
+    let body = serde_json::json!({ "address": other.address().to_string(), "version": "v1", "ttl": "0" });
+    edge.admin().done("PUT", "/v1/services/web/backends/c", body).await;
+    edge.admin().until_usable("v1", 2).await;
+    let client = Client::secure(&edge).await;
+
+    let calling = async {
+        for number in 0..500_u32 {
+            // Now and then over a connection that knows only the certificate of the time.
+            let fresh = if number % 50 == 0 { Some(Client::secure(&edge).await) } else { None };
+            let answer =
+                fresh.as_ref().unwrap_or(&client).unary("/e2e.Echo/Unary", Request::new(vec![1; 100])).await;
+            assert_eq!(version(&answer.unwrap()), "v1");
+        }
+    };
+    let changing = async {
+        let drained = edge.cli(&["drain", "web", "a", "--wait", "--timeout", "15s"]).await;
+        assert_eq!(drained.code, 0, "{drained:?}");
+    };
+    tokio::join!(calling, changing);
+
+    edge.renew();
+    until("the new certificate is shown", async || Client::try_secure(&edge).await).await;
+    let last = client.unary("/e2e.Echo/Unary", Request::new(Vec::new())).await.unwrap();
+    assert_eq!(version(&last), "v1", "a connection that is open goes on");
+}
+
 /// Messages go back and forth on one call, each after the one before it.
 async fn is_chatting(client: &Client) {
     let (send, receive) = mpsc::channel(1);

@@ -25,14 +25,12 @@ pub(crate) const NAME: &str = "web.test";
 pub(crate) struct Edge {
     cutover: Cutover,
     tls: Port,
-    /// Keeps its name over certificates, which is all that clients believe.
-    key: KeyPair,
 }
 
 impl Edge {
     pub(crate) async fn start(config: &Config) -> Self {
         let (cutover, tls) = (Cutover::stopped(config), Port::reserve());
-        let mut edge = Self { cutover, tls, key: KeyPair::generate().unwrap() };
+        let mut edge = Self { cutover, tls };
         edge.renew();
         let text = config.render(edge.proxy(), edge.admin_address(), edge.file("").as_path());
         let text = format!(
@@ -63,11 +61,12 @@ impl Edge {
         }
     }
 
-    /// Puts another certificate into the file.
+    /// Puts another certificate and its key into the files. Who believes the one does not believe the other.
     pub(crate) fn renew(&self) {
         let names = vec![NAME.to_owned(), "127.0.0.1".to_owned()];
-        let certificate = CertificateParams::new(names).unwrap().self_signed(&self.key).unwrap();
-        for (name, text) in [("edge.key", self.key.serialize_pem()), ("edge.pem", certificate.pem())] {
+        let key = KeyPair::generate().unwrap();
+        let certificate = CertificateParams::new(names).unwrap().self_signed(&key).unwrap();
+        for (name, text) in [("edge.key", key.serialize_pem()), ("edge.pem", certificate.pem())] {
             let new = self.file("new");
             std::fs::write(&new, text).unwrap();
             std::fs::rename(new, self.file(name)).unwrap();
