@@ -46,7 +46,8 @@ pub(crate) fn route(criterion: &mut Criterion) {
         bencher.iter(|| {
             let host = next.next().map_or("", String::as_str);
             let found = fleet.snapshot.route(black_box(host), "/some/path");
-            let facts = Facts { service: found.map_or(0, |found| found.service), ..facts(Err(NoPin::Absent)) };
+            let facts =
+                Facts { service: found.map_or(0, |found| found.service), ..facts(Err(NoPin::Absent)) };
             fleet.snapshot.decide(&facts, &mut entropy)
         });
     });

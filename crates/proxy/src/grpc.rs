@@ -59,7 +59,9 @@ const fn status(status: StatusCode) -> u8 {
         StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED => UNIMPLEMENTED,
         StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => RESOURCE_EXHAUSTED,
         StatusCode::REQUEST_TIMEOUT | StatusCode::GATEWAY_TIMEOUT => DEADLINE_EXCEEDED,
-        StatusCode::TOO_MANY_REQUESTS | StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE => UNAVAILABLE,
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE => {
+            UNAVAILABLE
+        }
         _ => INTERNAL,
     }
 }
@@ -91,9 +93,16 @@ mod tests {
     #[test]
     fn calls_are_known_by_their_type() {
         let is_call = |content_type| is_call(&asked(Version::HTTP_2, content_type));
-        assert!(is_call("application/grpc") && is_call("application/grpc+proto") && is_call("Application/gRPC;x=y"));
+        assert!(
+            is_call("application/grpc")
+                && is_call("application/grpc+proto")
+                && is_call("Application/gRPC;x=y")
+        );
         assert!(!is_call("application/grpc-web+proto") && !is_call("application/json"));
-        assert!(!super::is_call(&asked(Version::HTTP_11, "application/grpc")), "there are no trailers to rely on");
+        assert!(
+            !super::is_call(&asked(Version::HTTP_11, "application/grpc")),
+            "there are no trailers to rely on"
+        );
     }
 
     #[test]

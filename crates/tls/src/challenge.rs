@@ -78,7 +78,7 @@ impl SelfSigned {
     pub fn for_challenge(name: &str, digest: &[u8; 32]) -> Result<Self, ChallengeError> {
         let mut params = CertificateParams::new([name.to_owned()])?;
         params.custom_extensions = vec![CustomExtension::new_acme_identifier(digest)];
-        Self::sign(params)
+        Self::sign(&params)
     }
 
     /// A certificate for `names` that nobody believes, which is better than none: a listener without any can't even be asked for a
@@ -90,10 +90,10 @@ impl SelfSigned {
         let mut params = CertificateParams::new(names)?;
         params.distinguished_name = DistinguishedName::new();
         params.distinguished_name.push(DnType::CommonName, "cutover: no certificate yet");
-        Self::sign(params)
+        Self::sign(&params)
     }
 
-    fn sign(params: CertificateParams) -> Result<Self, ChallengeError> {
+    fn sign(params: &CertificateParams) -> Result<Self, ChallengeError> {
         let key = KeyPair::generate()?;
         let certificate = params.self_signed(&key)?;
         Ok(Self { chain_pem: certificate.pem(), key_pem: key.serialize_pem() })

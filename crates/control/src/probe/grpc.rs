@@ -156,10 +156,10 @@ fn serving_status(framed: &[u8]) -> Option<u64> {
 
 fn put_varint(out: &mut BytesMut, mut value: u64) {
     while value >= 0x80 {
-        out.put_u8((value & 0x7f) as u8 | 0x80);
+        out.put_u8(value.to_le_bytes()[0] | 0x80);
         value >>= 7;
     }
-    out.put_u8(value as u8);
+    out.put_u8(value.to_le_bytes()[0]);
 }
 
 fn take_varint(from: &mut &[u8]) -> Option<u64> {

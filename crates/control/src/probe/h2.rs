@@ -59,15 +59,12 @@ where
         Ok(Reply { status: head.status, headers: head.headers, body, trailers })
     };
     tokio::pin!(connection);
-    let outcome = {
-        tokio::pin!(exchange);
-        // The connection does the reading and writing. It may end before the exchange has taken what it read.
-        tokio::select! {
-            outcome = &mut exchange => return goodbye(connection, outcome).await,
-            _ = &mut connection => exchange.await,
-        }
-    };
-    outcome
+    tokio::pin!(exchange);
+    // The connection does the reading and writing. It may end before the exchange has taken what it read.
+    tokio::select! {
+        outcome = &mut exchange => goodbye(connection, outcome).await,
+        _ = &mut connection => exchange.await,
+    }
 }
 
 /// Lets the connection say that it ends: it does by itself when nobody can use it any more.

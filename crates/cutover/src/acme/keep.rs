@@ -62,7 +62,12 @@ impl Keeper {
 
     /// Orders and renews for ever.
     pub(super) async fn run(mut self) {
-        let mut attempts = Attempts::default();
+        let orders = self.files.orders().unwrap_or_else(|error| {
+            let error = &error as &dyn Error;
+            tracing::warn!(domains = ?self.acme.domains, error, "nobody knows when a certificate was ordered last");
+            Vec::new()
+        });
+        let mut attempts = Attempts::after(orders);
         loop {
             while let Ok(left) = self.due.duration_since(SystemTime::now()) {
                 sleep(left.min(LOOK_EVERY)).await;
@@ -70,7 +75,9 @@ impl Keeper {
             let now = SystemTime::now();
             let pause = attempts.until_free(now);
             if !pause.is_zero() {
-                // What is good for minutes only can't be renewed as often as it should be.
+                // What is good for minutes only can't be renewed as often as it should be, and who starts again and again would order each time.
+                let again_in = pause.as_secs();
+                tracing::warn!(domains = ?self.acme.domains, again_in, "a certificate was ordered too often lately to order one now");
                 self.due = now + pause;
                 continue;
             }
@@ -97,9 +104,12 @@ impl Keeper {
     async fn get(&mut self, attempts: &mut Attempts, now: SystemTime) -> Result<(), OrderError> {
         let ca = self.acme.ca.as_ref().map(|path| path.to_string_lossy().into_owned());
         let client = Client::new(ca, &self.means.names, &self.means.connectors);
+        // Where nothing can be kept, nobody is asked: what was issued would be asked for again and again.
+        self.files.keep_orders(attempts.orders())?;
         let account = order::account(&self.acme, &self.files, &client).await?;
         // From here on the authority counts.
         attempts.order(now);
+        self.files.keep_orders(attempts.orders())?;
         let issued = order::order(&account, &self.acme, &self.shown_by, &self.means.tokens).await?;
         let Issued { chain_pem, key_pem } = issued;
         let pem = [key_pem, chain_pem].concat();
@@ -139,7 +149,7 @@ impl Keeper {
         });
         match shown {
             Ok(()) => {
-                tracing::warn!(?domains, "there is no certificate yet, clients are shown a self-signed one")
+                tracing::warn!(?domains, "there is no certificate yet, clients are shown a self-signed one");
             }
             Err(error) => {
                 tracing::error!(?domains, error = &error as &dyn Error, "there is no certificate to show");

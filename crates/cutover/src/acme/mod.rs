@@ -42,6 +42,12 @@ pub(crate) struct Certificates {
     tasks: JoinSet<()>,
 }
 
+/// A certificate, and the listeners that show it.
+struct Wanted<'a> {
+    acme: &'a Acme,
+    shown_by: Vec<Arc<ServerTls>>,
+}
+
 impl Certificates {
     /// Those of `listeners`, each as it is in `state_dir`, or, until there is one, signed by ourselves. Listeners that want the same have
     /// the same.
@@ -57,15 +63,15 @@ impl Certificates {
         let help = "Certificates that were ordered from an authority, by what came of it";
         let orders = IntCounterVec::new(Opts::new("cutover_acme_orders_total", help), &["outcome"])?;
         registry.register(Box::new(orders.clone()))?;
-        let mut wanted: BTreeMap<(&str, Vec<String>), (&Acme, Vec<Arc<ServerTls>>)> = BTreeMap::new();
+        let mut wanted = BTreeMap::<(&str, Vec<String>), Wanted<'a>>::new();
         for (acme, tls) in listeners {
             let mut domains = acme.domains.clone();
             domains.sort_unstable();
             domains.dedup();
-            let (_, shown_by) = wanted.entry((&acme.directory, domains)).or_insert((acme, Vec::new()));
-            shown_by.push(Arc::clone(tls));
+            let wanted = wanted.entry((&acme.directory, domains));
+            wanted.or_insert(Wanted { acme, shown_by: Vec::new() }).shown_by.push(Arc::clone(tls));
         }
-        let keepers = wanted.into_values().map(|(acme, shown_by)| {
+        let keepers = wanted.into_values().map(|Wanted { acme, shown_by }| {
             let files = Files::new(state_dir, &acme.directory, &acme.domains);
             Keeper::load(acme.clone(), shown_by, files, means.clone(), orders.clone())
         });

@@ -9,6 +9,7 @@ mod reload;
 mod settings;
 
 use std::io;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,7 +31,6 @@ use prometheus::Registry;
 use tokio::runtime;
 use tokio::sync::Notify;
 
-use crate::{acme, args};
 use crate::config::{self, AccessLogFormat, Config, Report, StoreKind};
 use crate::ctl::Exit;
 use crate::demo::leash;
@@ -38,6 +38,7 @@ use crate::demo::leash;
 use crate::otlp;
 use crate::signals::{Signal, Signals};
 use crate::telemetry;
+use crate::{acme, args};
 use certificates::{Certificates, ListenerError};
 use pid_file::PidFile;
 use reload::Reload;
@@ -197,14 +198,7 @@ impl Planes {
         let proxy = proxy.start(readers, &metrics, access_log.as_ref())?;
         issued.start();
         certificates.follow();
-        for address in addresses {
-            tracing::info!(%address, "listening for clients");
-        }
-        tracing::info!(address = %admin.address(), "listening for the admin API");
-        if let Some(address) = admin.metrics_address() {
-            tracing::info!(%address, "listening for metrics");
-        }
-        tracing::info!(version = env!("CARGO_PKG_VERSION"), pid = std::process::id(), "ready");
+        tell_ready(&addresses, &admin);
         Ok(Self {
             proxy,
             certificates,
@@ -302,6 +296,18 @@ impl Planes {
         }
         tracing::info!(cut, "stopped");
     }
+}
+
+/// Says where it can be reached.
+fn tell_ready(addresses: &[SocketAddr], admin: &AdminHandle) {
+    for address in addresses {
+        tracing::info!(%address, "listening for clients");
+    }
+    tracing::info!(address = %admin.address(), "listening for the admin API");
+    if let Some(address) = admin.metrics_address() {
+        tracing::info!(%address, "listening for metrics");
+    }
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), pid = std::process::id(), "ready");
 }
 
 /// Publishes the configured services, so that workers never start with none. The control plane's answer comes only when workers serve

@@ -106,7 +106,7 @@ impl Trace {
     }
 
     /// The request is over: its spans go out.
-    pub(crate) fn finish(mut self: Box<Self>, record: &Record<'_>, ended: &Ended<'_>, sink: &SpanSink) {
+    pub(crate) fn finish(&mut self, record: &Record<'_>, ended: &Ended<'_>, sink: &SpanSink) {
         let (wall, now) = (SystemTime::now(), Instant::now());
         let at = |moment: Instant| wall - now.saturating_duration_since(moment);
         let method = method(ended.method);
