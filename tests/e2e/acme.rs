@@ -62,6 +62,36 @@ async fn a_certificate_is_renewed_before_it_ends() {
 }
 
 #[tokio::test]
+async fn who_starts_again_and_again_does_not_order_each_time() {
+    let mut stage = Stage::new("tls-alpn-01", LONG);
+    stage.pebble.start().await;
+    for _ in 0..4 {
+        stage.cutover.restart().await;
+        stage.is_believed().await;
+        stage.cutover.kill9();
+        forget(&stage.cutover.file("state/acme"), "certificate-");
+    }
+    stage.cutover.restart().await;
+
+    until("it waits", async || stage.cutover.log().contains("ordered too often lately").then_some(())).await;
+
+    assert_eq!(stage.orders("issued").await + stage.orders("failed").await, 0);
+}
+
+#[tokio::test]
+async fn where_nothing_can_be_kept_nothing_is_ordered() {
+    let mut stage = Stage::new("tls-alpn-01", LONG);
+    stage.pebble.start().await;
+    std::fs::create_dir_all(stage.cutover.file("state")).unwrap();
+    std::fs::write(stage.cutover.file("state/acme"), "in the way of the directory").unwrap();
+    stage.cutover.restart().await;
+
+    until("it could not order", async || (stage.orders("failed").await > 0).then_some(())).await;
+
+    assert!(!stage.cutover.log().contains("an account was made"), "{}", stage.cutover.log());
+}
+
+#[tokio::test]
 async fn while_the_directory_is_away_what_there_is_is_shown_and_it_is_asked_again() {
     let mut stage = Stage::new("tls-alpn-01", LONG);
     stage.cutover.restart().await;
@@ -72,6 +102,16 @@ async fn while_the_directory_is_away_what_there_is_is_shown_and_it_is_asked_agai
     stage.pebble.start().await;
 
     stage.is_believed().await;
+}
+
+/// Removes the files in a directory whose names begin so.
+fn forget(directory: &Path, prefix: &str) {
+    for file in std::fs::read_dir(directory).unwrap() {
+        let path = file.unwrap().path();
+        if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(prefix)) {
+            std::fs::remove_file(path).unwrap();
+        }
+    }
 }
 
 /// A listener with TLS, one without, and an authority that asks both.

@@ -4,6 +4,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use sha2::{Digest, Sha256};
 
@@ -18,6 +19,7 @@ pub(super) struct Files {
     dir: PathBuf,
     account: PathBuf,
     certificate: PathBuf,
+    orders: PathBuf,
 }
 
 impl Files {
@@ -29,8 +31,10 @@ impl Files {
         sorted.sort_unstable();
         sorted.dedup();
         let account = dir.join(format!("account-{}.json", name([directory])));
-        let certificate = dir.join(format!("certificate-{}.pem", name([&[directory], &sorted[..]].concat())));
-        Self { dir, account, certificate }
+        let names = name([&[directory], &sorted[..]].concat());
+        let certificate = dir.join(format!("certificate-{names}.pem"));
+        let orders = dir.join(format!("orders-{names}"));
+        Self { dir, account, certificate, orders }
     }
 
     /// The credentials of the account, if there is one.
@@ -41,6 +45,24 @@ impl Files {
     /// The private key and the certificates, as PEM in one file, so that none is ever without the other.
     pub(super) fn certificate(&self) -> Result<Option<Vec<u8>>, FileError> {
         read(&self.certificate)
+    }
+
+    /// When the orders of the last hour were placed. What is no time of one is passed over.
+    pub(super) fn orders(&self) -> Result<Vec<SystemTime>, FileError> {
+        let text = read(&self.orders)?.unwrap_or_default();
+        let seconds =
+            String::from_utf8_lossy(&text).lines().map(str::parse).flat_map(Result::ok).collect::<Vec<_>>();
+        Ok(seconds.into_iter().filter_map(|at| UNIX_EPOCH.checked_add(Duration::from_secs(at))).collect())
+    }
+
+    /// Keeps them: authorities count over restarts too.
+    pub(super) fn keep_orders<'a>(
+        &self,
+        orders: impl Iterator<Item = &'a SystemTime>,
+    ) -> Result<(), FileError> {
+        let seconds = orders.filter_map(|at| at.duration_since(UNIX_EPOCH).ok());
+        let lines: String = seconds.map(|at| format!("{}\n", at.as_secs())).collect();
+        self.write(&self.orders, lines.as_bytes())
     }
 
     /// Keeps the credentials of the account.
@@ -112,6 +134,18 @@ mod tests {
         assert_eq!(files(dir.path(), &["b.test"]).certificate().unwrap(), None);
         files(dir.path(), &["b.test"]).keep_account(b"key").unwrap();
         assert_eq!(files(dir.path(), &["a.test"]).account().unwrap().unwrap(), b"key");
+    }
+
+    #[test]
+    fn orders_are_remembered() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = files(dir.path(), &["a.test"]);
+        assert!(files.orders().unwrap().is_empty());
+        let orders = [10, 20].map(|at| UNIX_EPOCH + Duration::from_secs(at));
+        files.keep_orders(orders.iter()).unwrap();
+        assert_eq!(files.orders().unwrap(), orders);
+        fs::write(&files.orders, "10\nx\n-1\n99999999999999999999\n").unwrap();
+        assert_eq!(files.orders().unwrap(), orders[..1]);
     }
 
     #[test]

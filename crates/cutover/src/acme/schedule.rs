@@ -30,6 +30,16 @@ pub(super) struct Attempts {
 }
 
 impl Attempts {
+    /// After orders that were placed before, by whichever process.
+    pub(super) fn after(orders: Vec<SystemTime>) -> Self {
+        Self { orders: orders.into(), failures: 0 }
+    }
+
+    /// When orders of the last hour were placed.
+    pub(super) fn orders(&self) -> impl Iterator<Item = &SystemTime> {
+        self.orders.iter()
+    }
+
     /// How long it is until another order may be placed.
     pub(super) fn until_free(&mut self, now: SystemTime) -> Duration {
         // One that is dated ahead was placed before the clock was set back, and counts.
