@@ -13,7 +13,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, V
 use super::switch::Switch;
 use crate::fields::Fields;
 use crate::h1::head::{AnswerHead, HeadError, HeadLimits, RequestHead};
-use crate::h1::line::Malformed;
+use crate::h1::line::{Malformed, is_token_byte};
 use crate::name::Name;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -128,8 +128,9 @@ pub(super) fn answer(status: StatusCode, fields: &Fields, is_switch: bool) -> Op
 /// Trailers as they came, for the rules about them.
 pub(super) fn trailers(map: &HeaderMap) -> Fields {
     let mut fields = Fields::default();
-    for (name, value) in map {
-        // Section 8.2.1: a head that has whitespace around a value is refused; of a body that has begun, the answer is under way.
+    // A head with other names, or with whitespace around a value (section 8.2.1), is refused. Of a body, the answer is under way. The
+    // `http` crate takes quotes for a part of names.
+    for (name, value) in map.iter().filter(|(name, _)| name.as_str().bytes().all(is_token_byte)) {
         fields.append_other(name.as_str(), value.as_bytes().trim_ascii());
     }
     fields
@@ -210,4 +211,19 @@ fn whole(parsed: Result<Option<usize>, HeadError>, text: &[u8]) -> Result<(), He
 
 fn push(text: &mut Vec<u8>, pieces: &[&[u8]]) {
     pieces.iter().for_each(|piece| text.extend_from_slice(piece));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trailers_are_such_as_lines_have() {
+        let mut came = HeaderMap::new();
+        for (name, value) in [("a", " padded\t"), ("b\"c", "quoted"), ("d", "")] {
+            let name = HeaderName::from_lowercase(name.as_bytes()).unwrap();
+            came.append(name, HeaderValue::from_str(value).unwrap());
+        }
+        assert_eq!(trailers(&came), [("a", "padded"), ("d", "")].into_iter().collect());
+    }
 }
