@@ -27,6 +27,14 @@ pub use self::error::{HandshakeError, MaterialError, TlsError};
 pub use self::managed::Managed;
 pub use self::subject::Subject;
 
+/// Who a client is by a certificate in DER, as fuzz targets ask it. Not part of the crate's interface.
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+#[must_use]
+pub fn subject_of(certificate: &[u8]) -> Option<Subject> {
+    Subject::of(&certificate.into())
+}
+
 /// The protocols of ALPN (RFC 7301 section 6, RFC 9113 section 3.2, RFC 8737 section 6.2), in our order.
 const H2: &[u8] = b"h2";
 const HTTP_1_1: &[u8] = b"http/1.1";

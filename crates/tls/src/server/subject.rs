@@ -18,7 +18,9 @@ impl Subject {
     /// The subject of a certificate that was verified; `None` when it has none, or one that nobody can read.
     pub(super) fn of(certificate: &CertificateDer<'_>) -> Option<Self> {
         let certificate = Certificate::from_der(certificate).ok()?;
-        let name = certificate.tbs_certificate().subject().to_string();
+        let mut name = String::new();
+        // Whose values can't be written down has no name; `to_string` would panic.
+        write!(name, "{}", certificate.tbs_certificate().subject()).ok()?;
         let mut text = String::with_capacity(name.len());
         for byte in name.bytes() {
             match byte {
