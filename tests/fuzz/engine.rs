@@ -18,6 +18,9 @@ use cutover_fuzz::{app, line_end, reference, split};
 use cutover_proxy::fuzzing::{COUNT_MAX, FIELDS_MAX, LINE_MAX};
 use libfuzzer_sys::fuzz_target;
 
+/// What begins so is none of HTTP/1.1 (RFC 9113 section 3.4).
+const HTTP2: &[u8] = b"PRI * HTTP/2.0\r\n\r\n";
+
 thread_local! {
     static WORLD: Option<World> = World::new();
 }
@@ -26,6 +29,11 @@ fuzz_target!(|data: &[u8]| {
     let (cuts, input) = split::cuts(data);
     WORLD.with(|world| {
         let Some(world) = world else { panic!("it can't be set up") };
+        if input.starts_with(HTTP2) {
+            // Which answers there are is in frames. What reaches the backend is well-formed all the same, and everything ends.
+            world.serve(input, &cuts);
+            return;
+        }
         let whole = world.serve(input, &[]);
         let pieces = world.serve(input, &cuts);
         assert!(is_same(&whole, &pieces), "in pieces {pieces:?}, whole {whole:?}");
