@@ -79,7 +79,7 @@ async fn answer(exchange: &mut Exchange<'_>, is_last: bool) -> Result<Next, Erro
     if let Some(answer) = challenge::answer(exchange) {
         return Ok(own::answer(exchange, answer).await);
     }
-    if let Some(port) = exchange.client.admission.front().https_port {
+    if let Some(port) = exchange.client.admission.front().https_port.filter(|_| !exchange.origin.is_secure) {
         let answer = to_https::answer(exchange, port)?;
         return Ok(own::answer(exchange, answer).await);
     }

@@ -1,4 +1,5 @@
-//! Tells clients of a listener in clear text to come back over TLS.
+//! Tells clients of a listener in clear text to come back over TLS. Those who did, as far as a trusted proxy says where their TLS ends, are
+//! served: they would come back the same way, on and on.
 
 use http::StatusCode;
 

@@ -318,6 +318,17 @@ fn clients_in_clear_text_are_sent_to_the_port_of_tls_and_get_nothing_else() {
 }
 
 #[test]
+fn who_came_over_tls_to_a_trusted_proxy_is_not_sent_there_again() {
+    let app = App::saying("hello");
+    let told = "GET / HTTP/1.1\r\nHost: x.test\r\nX-Forwarded-Proto: https\r\n\r\n";
+    let world = setup(&app).listener(|listener| listener.redirect_to_https = true).trusting().start();
+    assert_eq!(world.connect().send(told).answer().body, "hello");
+    assert_eq!(world.connect().get("/").status(), 308);
+    let world = setup(&app).listener(|listener| listener.redirect_to_https = true).start();
+    assert_eq!(world.connect().send(told).answer().status(), 308, "anybody may say that");
+}
+
+#[test]
 fn a_stop_waits_for_no_handshake_and_says_the_end_to_those_who_idle() {
     let app = App::saying("hello");
     let (authority, world) = secure(&app);
