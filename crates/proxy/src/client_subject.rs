@@ -26,7 +26,7 @@ impl SubjectFields {
 }
 
 /// Whether the two are the same name, or the same environment variable.
-fn is_alike(one: &[u8], other: &[u8]) -> bool {
+pub(crate) fn is_alike(one: &[u8], other: &[u8]) -> bool {
     let plain = |byte: &u8| if *byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
     one.len() == other.len() && one.iter().map(plain).eq(other.iter().map(plain))
 }

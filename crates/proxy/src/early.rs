@@ -11,16 +11,19 @@ use crate::respond::{self, Own};
 /// The answer to a request that needs no backend for it, if it is one.
 ///
 /// # Errors
-/// The service turns its clients away.
+/// The service turns its clients away, or is rewritten to a prefix that the path leads out of.
 pub(crate) fn answer(exchange: &Exchange<'_>, routed: &Routed) -> Result<Option<Own>, Error> {
     let service = routed.service();
     if let Some(Maintenance { until }) = service.set.maintenance {
         return Err(Error::Maintenance { until });
     }
+    let scratch = &*exchange.scratch;
+    if let Some(rewrite) = &service.rules.rewrite {
+        rewrite.check(scratch.asked.path().get(routed.found.prefix_len..).unwrap_or_default())?;
+    }
     if service.rules.redirects.is_empty() {
         return Ok(None);
     }
-    let scratch = &*exchange.scratch;
     let asked = Asked {
         is_secure: exchange.origin.is_secure,
         authority: &scratch.authority,

@@ -60,6 +60,9 @@ pub(crate) enum Error {
     /// No service has its host and path.
     #[error("no service is configured for this host and path")]
     NoRoute,
+    /// Its path would lead out of what the service's prefix is rewritten to.
+    #[error("the path leads out of the service")]
+    LeadsOut,
     /// It names a version that can't be reached.
     #[error("the version that was asked for is not available")]
     MissingVersion(OnMissingVersion),
@@ -106,6 +109,7 @@ impl Error {
             | Self::Framing(_)
             | Self::Host(_)
             | Self::TraceBody
+            | Self::LeadsOut
             | Self::Body(BodyFault::Broken) => StatusCode::BAD_REQUEST,
             Self::Connect | Self::Trace => StatusCode::METHOD_NOT_ALLOWED,
             Self::Expectation => StatusCode::EXPECTATION_FAILED,

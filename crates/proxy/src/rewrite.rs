@@ -1,5 +1,6 @@
 //! What the path prefix by which a service was found becomes for the app.
 
+use crate::error::Error;
 use crate::h1::head::RequestHead;
 use crate::name::Name;
 
@@ -14,6 +15,27 @@ impl Rewrite {
     /// Replaces prefixes by `to`, which begins with a slash; `/` takes them out.
     pub(crate) fn new(to: &str) -> Self {
         Self { to: to.trim_end_matches('/').as_bytes().into() }
+    }
+
+    /// Looks at what is behind a prefix that becomes another one: an app that resolves `..` (RFC 3986 section 5.2.4) must not be led from there
+    /// to what no client was to reach. Where the prefix goes, the app's root is the end of it anyway.
+    ///
+    /// # Errors
+    /// [`Error::LeadsOut`].
+    pub(crate) fn check(&self, rest: &[u8]) -> Result<(), Error> {
+        if self.to.is_empty() {
+            return Ok(());
+        }
+        let mut depth = 0_usize;
+        for segment in rest.split(|byte| matches!(byte, b'/' | b'\\')).skip(1) {
+            match dots(segment) {
+                Some(2) => depth = depth.checked_sub(1).ok_or(Error::LeadsOut)?,
+                // What stays where it is, as empty segments do for apps that take several slashes for one.
+                Some(_) => {}
+                None => depth += 1,
+            }
+        }
+        Ok(())
     }
 
     /// Replaces the first `prefix_len` bytes of the path, and tells the app what they were. The rest of the target stays as it is, byte for byte.
@@ -42,6 +64,15 @@ impl Rewrite {
             asked.fields.append_parts(Name::XForwardedPrefix, &[outer.unwrap_or_default(), prefix]);
         }
     }
+}
+
+/// How many dots a segment is, if it is nothing else; `%2e` is one too. None, one and two mean something.
+fn dots(mut segment: &[u8]) -> Option<usize> {
+    let mut dots = 0;
+    while let Some(rest) = [&b"."[..], b"%2e", b"%2E"].iter().find_map(|dot| segment.strip_prefix(*dot)) {
+        (segment, dots) = (rest, dots + 1);
+    }
+    (segment.is_empty() && dots <= 2).then_some(dots)
 }
 
 #[cfg(test)]
@@ -95,6 +126,31 @@ mod tests {
         assert_eq!(rewritten("/", 0, "//evil.example"), ("/evil.example".to_owned(), None));
         assert_eq!(rewritten("/", 0, "http://x"), ("/".to_owned(), None));
         assert_eq!(rewritten("/", 0, "http://x?q"), ("/?q".to_owned(), None));
+    }
+
+    #[test]
+    fn no_path_leads_out_of_the_prefix_that_another_one_becomes() {
+        let check = |to: &str, rest: &str| Rewrite::new(to).check(rest.as_bytes()).is_ok();
+        for rest in [
+            "/..",
+            "/../x",
+            "/a/../../x",
+            "/%2e%2E/x",
+            "/.%2e/x",
+            "/./../x",
+            "//../x",
+            "/a/..//..",
+            "/\\..\\x",
+            "/a\\..\\..\\x",
+        ] {
+            assert!(!check("/v2", rest), "{rest}");
+            assert!(check("/", rest), "the app's root is the end of it: {rest}");
+        }
+        for rest in
+            ["", "/", "/a/..", "/a/b/../../c", "/...", "/..a", "/.well-known/x", "/a%2f..", "/%2e%2e%2e/.."]
+        {
+            assert!(check("/v2", rest), "{rest}");
+        }
     }
 
     #[test]

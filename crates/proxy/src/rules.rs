@@ -2,6 +2,7 @@
 
 use cutover_core::policy::{HeaderRules, Policy};
 
+use crate::client_subject::is_alike;
 use crate::fields::Fields;
 use crate::forwarded;
 use crate::h1::line::is_value;
@@ -60,10 +61,20 @@ pub(crate) struct Changes(Box<[Change]>);
 #[derive(Debug)]
 struct Change {
     name: FieldName,
-    /// Whether lines that are there go.
-    replaces: bool,
+    /// Which lines that are there go.
+    replaces: Replaced,
     /// The value of the line that is added, if one is.
     value: Option<Box<[u8]>>,
+}
+
+/// Which lines a rule takes out before it adds one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Replaced {
+    Nothing,
+    /// Those of its name.
+    Named,
+    /// Those too that an app can't tell from them: `X_User` is no way around a rule about `X-User`.
+    Alike,
 }
 
 impl Rules {
@@ -74,8 +85,10 @@ impl Rules {
             FIXED_IN_REQUESTS.contains(name.name) || forwarded::is_alias(name.text.as_bytes())
         };
         Self {
-            request: Changes::new(&policy.request, is_fixed),
-            response: Changes::new(&policy.response, |name| FIXED_IN_ANSWERS.contains(name.name)),
+            request: Changes::new(&policy.request, Replaced::Alike, is_fixed),
+            response: Changes::new(&policy.response, Replaced::Named, |name| {
+                FIXED_IN_ANSWERS.contains(name.name)
+            }),
             rewrite: policy.rewrite_prefix.as_deref().map(Rewrite::new),
             redirects: Redirects::new(&policy.redirects),
         }
@@ -84,16 +97,16 @@ impl Rules {
 
 impl Changes {
     /// What `is_fixed`, or can't be written, is left out: a policy that was read by another release may have it.
-    fn new(rules: &HeaderRules, is_fixed: impl Fn(&FieldName) -> bool) -> Self {
+    fn new(rules: &HeaderRules, replaced: Replaced, is_fixed: impl Fn(&FieldName) -> bool) -> Self {
         let change = |text: &str, replaces, value: Option<&String>| {
             let name = FieldName::new(text);
             let value = value.map(|value| value.as_bytes().into());
             let is_right = !text.is_empty() && !is_fixed(&name) && value.as_deref().is_none_or(is_value);
             is_right.then_some(Change { name, replaces, value })
         };
-        let removed = rules.remove.iter().map(|name| change(name, true, None));
-        let set = rules.set.iter().map(|(name, value)| change(name, true, Some(value)));
-        let added = rules.add.iter().map(|(name, value)| change(name, false, Some(value)));
+        let removed = rules.remove.iter().map(|name| change(name, replaced, None));
+        let set = rules.set.iter().map(|(name, value)| change(name, replaced, Some(value)));
+        let added = rules.add.iter().map(|(name, value)| change(name, Replaced::Nothing, Some(value)));
         Self(removed.chain(set).chain(added).flatten().collect())
     }
 
@@ -113,8 +126,15 @@ impl Changes {
 
 impl Change {
     fn apply(&self, fields: &mut Fields) {
-        if self.replaces {
-            fields.remove_configured(&self.name);
+        match self.replaces {
+            Replaced::Nothing => {}
+            Replaced::Named => fields.remove_configured(&self.name),
+            Replaced::Alike => {
+                fields.remove_configured(&self.name);
+                fields.remove_where(|name, text| {
+                    name == Name::Other && is_alike(self.name.text.as_bytes(), text)
+                });
+            }
         }
         if let Some(value) = &self.value {
             fields.append_configured(&self.name, value);

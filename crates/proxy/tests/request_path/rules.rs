@@ -37,10 +37,11 @@ fn the_app_sees_what_the_rules_make_of_a_request() {
         policy.request = rules(&["authorization"], &[("x-tenant", "7")], &[("accept-language", "de")]);
     });
     world.connect().send(
-        "GET / HTTP/1.1\r\nHost: x\r\nAuthorization: secret\r\nX-Tenant: 1\r\nX-TENANT: 2\r\nAccept-Language: en\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: x\r\nAuthorization: secret\r\nX-Tenant: 1\r\nX-TENANT: 2\r\nX_Tenant: 3\r\nAccept-Language: en\r\n\r\n",
     );
     let heard = app.heard();
     assert_eq!(heard.field("authorization"), None);
+    assert_eq!(heard.field("x_tenant"), None, "apps behind CGI and WSGI can't tell it from the other");
     assert_eq!(
         (values(&heard, "x-tenant"), values(&heard, "accept-language")),
         (vec!["7"], vec!["en", "de"])
@@ -143,6 +144,7 @@ fn a_prefix_becomes_another_also_when_the_request_is_sent_again() {
         assert_eq!(client.get("/old/x?q").body, "ok");
         assert_eq!(app.heard().start, "GET /new/app/x?q HTTP/1.1");
     }
+    assert_eq!(client.get("/old/a/../../../secret").status(), 400, "it would be a way out of /new/app");
     assert_eq!(mute.heard().start, "GET /new/app/x?q HTTP/1.1");
 }
 
