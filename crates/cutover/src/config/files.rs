@@ -1,13 +1,15 @@
-//! Whether the files that a configuration names are there: asked by `cutover check`, which runs where the proxy will run.
+//! Whether the files that a configuration names can be used: asked by `cutover check`, which runs where the proxy will run.
 
+use std::error::Error;
 use std::fs::File;
 use std::io::{self, Read};
 
 use cutover_control::document::{Check, Path, Problems};
+use cutover_tls::server::{CertificateFiles, ClientAuth, MinVersion, ServerTls, ServerTlsSpec, TlsError};
 
 use super::raw::{AdminSpec, ListenerTlsSpec, RawConfig};
 
-/// Reports every file that can't be read.
+/// Reports every file that can't be used.
 pub(super) fn check(raw: &RawConfig, problems: &mut Problems) {
     let mut root = Check::new(Path::root(), problems);
     for (index, listener) in raw.listener.iter().enumerate() {
@@ -27,11 +29,9 @@ pub(super) fn check(raw: &RawConfig, problems: &mut Problems) {
 
 fn of_listener(tls: &ListenerTlsSpec, check: &mut Check<'_>) {
     for (index, files) in tls.certs.iter().enumerate() {
-        let mut check = check.element("certs", index);
-        readable(&mut check, "cert", &files.cert);
-        readable(&mut check, "key", &files.key);
+        pair(&mut check.element("certs", index), &files.cert, &files.key);
     }
-    readable(check, "client_ca", &tls.client_ca);
+    authorities(check, &tls.client_ca);
     if let Some(acme) = &tls.acme {
         readable(&mut check.table("acme"), "ca", &acme.ca);
     }
@@ -39,29 +39,99 @@ fn of_listener(tls: &ListenerTlsSpec, check: &mut Check<'_>) {
 
 fn of_admin(admin: &AdminSpec, check: &mut Check<'_>) {
     let Some(tls) = &admin.tls else { return };
-    for (key, path) in [("cert", &tls.cert), ("key", &tls.key), ("client_ca", &tls.client_ca)] {
-        readable(&mut check.table("tls"), key, path);
+    let mut check = check.table("tls");
+    pair(&mut check, &tls.cert, &tls.key);
+    authorities(&mut check, &tls.client_ca);
+}
+
+/// Reports a certificate and its key that can't be shown, at the one that is wrong.
+fn pair(check: &mut Check<'_>, cert: &str, key: &str) {
+    let are_readable = [("cert", cert), ("key", key)].map(|(name, path)| readable(check, name, path));
+    if are_readable.contains(&false) {
+        return;
+    }
+    let certificates = vec![CertificateFiles { cert: cert.into(), key: key.into() }];
+    if let Err(error) = load(certificates, None) {
+        let is_key = error.file().is_some_and(|file| file == std::path::Path::new(key));
+        check.wrong(if is_key { "key" } else { "cert" }, with_causes(&error));
     }
 }
 
-/// Reports the file at `path`, the value of `key`, unless it can be read. An empty path is none.
-fn readable(check: &mut Check<'_>, key: &str, path: &str) {
-    if path.is_empty() {
+/// Reports a file with authorities by which no client can be believed.
+fn authorities(check: &mut Check<'_>, client_ca: &str) {
+    if !readable(check, "client_ca", client_ca) {
         return;
+    }
+    let client_auth = ClientAuth { ca: client_ca.into(), is_required: true };
+    if let Err(error) = load(Vec::new(), Some(client_auth)) {
+        check.wrong("client_ca", with_causes(&error));
+    }
+}
+
+/// Does what a listener would do with them, and no more.
+fn load(certificates: Vec<CertificateFiles>, client_auth: Option<ClientAuth>) -> Result<ServerTls, TlsError> {
+    let is_managed = certificates.is_empty();
+    ServerTls::load(ServerTlsSpec {
+        certificates,
+        min_version: MinVersion::default(),
+        client_auth,
+        is_managed,
+    })
+}
+
+/// The error and what led to it, in one line.
+fn with_causes(error: &dyn Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| (*cause).source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
+/// Whether the file at `path`, the value of `key`, can be read; if not, it is reported. An empty path is none.
+fn readable(check: &mut Check<'_>, key: &str, path: &str) -> bool {
+    if path.is_empty() {
+        return false;
     }
     // A directory can be opened, but not read.
     let read = File::open(path).and_then(|mut file| match file.read(&mut [0]) {
         Ok(0) => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it is empty")),
         other => other,
     });
-    if let Err(error) = read {
-        check.wrong(key, format_args!("can't read {path:?}: {error}"));
-    }
+    read.map_err(|error| check.wrong(key, format_args!("can't read {path:?}: {error}"))).is_ok()
 }
 
 #[cfg(test)]
 mod tests {
+    use cutover_tls::challenge::SelfSigned;
+
     use super::super::{Files, read};
+
+    #[test]
+    fn a_key_of_another_certificate_is_a_problem_at_its_line() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: String| {
+            let path = dir.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            path.display().to_string()
+        };
+        let made = ["a.test", "b.test"].map(|name| SelfSigned::for_names(&[name.to_owned()]).unwrap());
+        let cert = write("a.pem", made[0].chain_pem.clone());
+        let [right, wrong] =
+            [0, 1].map(|made_at| write(&format!("{made_at}.key"), made[made_at].key_pem.clone()));
+        let found = |key: &str, client_ca: &str| {
+            let text = format!(
+                "[[listener]]\nbind = [\"[::1]:0\"]\nprotocol = \"https\"\n[[listener.tls.certs]]\ncert = {cert:?}\n\
+                 key = {key:?}\n[admin.tls]\ncert = {cert:?}\nkey = {right:?}\nclient_ca = {client_ca:?}\n"
+            );
+            let read = read("c.toml", &text, &|_| Some("/h".to_owned()), Files::Needed);
+            read.err().map(|report| report.to_string()).unwrap_or_default()
+        };
+        assert_eq!(found(&right, &cert), "");
+        let report = found(&wrong, &right);
+        let lines: Vec<_> = report.lines().collect();
+        assert_eq!(lines.len(), 2, "{report}");
+        assert!(lines[0].starts_with("c.toml:6:7: listener[0].tls.certs[0].key: can't use"), "{report}");
+        assert!(lines[0].ends_with("it is not the key of the certificate"), "{report}");
+        assert!(lines[1].starts_with("c.toml:10:13: admin.tls.client_ca: can't use"), "{report}");
+    }
 
     #[test]
     fn files_that_cannot_be_read_are_problems_at_their_lines() {

@@ -1,7 +1,7 @@
 //! What is wrong with certificates and keys, and why a client's handshake failed.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rustls::pki_types::pem;
 use rustls::server::VerifierBuilderError;
@@ -31,6 +31,17 @@ pub enum TlsError {
     /// The cryptography does not do what it is asked for.
     #[error("TLS can't be set up")]
     Setup(#[source] rustls::Error),
+}
+
+impl TlsError {
+    /// The file that it is about, if it is about one.
+    #[must_use]
+    pub fn file(&self) -> Option<&Path> {
+        match self {
+            Self::Read { path, .. } | Self::Use { path, .. } => Some(path),
+            Self::NoCertificates | Self::Setup(_) => None,
+        }
+    }
 }
 
 /// What is wrong with a certificate or a key.
