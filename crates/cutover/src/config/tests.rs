@@ -68,6 +68,19 @@ fn an_admin_listener_that_others_reach_needs_tokens() {
 }
 
 #[test]
+fn who_names_holders_of_tokens_lets_nobody_else_in_unless_that_is_said() {
+    let token = format!("tokens = [{{ name = \"ci\", sha256 = \"{}\", role = \"read\" }}]", "0f".repeat(32));
+    assert!(
+        !config(&format!("[admin]\n{token}")).admin.is_open,
+        "a token that nobody needs would do nothing"
+    );
+    assert!(config(&format!("[admin]\nopen = true\n{token}")).admin.is_open);
+    let certificate = "certificates = [{ subject = \"CN=ci\", role = \"read\" }]\n\
+                       tls = { cert = \"a.pem\", key = \"a.key\", client_ca = \"ca.pem\" }";
+    assert!(!config(&format!("[admin]\n{certificate}")).admin.is_open);
+}
+
+#[test]
 fn the_hash_of_a_token_may_lie_in_a_file() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("hash");

@@ -32,13 +32,15 @@ pub(super) fn admin(raw: &AdminSpec, check: &mut Check<'_>) -> Admin {
             format_args!("is true, but others can connect to {}; set it to false and add tokens", raw.listen),
         );
     }
-    let is_open = raw.open.unwrap_or(is_local);
+    // Who names holders wants nobody else to be let in.
+    let has_holders = !raw.tokens.is_empty() || !raw.certificates.is_empty();
+    let is_open = raw.open.unwrap_or(is_local && !has_holders);
     if raw.tls.is_some() && matches!(listen, Some(AdminAddress::Unix(_))) {
         check.wrong("tls", "is for TCP; nobody listens in on a unix socket, remove it");
     }
     let tls = raw.tls.as_ref().map(tls);
     let certificates = certificates(raw, check);
-    if !is_open && raw.tokens.is_empty() && raw.certificates.is_empty() {
+    if !is_open && !has_holders {
         let reason = if is_local { "`open` is false" } else { "others than this machine can connect" };
         check.wrong("tokens", format_args!("is empty and {reason}; add one, `cutover token` makes it"));
     }

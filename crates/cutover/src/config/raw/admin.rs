@@ -10,7 +10,7 @@ pub struct AdminSpec {
     /// Address to listen on: `host:port`, `[v6]:port` or `unix:/path`.
     #[schemars(length(min = 1))]
     pub listen: String,
-    /// Whether no token is needed. Only on loopback or a unix socket, and the default there.
+    /// Whether no token is needed. Only on loopback or a unix socket, and the default there while neither `tokens` nor `certificates` has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "bool")]
     pub open: Option<bool>,
