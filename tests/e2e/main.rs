@@ -10,6 +10,7 @@ mod cli;
 #[path = "../../crates/resolve/tests/it/dns.rs"]
 mod dns;
 mod drains;
+mod examples;
 mod flips;
 mod framework;
 mod garbage;

@@ -1,5 +1,7 @@
 //! A client of gRPC.
 
+use std::net::SocketAddr;
+
 use futures_util::Stream;
 use http::uri::PathAndQuery;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
@@ -10,12 +12,17 @@ use crate::h2::edge::{Edge, NAME};
 use crate::support::wait::within;
 
 #[derive(Clone, Debug)]
-pub(super) struct Client(tonic::client::Grpc<Channel>);
+pub(crate) struct Client(tonic::client::Grpc<Channel>);
 
 impl Client {
     /// In clear text.
     pub(super) async fn plain(edge: &Edge) -> Self {
-        Self::open(Endpoint::from_shared(format!("http://{}", edge.proxy())).unwrap()).await
+        Self::at(edge.proxy()).await
+    }
+
+    /// In clear text, of whoever listens there.
+    pub(crate) async fn at(address: SocketAddr) -> Self {
+        Self::open(Endpoint::from_shared(format!("http://{address}")).unwrap()).await
     }
 
     /// Over TLS.
@@ -36,7 +43,7 @@ impl Client {
         Self(tonic::client::Grpc::new(within("a channel", endpoint.connect()).await.unwrap()))
     }
 
-    pub(super) async fn unary(
+    pub(crate) async fn unary(
         &self,
         method: &'static str,
         request: Request<Message>,
@@ -46,7 +53,7 @@ impl Client {
         within(method, grpc.unary(request, PathAndQuery::from_static(method), Plain)).await
     }
 
-    pub(super) async fn send_all(
+    pub(crate) async fn send_all(
         &self,
         method: &'static str,
         messages: impl Stream<Item = Message> + Send + 'static,

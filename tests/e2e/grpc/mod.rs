@@ -4,3 +4,6 @@ mod calls;
 mod client;
 mod codec;
 mod server;
+
+pub(crate) use client::Client;
+pub(crate) use server::Server;

@@ -22,14 +22,14 @@ const SERVING: [u8; 2] = [8, 1];
 
 /// A running server. Its calls end with the runtime of the test.
 #[derive(Debug)]
-pub(super) struct Server {
+pub(crate) struct Server {
     address: SocketAddr,
     /// Calls to `/e2e.Echo/Wait` that wait.
     waiting: Arc<AtomicUsize>,
 }
 
 impl Server {
-    pub(super) async fn start(version: &'static str) -> Self {
+    pub(crate) async fn start(version: &'static str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (address, waiting) = (listener.local_addr().unwrap(), Arc::default());
         let echo = Echo { version, waiting: Arc::clone(&waiting) };
@@ -38,11 +38,11 @@ impl Server {
         Self { address, waiting }
     }
 
-    pub(super) fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
-    pub(super) fn waiting(&self) -> usize {
+    pub(crate) fn waiting(&self) -> usize {
         self.waiting.load(Ordering::Relaxed)
     }
 }
