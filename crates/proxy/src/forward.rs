@@ -169,7 +169,8 @@ impl Course {
             return Err(failed.error);
         };
         let is_gone = !decided.version_set().members[member].is_sendable();
-        if failure == Failure::StaleConnection && !is_gone && !std::mem::replace(&mut self.wants_fresh, true) {
+        if failure == Failure::StaleConnection && !is_gone && !std::mem::replace(&mut self.wants_fresh, true)
+        {
             // The backend is not at fault. A fresh connection can't be stale, but a backend may refuse what comes over it again.
             return Ok(member);
         }

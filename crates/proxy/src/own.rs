@@ -68,7 +68,13 @@ pub(crate) async fn answer(exchange: &mut Exchange<'_>, own: Own) -> Next {
     write_connection(&mut fields, asked.version, exchange.closes);
     let reason = own.status.canonical_reason().unwrap_or_default();
     let is_bodied = is_bodied && !own.body.is_empty();
-    write_head(exchange.stream, interim, (grpc::wire_status(own.status, &fields), reason.as_bytes()), &fields, !is_bodied);
+    write_head(
+        exchange.stream,
+        interim,
+        (grpc::wire_status(own.status, &fields), reason.as_bytes()),
+        &fields,
+        !is_bodied,
+    );
     if is_bodied {
         interim.extend_from_slice(&own.body);
         exchange.sent_own(own.body.len());

@@ -17,9 +17,9 @@ use crate::headers::IdentityFields;
 use crate::keyring::Keyring;
 use crate::metrics::{Metrics, ServiceHandles};
 use crate::pool::Pool;
-use crate::rules::Rules;
 use crate::rate::Limiter;
 use crate::reach::Reach;
+use crate::rules::Rules;
 use crate::upstream::Wire;
 
 /// One snapshot with this worker's things beside it. A request holds on to one from its decision to its last byte.

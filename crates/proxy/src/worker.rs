@@ -208,9 +208,27 @@ pub(crate) fn run(start: Start) -> io::Result<u64> {
 }
 
 async fn work(start: Start) -> io::Result<u64> {
-    let Start { limits, names, tokens, connectors, limiters, sockets, fronts, reader, wake, mut stop, metrics, log, spans, pages, keeps_pages, seed } = start;
+    let Start {
+        limits,
+        names,
+        tokens,
+        connectors,
+        limiters,
+        sockets,
+        fronts,
+        reader,
+        wake,
+        mut stop,
+        metrics,
+        log,
+        spans,
+        pages,
+        keeps_pages,
+        seed,
+    } = start;
     let reach = Reach { names, connectors, limiters, ..Reach::default() };
-    let worker = Rc::new(Worker { pages, tokens, spans, ..Worker::new(limits, reach, reader, metrics, log, seed) });
+    let worker =
+        Rc::new(Worker { pages, tokens, spans, ..Worker::new(limits, reach, reader, metrics, log, seed) });
     let mut accepting = JoinSet::new();
     for bound in sockets {
         accept::spawn(&mut accepting, &worker, bound, &fronts)?;

@@ -32,7 +32,15 @@ impl Engine {
         let (_, mut readers) = publish::channel(snapshot, vec![Box::new(|| {})], Box::new(|| {}));
         let metrics = Arc::new(Metrics::new(&Registry::new())?);
         let worker = Worker::new(limits, Reach::default(), readers.remove(0), metrics, None, 1);
-        Ok(Self { worker: Rc::new(worker), fronts: [Front::new(ListenerConfig { max_connections: u32::MAX, ..ListenerConfig::default() }, 443, None)].into() })
+        Ok(Self {
+            worker: Rc::new(worker),
+            fronts: [Front::new(
+                ListenerConfig { max_connections: u32::MAX, ..ListenerConfig::default() },
+                443,
+                None,
+            )]
+            .into(),
+        })
     }
 
     /// Serves a client until its connection is over. It has to run in a runtime of one thread with all drivers.

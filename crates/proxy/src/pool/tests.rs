@@ -61,7 +61,10 @@ fn the_connection_used_last_is_taken_first() {
         }
         assert_eq!(pool.traffic.connections(), 2, "the oldest had to go");
         assert!(matches!(pool.take(1, None, Millis::from_secs(2), now), Ok(Some(_))));
-        assert!(matches!(pool.take(1, None, Millis::from_secs(2), now), Ok(None)), "two seconds old is too old");
+        assert!(
+            matches!(pool.take(1, None, Millis::from_secs(2), now), Ok(None)),
+            "two seconds old is too old"
+        );
         assert_eq!(pool.traffic.connections(), 0);
     });
 }

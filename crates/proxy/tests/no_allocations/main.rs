@@ -20,9 +20,9 @@ mod message;
 #[expect(dead_code, reason = "the tests of the request path need more of it")]
 mod world;
 
+use cutover_core::policy::Rate;
 use cutover_core::policy::{Policy, Redirect};
 use cutover_core::route::PathPrefix;
-use cutover_core::policy::Rate;
 use cutover_proxy::access_log::Format;
 
 use app::App;

@@ -148,7 +148,16 @@ impl Setup {
             AccessLog::start(Shared(Arc::clone(&logged)), format, metrics.access_log_dropped.clone()).unwrap()
         });
         let handle = Some(proxy.start(readers, &metrics, access_log.as_ref()).unwrap());
-        World { address, addresses, handle, registry, publisher, state: RefCell::new(state), logged, access_log }
+        World {
+            address,
+            addresses,
+            handle,
+            registry,
+            publisher,
+            state: RefCell::new(state),
+            logged,
+            access_log,
+        }
     }
 }
 
