@@ -102,8 +102,9 @@ impl Peer {
     pub fn write(&self, fields: &mut Fields, authority: Authority<'_>) {
         if !self.is_trusted {
             fields.remove_all(CLAIMS);
-            fields.remove_where(|name, text| name == Name::Other && is_alias(text));
         }
+        // No proxy says anything so. A trusted one that knows only the other spelling lets through what its clients say in this one.
+        fields.remove_where(|name, text| name == Name::Other && is_alias(text));
         fields.join(Name::XForwardedFor, &[self.text()]);
         let proto: &[u8] = if self.is_tls { b"https" } else { b"http" };
         if !fields.contains(Name::XForwardedProto) {
@@ -297,6 +298,8 @@ mod tests {
             ("x-forwarded-proto", "https"),
             ("x-forwarded-host", "public.example"),
             ("x-forwarded-port", "443"),
+            ("x_forwarded_for", "6.6.6.6"),
+            ("x-real_ip", "6.6.6.6"),
             ("forwarded", "for=1.1.1.1;by=\"a,b\""),
         ];
         let expected = fields(&[
