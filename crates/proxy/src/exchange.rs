@@ -287,7 +287,7 @@ impl<'a> Exchange<'a> {
         if let Some(log) = &worker.log {
             log.log(&record);
         }
-        if let Some((trace, sink)) = trace.zip(worker.spans.as_ref()) {
+        if let Some((mut trace, sink)) = trace.zip(worker.spans.as_ref()) {
             let (method, is_secure) = (&asked.method, self.origin.is_secure);
             let is_answered = self.status.is_some();
             trace.finish(&record, &trace::Ended { began: self.began, method, is_secure, is_answered }, sink);
