@@ -94,7 +94,7 @@ pub(crate) async fn ask(
         Heard::Answer | Heard::OtherVersion => {}
         Heard::Client(error) => return Err(error.into()),
         Heard::End { has_begun } => {
-            return Err(blame::no_answer(exchange, decided, (member, &connection), has_begun));
+            return Err(blame::no_answer(exchange, decided, (member, &mut connection), has_begun));
         }
         Heard::Refused => return Err(blame::refused()),
         Heard::Timeout => {
@@ -119,6 +119,11 @@ pub(crate) async fn ask(
     if let Some(limit) = exchange.scratch.answer.fields.first(Name::KeepAlive) {
         decided.pool(member).hear_limit(limit);
     }
+    let status = exchange.scratch.answer.status;
+    if status.is_success() && exchange.stream.h2().is_some_and(|stream| stream.is_extended_connect()) {
+        // RFC 8441 section 5: the client would take any success for the beginning of the tunnel, and what follows for what is said in it.
+        return Err(Error::NoSwitch.into());
+    }
     let worker = &exchange.client.worker;
     let entry = &decided.version_set().members[member];
     let took = at.saturating_duration_since(began);
@@ -140,11 +145,7 @@ fn begin(exchange: &mut Exchange<'_>, upstream: &mut Stream) {
 }
 
 /// How the answer goes on; `None` when it is none to this request.
-fn read(
-    exchange: &mut Exchange<'_>,
-    outgoing: &Outgoing,
-    upstream: &mut Stream,
-) -> Option<(Framing, bool)> {
+fn read(exchange: &mut Exchange<'_>, outgoing: &Outgoing, upstream: &mut Stream) -> Option<(Framing, bool)> {
     let Scratch { asked, answer, .. } = &mut *exchange.scratch;
     if answer.status == StatusCode::SWITCHING_PROTOCOLS {
         // RFC 9110 section 7.8: a server may change to what it was asked for, and to nothing else.
@@ -226,6 +227,11 @@ struct Asking<'a, 'e> {
 
 impl Asking<'_, '_> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Heard> {
+        let is_h2 = self.exchange.stream.is_h2();
+        // Over HTTP/2 it shows at any time, whoever the body waits for.
+        if is_h2 && self.is_client_gone(cx) {
+            return Poll::Ready(Heard::Client(Error::ClientGone));
+        }
         if self.is_uploading
             && let Err(error) = self.upload(cx)
         {
@@ -235,9 +241,8 @@ impl Asking<'_, '_> {
             return Poll::Ready(heard);
         }
         let is_held = self.exchange.scratch.upload.is_held();
-        if (is_held || self.exchange.scratch.upload.is_received())
-            && self.exchange.watch_client(&mut self.half_closed, cx).is_err()
-        {
+        let is_watched = !is_h2 && (is_held || self.exchange.scratch.upload.is_received());
+        if is_watched && self.is_client_gone(cx) {
             return Poll::Ready(Heard::Client(Error::ClientGone));
         }
         if is_held && !self.exchange.scratch.from_client.is_empty() {
@@ -245,6 +250,10 @@ impl Asking<'_, '_> {
             self.let_go(cx);
         }
         self.poll_time(cx)
+    }
+
+    fn is_client_gone(&mut self, cx: &mut Context<'_>) -> bool {
+        self.exchange.watch_client(&mut self.half_closed, cx).is_err()
     }
 
     /// Sends on. A backend that takes no more may have answered.

@@ -85,10 +85,13 @@ pub(crate) fn not_connected(
 pub(crate) fn no_answer(
     exchange: &Exchange<'_>,
     decided: &Decided,
-    (member, connection): (usize, &Connection),
+    (member, connection): (usize, &mut Connection),
     has_begun: bool,
 ) -> Failed {
     let is_sent = exchange.scratch.upload.is_begun();
+    if connection.is_alone_broken() {
+        return Failed { is_sent, ..failed(exchange, decided, member, Error::NoAnswer, Failure::NoAnswer) };
+    }
     let policy = &decided.service.set.policy;
     let (worker, entry) = (&exchange.client.worker, &decided.version_set().members[member]);
     if let Some(age) = connection.idled.filter(|_| !has_begun) {
@@ -154,12 +157,18 @@ pub(crate) fn failed(
 }
 
 /// A process that dies in the middle of an answer may be another one at the next connection.
-pub(crate) fn broke_off(exchange: &Exchange<'_>, decided: &Decided, member: usize) {
+pub(crate) fn broke_off(
+    exchange: &Exchange<'_>,
+    decided: &Decided,
+    (member, connection): (usize, &mut Connection),
+) {
     let entry = &decided.version_set().members[member];
     let worker: &Worker = &exchange.client.worker;
     decided.service.metrics.upstream_failed(UpstreamFailure::BrokenBody);
     worker.note_error(&decided.service.set.policy, entry);
-    worker.note_lost(&decided.service.set.policy, entry);
+    if !connection.is_alone_broken() {
+        worker.note_lost(&decided.service.set.policy, entry);
+    }
 }
 
 /// The backend that carries a tunnel, which may outlast the view that it was chosen by.

@@ -81,11 +81,16 @@ pub(crate) fn finish(exchange: &mut Exchange<'_>, decided: &mut Decided, backend
     if passing != Passing::Tunnel {
         own::write_connection(&mut answer.fields, asked.version, exchange.closes);
     }
-    download.expect(backend.answer.framing, is_chunking);
+    let received = match backend.answer.framing {
+        // Trailers may follow a body whose length is known (RFC 9113 section 8.1), to which the `h2` crate holds it.
+        Framing::Length(1..) if backend.connection.stream.is_h2() => Framing::UntilClose,
+        framing => framing,
+    };
+    download.expect(received, is_chunking);
     if let Some(encoder) = encoder {
         download.compress(encoder);
     }
-    if matches!(backend.answer.framing, Framing::Chunked | Framing::UntilClose) {
+    if matches!(received, Framing::Chunked | Framing::UntilClose) {
         download.hide(&decided.service.identity);
     }
     let is_last = matches!(framing, Framing::None | Framing::Length(0));

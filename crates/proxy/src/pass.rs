@@ -40,7 +40,7 @@ pub(crate) async fn pass(
         exchange.becomes_tunnel();
         // Its state is large, and would be part of everything that serves a connection.
         let carried = Box::pin(tunnel::carry(exchange, &mut backend.connection.stream, idle, term)).await;
-        if carried {
+        if carried && !backend.connection.is_alone_broken() {
             carrier.broke(worker);
         }
         return Next::Close;
@@ -77,7 +77,7 @@ pub(crate) async fn pass(
             // An upload that the client broke may end the answer too. Blaming the backend for that would let any client take it
             // out of service.
             if exchange.scratch.upload.fault().is_none() {
-                blame::broke_off(exchange, &decided, backend.member);
+                blame::broke_off(exchange, &decided, (backend.member, &mut backend.connection));
             }
             // A head of HTTP/2 is on its way already: it goes beside the body.
             if exchange.scratch.download.wrote() == 0 && !exchange.stream.is_h2() {
@@ -185,12 +185,16 @@ impl Pass<'_, '_> {
             // Both wait for the client: the backend may need the rest of the request for the rest of its answer.
             Some(upload.idle())
         } else {
-            if upload.is_received() && self.exchange.watch_client(&mut self.half_closed, cx).is_err() {
-                return Poll::Ready(Passed::ClientGone);
-            }
-            // A backend may be silent for as long as it likes, while somebody listens.
-            self.half_closed.map(|_| HALF_CLOSED)
+            None
         };
+        // Nothing else shows that it is gone when its body is over, or came to no end. Over HTTP/2 it shows at any time.
+        let is_silent = time.is_none() && (upload.is_received() || upload.fault().is_some());
+        let is_watched = is_silent || self.exchange.stream.is_h2();
+        if is_watched && self.exchange.watch_client(&mut self.half_closed, cx).is_err() {
+            return Poll::Ready(Passed::ClientGone);
+        }
+        // A backend may be silent for as long as it likes, while somebody listens.
+        let time = time.or(self.half_closed.map(|_| HALF_CLOSED));
         let since = self.half_closed.map_or(self.since, |at| at.max(self.since));
         let gone_at = time.map(|time| since + time);
         let first = [gone_at, self.cut_by].into_iter().flatten().min();

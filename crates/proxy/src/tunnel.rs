@@ -93,6 +93,9 @@ impl Tunnel<'_, '_> {
         if self.leaves.is_none() && over.poll(cx).is_ready() {
             self.leave();
         }
+        if self.exchange.stream.h2().is_some_and(|stream| stream.poll_gone(cx).is_ready()) {
+            return Poll::Ready(());
+        }
         let before = self.ways;
         // What breaks one way ends both.
         if self.poll_ways(cx).is_err() || self.ways == (Way::Over, Way::Over) {

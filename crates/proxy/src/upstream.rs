@@ -15,6 +15,7 @@ use socket2::SockRef;
 use tokio::io::AsyncWriteExt;
 use tokio::time::{Instant, timeout_at};
 
+use crate::h2::H2Stream;
 use crate::h2::client::OpenStream;
 use crate::keepalive::keepalive;
 use crate::socket;
@@ -108,6 +109,14 @@ impl PartialEq for Wire {
 }
 
 impl Connection {
+    /// Whether the backend broke off this request alone: the connection that it shares with others goes on, and so does the process.
+    pub(crate) fn is_alone_broken(&mut self) -> bool {
+        match &self.slot {
+            Slot::Own(_) => false,
+            Slot::Stream(place) => place.is_connected() && self.stream.h2().is_some_and(H2Stream::is_reset),
+        }
+    }
+
     /// Nobody answered in time. Whether somebody is still there is found out, where others wait for the same connection.
     pub(crate) fn doubt(&self) {
         match &self.slot {

@@ -68,6 +68,20 @@ fn an_admin_listener_that_others_reach_needs_tokens() {
 }
 
 #[test]
+fn the_subject_of_a_client_has_a_header_of_its_own() {
+    for header in ["Host", "X-Forwarded-For", "x_forwarded_proto", "Cookie", "X-Request-Id"] {
+        let found = errors(&format!(
+            "[[listener]]\nbind = [\"[::1]:0\"]\nprotocol = \"https\"\ntls.certs = [{{ cert = \"a.pem\", key = \"a.key\" }}]\n\
+             tls.client_subject_header = {header:?}\n"
+        ));
+        assert!(
+            found.starts_with("c.toml:5:29: listener[0].tls.client_subject_header: "),
+            "{header}: {found}"
+        );
+    }
+}
+
+#[test]
 fn who_names_holders_of_tokens_lets_nobody_else_in_unless_that_is_said() {
     let token = format!("tokens = [{{ name = \"ci\", sha256 = \"{}\", role = \"read\" }}]", "0f".repeat(32));
     assert!(

@@ -197,6 +197,11 @@ impl Link {
 }
 
 impl OpenStream {
+    /// Whether its connection goes on, and takes other streams.
+    pub(crate) fn is_connected(&self) -> bool {
+        !self.0.is_leaving()
+    }
+
     /// The backend did not answer. Whether it is still there is asked, so that others need not wait for it too.
     pub(crate) fn doubt(&self) {
         self.0.is_doubted.set(true);

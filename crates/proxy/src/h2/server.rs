@@ -33,6 +33,9 @@ const RESET_KEPT_MAX: usize = 64;
 /// How long a client may take to close a connection whose last stream is over, when it was told to go.
 const LEAVE_WITHIN: Duration = Duration::from_secs(5);
 
+/// A stream that a client opened.
+type Accepted = (Request<RecvStream>, SendResponse<Bytes>);
+
 /// What the streams of a connection tell it.
 #[derive(Debug)]
 pub(crate) struct Leaving {
@@ -142,9 +145,9 @@ impl Session {
             *self.leaving.waker.borrow_mut() = Some(cx.waker().clone());
         }
         loop {
-            while let Poll::Ready(accepted) = self.frames.poll_accept(cx) {
+            while let Poll::Ready(accepted) = self.poll_accept(cx) {
                 match accepted {
-                    Some(Ok((request, respond))) => self.serve(request, respond),
+                    Some(Ok(accepted)) => self.serve(accepted),
                     // Its last stream is over, or it broke the rules and was told so.
                     Some(Err(_)) | None => return Poll::Ready(()),
                 }
@@ -165,6 +168,15 @@ impl Session {
             }
             self.leave();
         }
+    }
+
+    /// The next stream. The places of those that a client resets are free for others at once, while what they asked for may take longer to
+    /// end: it has no more of that at work than it may have open, and is cut off when it resets too many of those that wait.
+    fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Accepted, h2::Error>>> {
+        if self.leaving.open.get() < self.client.worker.limits.h2_max_concurrent_streams {
+            return self.frames.poll_accept(cx);
+        }
+        self.frames.poll_closed(cx).map(|_| None)
     }
 
     /// When it has to end, or to be told to, if nothing happens before.
@@ -192,7 +204,7 @@ impl Session {
         self.frames.graceful_shutdown();
     }
 
-    fn serve(&mut self, request: Request<RecvStream>, respond: SendResponse<Bytes>) {
+    fn serve(&mut self, (request, respond): Accepted) {
         self.requests = self.requests.saturating_add(1);
         if self.client.worker.limits.requests_per_connection.is_some_and(|most| self.requests >= most) {
             self.leaving.has_begun.set(true);

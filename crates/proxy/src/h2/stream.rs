@@ -3,7 +3,7 @@
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use bytes::{Buf, Bytes, BytesMut};
 use h2::client::{ResponseFuture, SendRequest};
@@ -118,7 +118,7 @@ impl H2Stream {
     /// How the body of the client's request is framed: by frames, and a `Content-Length` that the `h2` crate holds them to (section 8.1.1).
     pub(crate) fn framing(&self, asked: &RequestHead) -> Result<Framing, FramingError> {
         let declared = framing::request(asked.version, &asked.fields)?;
-        if matches!(self.side, Side::Client { is_extended_connect: true, .. }) {
+        if self.is_extended_connect() {
             // What comes is the tunnel's (RFC 9110 section 9.3.6). A backend that waits for a body, and opens no tunnel, would take the
             // next request of its connection for it.
             return match declared {
@@ -131,6 +131,11 @@ impl H2Stream {
             Framing::None if !self.is_received => Framing::UntilClose,
             framing => framing,
         })
+    }
+
+    /// Whether it becomes a tunnel when it is answered so (RFC 8441).
+    pub(crate) const fn is_extended_connect(&self) -> bool {
+        matches!(self.side, Side::Client { is_extended_connect: true, .. })
     }
 
     /// Sends the head of the answer, or of one before it. What fails shows at the next byte.
@@ -285,6 +290,12 @@ impl H2Stream {
             _ => return Poll::Pending,
         };
         polled.map(drop)
+    }
+
+    /// Whether it was broken off, and not its connection.
+    pub(crate) fn is_reset(&mut self) -> bool {
+        let mut cx = Context::from_waker(Waker::noop());
+        self.send.as_mut().is_some_and(|send| matches!(send.poll_reset(&mut cx), Poll::Ready(Ok(_))))
     }
 
     /// Breaks it off, so that nobody takes what was sent for complete.

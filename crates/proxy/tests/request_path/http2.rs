@@ -1,11 +1,12 @@
 //! Clients that speak HTTP/2, and backends that speak HTTP/1.1 (RFC 9113).
 
 use std::future::poll_fn;
-use std::net::{SocketAddr, TcpStream};
 use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
 use bytes::Bytes;
+use cutover_core::policy::UpstreamProtocol;
 use cutover_core::time::Millis;
 use h2::client::{ResponseFuture, SendRequest};
 use h2::{Reason, RecvStream, SendStream};
@@ -34,7 +35,8 @@ pub(crate) struct Answer {
 
 impl Client {
     pub(crate) fn connect(address: SocketAddr) -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let (sender, ended) = runtime.block_on(async {
             let stream = tokio::net::TcpStream::connect(address).await.unwrap();
             let mut builder = h2::client::Builder::new();
@@ -46,7 +48,11 @@ impl Client {
     }
 
     /// Opens a stream.
-    pub(crate) fn send(&mut self, request: Request<()>, is_last: bool) -> (ResponseFuture, SendStream<Bytes>) {
+    pub(crate) fn send(
+        &mut self,
+        request: Request<()>,
+        is_last: bool,
+    ) -> (ResponseFuture, SendStream<Bytes>) {
         let sender = &mut self.sender;
         self.runtime.block_on(async {
             poll_fn(|cx| sender.poll_ready(cx)).await.unwrap();
@@ -164,7 +170,9 @@ fn bodies_of_known_and_unknown_length_go_both_ways() {
         while let Some(request) = visit.request() {
             let text = format!("{} bytes", request.body.len());
             let length = text.len();
-            visit.send(&format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{length:x}\r\n{text}\r\n0\r\n\r\n"));
+            visit.send(&format!(
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{length:x}\r\n{text}\r\n0\r\n\r\n"
+            ));
         }
     });
     let (_world, mut client) = world(&app);
@@ -195,7 +203,9 @@ fn trailers_go_both_ways() {
     let app = App::playing(|mut visit| {
         while let Some(request) = visit.request() {
             visit.tell(request);
-            visit.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\ngrpc-status: 0\r\n\r\n");
+            visit.send(
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\ngrpc-status: 0\r\n\r\n",
+            );
         }
     });
     let (_world, mut client) = world(&app);
@@ -203,7 +213,10 @@ fn trailers_go_both_ways() {
     trailers.insert("checksum", "1".parse().unwrap());
     trailers.insert("content-length", "7".parse().unwrap());
     let answer = client.exchange(request(Method::POST, "/"), b"body", Some(trailers)).unwrap();
-    assert_eq!((&answer.body[..], &answer.trailers.unwrap()["grpc-status"]), (&b"hi"[..], &"0".parse().unwrap()));
+    assert_eq!(
+        (&answer.body[..], &answer.trailers.unwrap()["grpc-status"]),
+        (&b"hi"[..], &"0".parse().unwrap())
+    );
     assert_eq!(app.heard().trailers, [("checksum".to_owned(), "1".to_owned())]);
 }
 
@@ -273,7 +286,9 @@ fn grpc_is_told_of_our_errors_in_its_own_words() {
 
 #[test]
 fn answers_before_the_answer_are_passed_on() {
-    let app = App::answering(&["HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"]);
+    let app = App::answering(&[
+        "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
+    ]);
     let (_world, mut client) = world(&app);
     let (mut answer, _) = client.send(get("/"), true);
     let hint = client.wait(poll_fn(|cx| answer.poll_informational(cx))).unwrap().unwrap();
@@ -367,6 +382,48 @@ fn a_tunnel_has_no_length_and_a_protocol_of_one_line() {
         assert_eq!(client.wait(answer).unwrap().status(), StatusCode::BAD_REQUEST, "{protocol:?}");
     }
     assert_eq!(client.get("/").body, b"hello");
+}
+
+#[test]
+fn rfc8441_a_success_that_switches_to_nothing_opens_no_tunnel() {
+    let app = App::saying("no frames of a WebSocket");
+    let (world, mut client) = world(&app);
+    let (answer, _stream) = client.send(client.tunnel("/chat", "websocket"), false);
+    assert_eq!(client.wait(answer).unwrap().status(), StatusCode::NOT_IMPLEMENTED);
+    assert!(world.set().backends[0].is_sendable());
+    assert_eq!(client.get("/").body, b"no frames of a WebSocket");
+}
+
+#[test]
+fn a_client_has_no_more_at_work_than_it_may_have_open() {
+    // It never says what it allows, so that what is asked for waits.
+    let backend = TcpListener::bind("127.0.0.1:0").unwrap();
+    let world = Setup::new(&[("a", &backend.local_addr().unwrap().to_string(), "v1")])
+        .policy(|policy| {
+            policy.upstream.protocol = UpstreamProtocol::H2c;
+            policy.upstream.connect_timeout = Millis::from_secs(60);
+        })
+        .limits(|limits| limits.h2_max_concurrent_streams = 4)
+        .start();
+    let mut client = Client::connect(world.address);
+    // Streams that are given up at once (CVE-2023-44487).
+    for _ in 0..200 {
+        let sender = &mut client.sender;
+        let sent = client.runtime.block_on(async {
+            poll_fn(|cx| sender.poll_ready(cx)).await.ok()?;
+            let (_answer, mut stream) = sender.send_request(get("/"), true).ok()?;
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            stream.send_reset(Reason::CANCEL);
+            Some(())
+        });
+        if sent.is_none() {
+            break;
+        }
+    }
+    let Client { runtime, ended, .. } = client;
+    let ended =
+        runtime.block_on(async { tokio::time::timeout(SOON, ended).await.expect("it ends").unwrap() });
+    assert_eq!(ended.unwrap_err().reason(), Some(Reason::ENHANCE_YOUR_CALM));
 }
 
 #[test]

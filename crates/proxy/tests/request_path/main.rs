@@ -13,6 +13,7 @@ mod both_h2;
 mod client;
 mod compressing;
 mod deadlines;
+mod giving_up;
 mod hostile;
 mod http2;
 mod http2_tls;

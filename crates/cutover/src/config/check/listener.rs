@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU32;
 
-use cutover_control::admin::wire::service::header_name;
+use cutover_control::admin::wire::service::name_in_requests;
 use cutover_control::document::Check;
 use cutover_core::route::HostPattern;
 use cutover_tls::server::{CertificateFiles, ClientAuth, MinVersion};
@@ -86,7 +86,7 @@ fn tls(raw: &ListenerTlsSpec, check: &mut Check<'_>) -> ListenerTls {
     if is_optional && raw.client_ca.is_empty() && check.are_clean(&["client_ca"]) {
         check.wrong("client_auth", "is used only with `client_ca`; set that or remove this");
     }
-    let client_subject_header = match header_name(&raw.client_subject_header) {
+    let client_subject_header = match name_in_requests(&raw.client_subject_header) {
         Ok(name) => name,
         Err(error) => {
             check.wrong("client_subject_header", error);

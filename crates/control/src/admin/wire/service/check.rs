@@ -190,7 +190,7 @@ pub(super) fn header(check: &mut Check<'_>, key: &str, text: &str) -> String {
 ///
 /// # Errors
 /// What is wrong with it, and what would be right.
-pub fn header_name(text: &str) -> Result<String, String> {
+pub(super) fn header_name(text: &str) -> Result<String, String> {
     const OWN: [&str; 8] = [
         "connection",
         "content-length",

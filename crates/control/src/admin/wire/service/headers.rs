@@ -52,8 +52,15 @@ pub struct HeaderRulesSpec {
 
 /// Reads the rules for requests.
 pub(super) fn of_requests(rules: &HeaderRulesSpec, check: &mut Check<'_>) -> HeaderRules {
-    let name = |text: &str| name_unless(&OWN_IN_REQUESTS, text);
-    read(rules, check, name)
+    read(rules, check, name_in_requests)
+}
+
+/// The name of a header field, in lower case, that a request may get beside those by which the proxy tells apps about its way.
+///
+/// # Errors
+/// What is wrong with it, and what would be right.
+pub fn name_in_requests(text: &str) -> Result<String, String> {
+    name_unless(&OWN_IN_REQUESTS, text)
 }
 
 /// Reads the rules for answers. They may add cookies, but not the pin's.

@@ -18,9 +18,10 @@ mod tests;
 mod upstream;
 mod write;
 
-pub use check::{from_json, header_name, read_policy};
+pub use check::{from_json, read_policy};
 pub use flip::{DrainSpec, FlipMode, FlipSpec, QuorumSpec, RollSpec, RollStrategy};
 pub use headers::HeaderRulesSpec;
+pub use headers::name_in_requests;
 pub use health::{HealthSpec, OutlierSpec, ProbeProtocol};
 pub use later::LATER;
 pub use limits::ServiceLimitsSpec;
