@@ -21,7 +21,6 @@ mod write;
 pub use check::{from_json, read_policy};
 pub use flip::{DrainSpec, FlipMode, FlipSpec, QuorumSpec, RollSpec, RollStrategy};
 pub use headers::{HeaderRulesSpec, name_in_requests};
-pub use headers::name_in_requests;
 pub use health::{HealthSpec, OutlierSpec, ProbeProtocol};
 pub use later::LATER;
 pub use limits::ServiceLimitsSpec;
