@@ -327,6 +327,7 @@ impl Heard {
     fn of(error: &h2::Error) -> Self {
         let is_refused = error.reason() == Some(Reason::REFUSED_STREAM)
             // Streams above the last one of a GOAWAY (RFC 9113 section 6.8) were not looked at; the `h2` crate ends them with its reason.
+            // With an error for a reason it ends those that were looked at no differently.
             || (error.is_go_away() && error.is_remote() && error.reason() == Some(Reason::NO_ERROR));
         if is_refused { Self::Refused } else { Self::End }
     }

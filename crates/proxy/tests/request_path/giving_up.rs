@@ -1,9 +1,10 @@
 //! Streams of HTTP/2 that one side gives up, while everything else of their connections goes on.
 
 use std::io::{Read, Write};
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -132,17 +133,18 @@ fn rfc9113_8_1_trailers_may_follow_a_body_whose_length_is_known() {
     }
 }
 
-#[test]
-fn rfc9113_6_8_what_comes_behind_the_last_stream_was_not_looked_at_whatever_the_reason() {
+/// A GOAWAY for `reason` that says that no stream was looked at.
+fn goaway(reason: u8) -> Vec<u8> {
+    [b"\0\0\x08\x07\0\0\0\0\0\0\0\0\0\0\0\0", &[reason][..]].concat()
+}
+
+/// An app that replies to the first request of each connection with the next of these frames.
+fn app_replying(replies: Vec<Vec<u8>>) -> (SocketAddr, JoinHandle<()>) {
     const SETTINGS: &[u8] = b"\0\0\0\x04\0\0\0\0\0\0\0\0\x04\x01\0\0\0\0";
-    /// The last stream is 0, and the reason is that enough is enough.
-    const GOAWAY: &[u8] = b"\0\0\x08\x07\0\0\0\0\0\0\0\0\0\0\0\0\x0b";
-    /// `:status: 204`, and nothing behind it.
-    const ANSWER: &[u8] = b"\0\0\x01\x01\x05\0\0\0\x01\x89";
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let app = std::thread::spawn(move || {
-        for reply in [GOAWAY, ANSWER] {
+        for reply in replies {
             let (mut stream, _) = listener.accept().unwrap();
             stream.set_read_timeout(Some(SOON)).unwrap();
             stream.read_exact(&mut [0; 24]).unwrap();
@@ -153,14 +155,33 @@ fn rfc9113_6_8_what_comes_behind_the_last_stream_was_not_looked_at_whatever_the_
                 let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
                 stream.read_exact(&mut vec![0; length as usize]).unwrap();
             }
-            stream.write_all(reply).unwrap();
+            stream.write_all(&reply).unwrap();
             std::thread::sleep(Duration::from_millis(100));
         }
     });
-    let world = Setup::new(&[("a", &address.to_string(), "v1")])
-        .policy(|policy| policy.upstream.protocol = H2c)
-        .start();
-    let answer = world.connect().send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n").answer();
-    assert_eq!(answer.status(), 204);
+    (address, app)
+}
+
+fn over_h2c(address: SocketAddr) -> World {
+    let setup = Setup::new(&[("a", &address.to_string(), "v1")]);
+    setup.policy(|policy| policy.upstream.protocol = H2c).start()
+}
+
+/// `:status: 204`, and nothing behind it.
+const ANSWER: &[u8] = b"\0\0\x01\x01\x05\0\0\0\x01\x89";
+const POST: &str = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n";
+
+#[test]
+fn rfc9113_6_8_what_comes_behind_the_last_stream_was_not_looked_at_by_a_backend_that_leaves() {
+    let (address, app) = app_replying(vec![goaway(0), ANSWER.to_vec()]);
+    assert_eq!(over_h2c(address).connect().send(POST).answer().status(), 204);
+    app.join().unwrap();
+}
+
+#[test]
+fn a_backend_that_goes_away_with_an_error_may_have_looked_at_everything() {
+    // The `h2` crate ends every stream of such a connection alike, those that were looked at too.
+    let (address, app) = app_replying(vec![goaway(0x0b)]);
+    assert_eq!(over_h2c(address).connect().send(POST).answer().status(), 502);
     app.join().unwrap();
 }

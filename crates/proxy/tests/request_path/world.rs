@@ -22,7 +22,7 @@ use cutover_proxy::access_log::{AccessLog, Format};
 use cutover_proxy::metrics::Metrics;
 use cutover_proxy::trace::SpanSink;
 use cutover_proxy::{Handle, Limits, ListenerConfig, Network, Proxy, ProxyConfig};
-use cutover_resolve::Names;
+use cutover_resolve::{Dns, Names};
 
 use prometheus::Registry;
 
@@ -132,7 +132,7 @@ impl Setup {
             listeners: [vec![self.listener], self.others].concat(),
             limits: self.limits,
             connectors: Arc::default(),
-            names: Names::default(),
+            names: names(),
             tokens: Arc::default(),
         };
         let proxy = Proxy::bind(config).unwrap().with_spans(self.spans);
@@ -321,4 +321,12 @@ fn state(policy: Policy, backends: &[(&'static str, String, &'static str)]) -> S
         state = state.apply(&Command::Probed(vec![found]), now()).unwrap();
     }
     state
+}
+
+/// Names as the system resolves them, for as long as the proxy is there.
+fn names() -> Names {
+    let (names, keeper) = Names::new(Dns::system());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    std::thread::spawn(move || runtime.block_on(keeper.run()));
+    names
 }
