@@ -6,6 +6,7 @@ mod args;
 pub mod config;
 mod ctl;
 pub mod demo;
+mod job;
 #[cfg(feature = "otlp")]
 mod otlp;
 mod roll;

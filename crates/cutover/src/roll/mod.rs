@@ -5,14 +5,10 @@
 
 mod dry_run;
 mod fleet;
-mod job;
-mod logs;
 mod options;
 mod plan;
-mod progress;
 mod report;
 mod restart;
-mod stop;
 mod template;
 
 use std::collections::VecDeque;
@@ -27,15 +23,15 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 use self::fleet::{Fleet, place, read_roll};
-use self::logs::Logs;
 pub(crate) use self::options::Options;
-use self::progress::Progress;
 use self::report::Report;
 use self::restart::{Context, Outcome, restart};
-use self::stop::{Stop, Stopper};
 use self::template::{Place, Template};
 use crate::ctl::client::{CALL_TIMEOUT, Client, path};
 use crate::ctl::{self, Error, Exit, Output};
+use crate::job::Logs;
+use crate::job::progress::Progress;
+use crate::job::stop::{self, Stop, Stopper};
 use crate::signals::Signals;
 
 /// Lines of a command's output that are shown when it fails.
@@ -94,7 +90,7 @@ async fn roll(
         let what = what.to_owned();
         |source: io::Error| Error::Io { what, source }
     };
-    let logs = Logs::open(options.logs.as_deref()).map_err(io("make the directory for the output"))?;
+    let logs = Logs::open(options.logs.as_deref(), "roll").map_err(io("make the directory for the output"))?;
     let signals = Signals::catch().map_err(io("catch signals"))?;
     let (stopper, stopped) = stop::channel();
     let context = Arc::new(Context {
@@ -102,7 +98,7 @@ async fn roll(
         service: options.service.clone(),
         template,
         logs,
-        progress: Progress::start(places.len()),
+        progress: Progress::start(places.len(), "backends"),
         stopped,
         limit: options.timeout,
         settle: options.settle,

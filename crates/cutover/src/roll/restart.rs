@@ -10,15 +10,14 @@ use tokio::sync::{Mutex, watch};
 use tokio::time::{Instant, sleep};
 
 use super::fleet::read_roll;
-use super::job::{self, Ended};
-use super::logs::Logs;
-use super::progress::{Progress, Step};
-use super::stop::{Stop, Stopped};
 use super::template::{NoPort, Place, Template};
 use crate::ctl::Error;
 use crate::ctl::client::{Client, path};
 use crate::ctl::permit::{self, Told};
 use crate::ctl::view::{Backends, Granted, Roll};
+use crate::job::progress::{Progress, Step};
+use crate::job::stop::{Stop, Stopped};
+use crate::job::{self, Ended, Logs};
 
 /// Time between two looks at a backend that is to come back.
 const POLL: Duration = Duration::from_millis(250);
@@ -190,7 +189,7 @@ async fn ask(context: &Context, backend: &str) -> Result<Granted, Error> {
 async fn run(context: &Context, place: &Place, batch: u32, limit: Duration) -> Result<(), Failure> {
     let command = context.template.command(place, batch)?;
     let log = context.logs.append(&place.id).map_err(Failure::NotRun)?;
-    let ended = job::run(&command, log, limit, context.stopped.until(Stop::Commands)).await;
+    let ended = job::run(&command, &[], log, limit, context.stopped.until(Stop::Commands)).await;
     match ended.map_err(Failure::NotRun)? {
         Ended::By(status) if status.success() => Ok(()),
         Ended::By(status) => Err(Failure::Command(status)),

@@ -1,4 +1,9 @@
-//! One run of the command: in a process group of its own, its output in a file, ended when its time is over.
+//! One run of a command: in a process group of its own, its output in a file, ended when its time is over. And what the work of
+//! commands is shown, kept and stopped with.
+
+mod logs;
+pub(crate) mod progress;
+pub(crate) mod stop;
 
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -9,12 +14,14 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
+pub(crate) use self::logs::Logs;
+
 /// Time from SIGTERM to SIGKILL for a command that is ended.
 const GRACE: Duration = Duration::from_secs(10);
 
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Ended {
+pub(crate) enum Ended {
     /// By itself.
     By(ExitStatus),
     /// By us: its time was over.
@@ -23,12 +30,14 @@ pub(super) enum Ended {
     Killed,
 }
 
-/// Runs `command` by `sh -c`, and ends it after `limit` or when `kill` resolves. What it prints goes to `log`.
+/// Runs `command` by `sh -c` with `variables` in its environment, and ends it after `limit` or when `kill` resolves. What it prints goes
+/// to `log`.
 ///
 /// # Errors
 /// It can't be started, or the system loses it.
-pub(super) async fn run(
+pub(crate) async fn run(
     command: &str,
+    variables: &[(&str, String)],
     mut log: File,
     limit: Duration,
     kill: impl Future<Output = ()>,
@@ -36,6 +45,7 @@ pub(super) async fn run(
     writeln!(log, "$ {command}")?;
     let mut child = Command::new("sh")
         .args(["-c", command])
+        .envs(variables.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
         .stdout(log.try_clone()?)
         .stderr(log)
@@ -84,16 +94,16 @@ mod tests {
         kill: impl Future<Output = ()>,
     ) -> (Ended, String) {
         let path = directory.join("log");
-        let ended = run(command, File::create(&path).unwrap(), limit, kill).await.unwrap();
+        let ended = run(command, &[("NAME", "a value".to_owned())], File::create(&path).unwrap(), limit, kill).await.unwrap();
         (ended, std::fs::read_to_string(path).unwrap())
     }
 
     #[tokio::test]
     async fn all_output_is_kept_below_the_command() {
         let directory = tempfile::tempdir().unwrap();
-        let (ended, log) = run_in(directory.path(), "echo out; echo err >&2; exit 3", LONG, pending()).await;
+        let (ended, log) = run_in(directory.path(), "echo $NAME; echo err >&2; exit 3", LONG, pending()).await;
         assert!(matches!(ended, Ended::By(status) if status.code() == Some(3)), "{ended:?}");
-        assert_eq!(log, "$ echo out; echo err >&2; exit 3\nout\nerr\n");
+        assert_eq!(log, "$ echo $NAME; echo err >&2; exit 3\na value\nerr\n");
     }
 
     #[tokio::test]

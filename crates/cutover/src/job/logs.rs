@@ -1,4 +1,4 @@
-//! Where the output of the commands is kept: a directory with a file for each backend.
+//! Where the output of commands is kept: a directory with a file for each backend or step.
 
 use std::fs::{DirBuilder, File};
 use std::io::{self, Read as _, Seek as _, SeekFrom};
@@ -10,47 +10,48 @@ const TAIL_BYTES: u64 = 64 << 10;
 
 /// A directory of logs.
 #[derive(Debug)]
-pub(super) struct Logs(PathBuf);
+pub(crate) struct Logs(PathBuf);
 
 impl Logs {
-    /// Opens `directory`, made if it isn't there; without one a new temporary directory that nobody else can enter.
+    /// Opens `directory`, made if it isn't there; without one a new temporary directory that nobody else can enter, named after
+    /// `work`.
     ///
     /// # Errors
     /// It can't be made.
-    pub(super) fn open(directory: Option<&Path>) -> io::Result<Self> {
+    pub(crate) fn open(directory: Option<&Path>, work: &str) -> io::Result<Self> {
         if let Some(directory) = directory {
             std::fs::create_dir_all(directory)?;
             return Ok(Self(directory.to_owned()));
         }
         let mut name = [0; 8];
         getrandom::fill(&mut name).map_err(io::Error::other)?;
-        let path = std::env::temp_dir().join(format!("cutover-roll-{:016x}", u64::from_ne_bytes(name)));
+        let path = std::env::temp_dir().join(format!("cutover-{work}-{:016x}", u64::from_ne_bytes(name)));
         DirBuilder::new().mode(0o700).create(&path)?;
         Ok(Self(path))
     }
 
     /// The directory.
-    pub(super) fn directory(&self) -> &Path {
+    pub(crate) fn directory(&self) -> &Path {
         &self.0
     }
 
-    /// The file of a backend. Its name has no slash.
-    pub(super) fn file(&self, backend: &str) -> PathBuf {
-        self.0.join(format!("{backend}.log"))
+    /// The file of a backend or step. Its name has no slash.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.0.join(format!("{name}.log"))
     }
 
-    /// The file of a backend, to be written at its end: an earlier run's output stays.
+    /// The file of a backend or step, to be written at its end: an earlier run's output stays.
     ///
     /// # Errors
     /// It can't be made.
-    pub(super) fn append(&self, backend: &str) -> io::Result<File> {
-        File::options().create(true).append(true).open(self.file(backend))
+    pub(crate) fn append(&self, name: &str) -> io::Result<File> {
+        File::options().create(true).append(true).open(self.file(name))
     }
 
-    /// The last lines of a backend's file, oldest first; none if it can't be read.
-    pub(super) fn tail(&self, backend: &str, lines: usize) -> Vec<String> {
+    /// The last lines of a file, oldest first; none if it can't be read.
+    pub(crate) fn tail(&self, name: &str, lines: usize) -> Vec<String> {
         let read = || -> io::Result<Vec<u8>> {
-            let mut file = File::open(self.file(backend))?;
+            let mut file = File::open(self.file(name))?;
             let len = file.metadata()?.len();
             file.seek(SeekFrom::Start(len.saturating_sub(TAIL_BYTES)))?;
             let mut bytes = Vec::new();
@@ -74,7 +75,7 @@ mod tests {
     #[test]
     fn output_is_kept_over_several_runs_and_its_end_can_be_shown() {
         let directory = tempfile::tempdir().unwrap();
-        let logs = Logs::open(Some(&directory.path().join("made/of/these"))).unwrap();
+        let logs = Logs::open(Some(&directory.path().join("made/of/these")), "roll").unwrap();
 
         for run in 0..2 {
             writeln!(logs.append("10.0.0.1:80").unwrap(), "begin {run}\nend {run}").unwrap();
@@ -87,7 +88,7 @@ mod tests {
     #[test]
     fn the_end_of_a_long_file_is_read_without_its_beginning() {
         let directory = tempfile::tempdir().unwrap();
-        let logs = Logs::open(Some(directory.path())).unwrap();
+        let logs = Logs::open(Some(directory.path()), "roll").unwrap();
         let long = "x".repeat(1 << 20);
 
         write!(logs.append("a").unwrap(), "{long}\nlast").unwrap();

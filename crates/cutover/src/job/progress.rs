@@ -1,4 +1,5 @@
-//! What a roll shows while it goes on, on standard error: at a terminal a bar for each backend, elsewhere a line for each step.
+//! What long work shows while it goes on, on standard error: at a terminal a bar for each part (a backend of a roll, a step of a deploy),
+//! elsewhere a line whenever something is new.
 
 use std::collections::BTreeMap;
 use std::io::{IsTerminal as _, Write as _, stderr};
@@ -12,9 +13,9 @@ const TICK: Duration = Duration::from_millis(100);
 /// Longest message of a bar: a line that wraps can't be drawn over. What is longer is also said above the bars, in full.
 const MESSAGE_CHARS_MAX: usize = 60;
 
-/// The display of one roll.
+/// The display of one roll or deploy.
 #[derive(Debug)]
-pub(super) struct Progress {
+pub(crate) struct Progress {
     began: Instant,
     display: Display,
 }
@@ -25,41 +26,41 @@ enum Display {
     Plain,
 }
 
-/// Where a backend is.
+/// Where a part is.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Step<'a> {
+pub(crate) enum Step<'a> {
     /// Something is waited for; whether that is news.
     Waits(&'a str, bool),
-    /// The next part of its restart begins.
+    /// The next piece of its work begins.
     Does(&'a str),
     /// It is done.
     Back(&'a str),
-    /// It is not restarted, or did not come back.
+    /// It was not done, or failed.
     Ended(&'a str),
 }
 
 impl Progress {
-    /// Shows a roll of so many backends from now on.
-    pub(super) fn start(backends: usize) -> Self {
-        let display = if stderr().is_terminal() { Display::terminal(backends) } else { Display::Plain };
+    /// Shows work of so many parts from now on; `unit` is what they are called.
+    pub(crate) fn start(parts: usize, unit: &str) -> Self {
+        let display = if stderr().is_terminal() { Display::terminal(parts, unit) } else { Display::Plain };
         Self { began: Instant::now(), display }
     }
 
-    /// Shows where a backend is now.
-    pub(super) fn show(&self, backend: &str, step: Step<'_>) {
+    /// Shows where a part is now.
+    pub(crate) fn show(&self, part: &str, step: Step<'_>) {
         match &self.display {
-            Display::Terminal { all, total, bars } => draw(all, total, bars, backend, step),
+            Display::Terminal { all, total, bars } => draw(all, total, bars, part, step),
             Display::Plain => match step {
                 Step::Waits(_, false) => {}
                 Step::Waits(text, true) | Step::Does(text) | Step::Back(text) | Step::Ended(text) => {
-                    self.say(&format!("{backend}: {text}"));
+                    self.say(&format!("{part}: {text}"));
                 }
             },
         }
     }
 
-    /// Says something that is about no backend, or more than a line.
-    pub(super) fn say(&self, text: &str) {
+    /// Says something that is about no part, or more than a line.
+    pub(crate) fn say(&self, text: &str) {
         match &self.display {
             Display::Terminal { all, .. } => {
                 // A terminal that can't be written to shows nothing; the report still comes.
@@ -85,10 +86,10 @@ impl Drop for Progress {
 }
 
 impl Display {
-    fn terminal(backends: usize) -> Self {
+    fn terminal(parts: usize, unit: &str) -> Self {
         let all = MultiProgress::new();
-        let total = all.add(ProgressBar::new(u64::try_from(backends).unwrap_or(u64::MAX)));
-        total.set_style(style("{bar:30} {pos} of {len} backends, {elapsed}"));
+        let total = all.add(ProgressBar::new(u64::try_from(parts).unwrap_or(u64::MAX)));
+        total.set_style(style(&format!("{{bar:30}} {{pos}} of {{len}} {unit}, {{elapsed}}")));
         total.enable_steady_tick(TICK);
         Self::Terminal { all, total, bars: Mutex::default() }
     }
@@ -98,14 +99,14 @@ fn draw(
     all: &MultiProgress,
     total: &ProgressBar,
     bars: &Mutex<BTreeMap<String, ProgressBar>>,
-    backend: &str,
+    part: &str,
     step: Step<'_>,
 ) {
     let mut bars = bars.lock().unwrap_or_else(PoisonError::into_inner);
-    let bar = bars.entry(backend.to_owned()).or_insert_with(|| {
+    let bar = bars.entry(part.to_owned()).or_insert_with(|| {
         let bar = all.insert_before(total, ProgressBar::new_spinner());
         bar.set_style(style("{spinner} {prefix}  {msg}"));
-        bar.set_prefix(backend.to_owned());
+        bar.set_prefix(part.to_owned());
         bar.enable_steady_tick(TICK);
         bar
     });
@@ -118,7 +119,7 @@ fn draw(
         && is_long(text)
     {
         // As with every line above the bars.
-        let _ = all.println(format!("{backend}: {text}"));
+        let _ = all.println(format!("{part}: {text}"));
     }
     match step {
         Step::Waits(text, _) | Step::Does(text) => bar.set_message(short(text)),
@@ -134,7 +135,7 @@ fn draw(
     }
 }
 
-/// All templates are constants; one that doesn't parse leaves the default style.
+/// All templates are ours; one that doesn't parse leaves the default style.
 fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner())
 }
