@@ -36,7 +36,8 @@ pub(crate) fn something(service: &Service, dice: &mut Entropy) -> Change {
         16 => patch(Some(AdminState::Drain), None, false),
         17 => {
             let gate = GateName::parse("smoke").unwrap();
-            Change::SetGate { version: some, gate, is_open: dice.below(2) == 0, note: String::new(), by }
+            let is_open = dice.below(2) == 0;
+            Change::SetGate { version: some, gate, is_open, note: String::new(), is_ahead: true, by }
         }
         18 => Change::SetHold { version: some, hold: hold(), ttl: Millis(30_000), by },
         19 => Change::DropHold { version: some, hold: hold() },

@@ -98,6 +98,8 @@ pub enum Change {
         is_open: bool,
         /// What is said with it.
         note: String,
+        /// Whether the version may be one that no backend ever reported: a migration runs before its code does.
+        is_ahead: bool,
         /// Who asks.
         by: String,
     },

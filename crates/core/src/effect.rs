@@ -114,7 +114,11 @@ fn compare_service(old: &Service, new: &Service, tell: &mut dyn FnMut(Event)) {
             Some(known) => compare_version(known, version, tell),
             None => {
                 tell(Event::VersionAdded(label.clone()));
-                let fresh = Version::new(label.clone(), version.seen, version.seen_at);
+                let mut fresh = Version::new(label.clone(), version.seen, version.seen_at);
+                // One that is announced before its first backend was never staged.
+                if version.role == Role::Retired {
+                    fresh.role = Role::Retired;
+                }
                 compare_version(&fresh, version, tell);
             }
         }

@@ -77,7 +77,7 @@ fn wrong_role(service: &Service, to: &VersionLabel, role: Role, rejected: Option
             let detail = format!("version {to} was superseded by {newer}; clear {to} to stage it again");
             Reason::new(Code::Superseded, detail)
         }
-        Role::Retired => Reason::new(Code::Retired, format!("version {to} has no backend any more")),
+        Role::Retired => Reason::new(Code::Retired, format!("version {to} has no backend")),
         Role::Staged | Role::Canary | Role::Draining | Role::Drained => return None,
     };
     Some(reason)

@@ -17,6 +17,8 @@ pub const HOLDS_MAX: usize = 10_000;
 pub(crate) struct Setting<'a> {
     pub(crate) is_open: bool,
     pub(crate) note: &'a str,
+    /// Whether the version may be one that no backend ever reported.
+    pub(crate) is_ahead: bool,
     pub(crate) by: &'a str,
 }
 
@@ -27,6 +29,9 @@ pub(crate) fn set_gate(
     setting: &Setting<'_>,
     now: Timestamp,
 ) -> Result<(), Rejected> {
+    if setting.is_ahead {
+        announce(service, label, now);
+    }
     let version = known(service, label)?;
     if !version.gates.contains_key(gate) && version.gates.len() >= GATES_MAX {
         return Err(Rejected::because(
@@ -34,7 +39,7 @@ pub(crate) fn set_gate(
             format!("version {label} has {GATES_MAX} gates already"),
         ));
     }
-    let &Setting { is_open, note, by } = setting;
+    let &Setting { is_open, note, by, .. } = setting;
     let is_same = version.gates.get(gate).is_some_and(|old| old.is_open == is_open && old.note == note);
     if !is_same {
         version
@@ -127,6 +132,17 @@ pub(crate) fn lapse(service: &mut Service, now: Timestamp) {
             Arc::make_mut(version).holds.retain(|_, hold| hold.expires_at > now);
         }
     }
+}
+
+/// Makes a version known before any backend reports it. It takes its place in the order of versions now: one that is announced later
+/// is newer, whichever is started first.
+fn announce(service: &mut Service, label: &VersionLabel, now: Timestamp) {
+    if service.versions.contains_key(label) {
+        return;
+    }
+    let version = Version { role: Role::Retired, ..Version::new(label.clone(), service.next_seen, now) };
+    service.next_seen += 1;
+    service.versions.insert(label.clone(), Arc::new(version));
 }
 
 /// The version of this label, to be changed.

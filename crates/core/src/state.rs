@@ -102,8 +102,9 @@ fn apply_change(service: &mut Service, change: &Change, now: Timestamp) -> Resul
         Change::Deregister { backend, drain } => registry::deregister(service, backend, *drain, now),
         Change::Flip(flip) => flip::flip(service, flip, now),
         Change::Rollback(rollback) => rollback::rollback(service, rollback, now),
-        Change::SetGate { version, gate, is_open, note, by } => {
-            gate::set_gate(service, version, gate, &gate::Setting { is_open: *is_open, note, by }, now)
+        Change::SetGate { version, gate, is_open, note, is_ahead, by } => {
+            let setting = gate::Setting { is_open: *is_open, note, is_ahead: *is_ahead, by };
+            gate::set_gate(service, version, gate, &setting, now)
         }
         Change::SetHold { version, hold, ttl, by } => gate::set_hold(service, version, hold, *ttl, by, now),
         Change::DropHold { version, hold } => gate::drop_hold(service, version, hold),

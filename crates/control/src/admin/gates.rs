@@ -31,6 +31,7 @@ pub(super) async fn set(
         gate,
         is_open: call.body.0.open,
         note: note.clone().unwrap_or_default(),
+        is_ahead: call.body.0.ahead.unwrap_or(false),
         by: call.actor.name.clone(),
     };
     let done = api.control().submit(call.change(&service, change, note)).await?;

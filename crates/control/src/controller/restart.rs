@@ -59,7 +59,7 @@ fn version_change() -> impl Strategy<Value = Change> {
     let hold = || HoldName::parse("worker@1").unwrap();
     let gate = (version(), any::<bool>()).prop_map(|(version, is_open)| {
         let (gate, note) = (GateName::parse("expand").unwrap(), "ü".to_owned());
-        Change::SetGate { version, gate, is_open, note, by: "somebody".to_owned() }
+        Change::SetGate { version, gate, is_open, note, is_ahead: false, by: "somebody".to_owned() }
     });
     let take = version().prop_map(move |version| {
         let ttl = Millis::from_secs(20);

@@ -153,8 +153,14 @@ fn in_mode_auto_a_rejected_version_and_a_closed_gate_wait() {
     world.wait(Millis::from_secs(60));
     assert_eq!(world.active(), Some("v1"));
     let gate = GateName::parse("smoke").unwrap();
-    let open =
-        Change::SetGate { version: label("v2"), gate, is_open: true, note: String::new(), by: "ci".into() };
+    let open = Change::SetGate {
+        version: label("v2"),
+        gate,
+        is_open: true,
+        note: String::new(),
+        is_ahead: false,
+        by: "ci".into(),
+    };
     world.change(open).unwrap();
     assert_eq!(world.active(), Some("v2"));
 }

@@ -34,13 +34,59 @@ fn a_version_has_so_many_gates_and_no_more() {
     let mut world = World::serving(Policy::default(), "v1", &["a"]);
     let set = |number: usize| {
         let gate = GateName::parse(&format!("g{number}")).unwrap();
-        Change::SetGate { version: label("v1"), gate, is_open: true, note: String::new(), by: "ci".into() }
+        Change::SetGate {
+            version: label("v1"),
+            gate,
+            is_open: true,
+            note: String::new(),
+            is_ahead: false,
+            by: "ci".into(),
+        }
     };
     for number in 0..cutover_core::gate::GATES_MAX {
         world.change(set(number)).unwrap();
     }
     assert_eq!(codes(world.change(set(999))), [Code::LimitReached]);
     world.change(set(0)).unwrap();
+}
+
+#[test]
+fn a_gate_can_be_opened_ahead_of_the_first_backend() {
+    let mut world = World::serving(Policy::default(), "v1", &["a"]);
+    let set = |is_ahead| Change::SetGate {
+        version: label("v2"),
+        gate: GateName::parse("expand").unwrap(),
+        is_open: true,
+        note: String::new(),
+        is_ahead,
+        by: "ci".into(),
+    };
+
+    assert_eq!(codes(world.change(set(false))), [Code::UnknownVersion]);
+    world.change(set(true)).unwrap();
+    assert_eq!(world.role("v2"), "retired");
+    world.join("v2", &["b"]);
+
+    assert_eq!(world.role("v2"), "staged", "the announcement is no reason to take it for an old one");
+    assert!(world.service().versions[&label("v2")].gates.values().all(|gate| gate.is_open));
+}
+
+#[test]
+fn a_version_that_is_announced_later_is_newer_whichever_starts_first() {
+    let mut world = World::serving(Policy::default(), "v1", &["a"]);
+    for version in ["v2", "v3"] {
+        let gate = GateName::parse("expand").unwrap();
+        let note = String::new();
+        let version = label(version);
+        world
+            .change(Change::SetGate { version, gate, is_open: true, note, is_ahead: true, by: "ci".into() })
+            .unwrap();
+    }
+
+    world.join("v3", &["c"]);
+    world.join("v2", &["b"]);
+
+    assert_eq!((world.role("v2"), world.role("v3")), ("superseded", "staged"));
 }
 
 #[test]

@@ -111,6 +111,9 @@ pub(crate) enum Command {
         /// Close it
         #[arg(long)]
         close: bool,
+        /// Also for a version that no backend has reported yet
+        #[arg(long)]
+        ahead: bool,
         /// What to remember with it
         #[arg(long)]
         note: Option<String>,

@@ -34,7 +34,9 @@ pub(super) async fn carry_out(command: Command) -> Result<Output, Error> {
         Command::Ready(args) => patch(args, "ready").await,
         Command::Maint(args) => patch(args, "maint").await,
         Command::Permit(args) => permit(args).await,
-        Command::Gate { version, gate, close, note } => set_gate(&version, &gate, !close, note).await,
+        Command::Gate { version, gate, close, ahead, note } => {
+            set_gate(&version, &gate, (!close, ahead), note).await
+        }
         Command::Hold { version, hold, ttl, release } => {
             set_hold(&version, &hold, (!release).then_some(ttl)).await
         }
@@ -262,9 +264,19 @@ async fn permit_in_time(
     }
 }
 
-async fn set_gate(args: &VersionArgs, gate: &str, open: bool, note: Option<String>) -> Result<Output, Error> {
+/// Opens or closes a gate; `ahead` of its version if that is wanted.
+async fn set_gate(
+    args: &VersionArgs,
+    gate: &str,
+    (open, ahead): (bool, bool),
+    note: Option<String>,
+) -> Result<Output, Error> {
     let VersionArgs { service, version, remote } = args;
-    let body = object([("open", Some(json!(open))), ("note", note.map(Value::from))]);
+    let body = object([
+        ("open", Some(json!(open))),
+        ("note", note.map(Value::from)),
+        ("ahead", ahead.then_some(json!(true))),
+    ]);
     let path = path(&["services", service, "versions", version, "gates", gate]);
     let answer = Client::new(remote).call(Method::PUT, &path, Some(&body), CALL_TIMEOUT).await?;
     let state = if open { "open" } else { "closed" };

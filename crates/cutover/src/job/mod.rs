@@ -94,14 +94,18 @@ mod tests {
         kill: impl Future<Output = ()>,
     ) -> (Ended, String) {
         let path = directory.join("log");
-        let ended = run(command, &[("NAME", "a value".to_owned())], File::create(&path).unwrap(), limit, kill).await.unwrap();
+        let ended =
+            run(command, &[("NAME", "a value".to_owned())], File::create(&path).unwrap(), limit, kill)
+                .await
+                .unwrap();
         (ended, std::fs::read_to_string(path).unwrap())
     }
 
     #[tokio::test]
     async fn all_output_is_kept_below_the_command() {
         let directory = tempfile::tempdir().unwrap();
-        let (ended, log) = run_in(directory.path(), "echo $NAME; echo err >&2; exit 3", LONG, pending()).await;
+        let (ended, log) =
+            run_in(directory.path(), "echo $NAME; echo err >&2; exit 3", LONG, pending()).await;
         assert!(matches!(ended, Ended::By(status) if status.code() == Some(3)), "{ended:?}");
         assert_eq!(log, "$ echo $NAME; echo err >&2; exit 3\na value\nerr\n");
     }

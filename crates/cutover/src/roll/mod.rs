@@ -90,7 +90,8 @@ async fn roll(
         let what = what.to_owned();
         |source: io::Error| Error::Io { what, source }
     };
-    let logs = Logs::open(options.logs.as_deref(), "roll").map_err(io("make the directory for the output"))?;
+    let logs =
+        Logs::open(options.logs.as_deref(), "roll").map_err(io("make the directory for the output"))?;
     let signals = Signals::catch().map_err(io("catch signals"))?;
     let (stopper, stopped) = stop::channel();
     let context = Arc::new(Context {

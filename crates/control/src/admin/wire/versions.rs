@@ -151,6 +151,9 @@ pub struct GateBody {
     pub open: bool,
     /// What is to be remembered with it.
     pub note: Option<String>,
+    /// Whether the version may be one that no backend has reported yet, as when a migration runs before the code that needs it; by default
+    /// it must be known.
+    pub ahead: Option<bool>,
 }
 
 /// Takes or renews a hold.
