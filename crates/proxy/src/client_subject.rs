@@ -5,23 +5,35 @@ use std::sync::Arc;
 
 use crate::config::ListenerConfig;
 use crate::fields::Fields;
+use crate::name::{Name, Names};
 
 /// The names that listeners use for them.
 #[derive(Debug)]
-pub(crate) struct SubjectFields(Vec<Box<str>>);
+pub(crate) struct SubjectFields {
+    /// Those that mean something else to the proxy, too.
+    known: Names,
+    texts: Vec<Box<str>>,
+}
 
 impl SubjectFields {
     /// Those of all listeners; `None` when there are none.
     pub(crate) fn of(listeners: &[ListenerConfig]) -> Option<Arc<Self>> {
         let names = listeners.iter().map(|listener| listener.client_subject_header.as_str());
-        let names: Vec<_> = names.filter(|name| !name.is_empty()).map(Box::from).collect();
-        (!names.is_empty()).then(|| Arc::new(Self(names)))
+        let mut texts: Vec<Box<str>> = names.filter(|name| !name.is_empty()).map(Box::from).collect();
+        texts.sort_unstable();
+        texts.dedup();
+        let names = texts.iter().map(|text| Name::of(text.as_bytes())).filter(|name| *name != Name::Other);
+        let known = names.fold(Names::default(), |known, name| known.and(Names::of(&[name])));
+        (!texts.is_empty()).then(|| Arc::new(Self { known, texts }))
     }
 
     /// Takes them out of what a client sent, also in the disguise in which apps that see fields as environment variables (CGI, WSGI,
     /// Rack, PHP) can't tell them apart.
     pub(crate) fn remove_from(&self, fields: &mut Fields) {
-        fields.remove_where(|_, name| self.0.iter().any(|reserved| is_alike(reserved.as_bytes(), name)));
+        fields.remove_all(self.known);
+        fields.remove_unknown_where(|name| {
+            self.texts.iter().any(|reserved| is_alike(reserved.as_bytes(), name))
+        });
     }
 }
 
@@ -41,11 +53,14 @@ mod tests {
             client_subject_header: name.to_owned(),
             ..ListenerConfig::default()
         };
-        let reserved = SubjectFields::of(&[listener("X-Client"), listener(""), listener("X-Subject-DN")]);
+        let reserved = ["X-Client", "", "X-Subject-DN", "X-Real-IP"].map(listener);
+        let reserved = SubjectFields::of(&reserved);
         let mut fields: Fields = [
             ("x-client", "CN=admin"),
             ("X_CLIENT", "CN=admin"),
             ("x-subject_dn", "CN=admin"),
+            ("x-real-ip", "CN=admin"),
+            ("x_real-ip", "CN=admin"),
             ("x-clients", "kept"),
         ]
         .into_iter()

@@ -224,6 +224,17 @@ impl Fields {
         }
     }
 
+    /// Removes those lines with names that are not known for which `is_removed` says so, whatever their case: it gets them as they came.
+    pub(crate) fn remove_unknown_where(&mut self, is_removed: impl Fn(&[u8]) -> bool) {
+        if !self.present.contains(Name::Other) {
+            return;
+        }
+        for line in self.lines.iter_mut().filter(|line| line.name == Name::Other) {
+            let name = &self.bytes[line.start as usize..][..line.name_len as usize];
+            line.is_removed |= is_removed(name);
+        }
+    }
+
     /// Removes all lines with a configured name.
     pub fn remove_configured(&mut self, name: &FieldName) {
         match name.name {

@@ -104,7 +104,7 @@ impl Peer {
             fields.remove_all(CLAIMS);
         }
         // No proxy says anything so. A trusted one that knows only the other spelling lets through what its clients say in this one.
-        fields.remove_where(|name, text| name == Name::Other && is_alias(text));
+        fields.remove_unknown_where(is_alias);
         fields.join(Name::XForwardedFor, &[self.text()]);
         let proto: &[u8] = if self.is_tls { b"https" } else { b"http" };
         if !fields.contains(Name::XForwardedProto) {

@@ -23,32 +23,34 @@ use crate::stream::Stream;
 use crate::term::Term;
 use crate::tunnel::{self, CUT_WITHIN};
 
+/// Lets the two connections be a tunnel, until it is over.
+pub(crate) async fn tunnel(exchange: &mut Exchange<'_>, decided: Decided, mut backend: Backend) -> Next {
+    let worker = &exchange.client.worker;
+    let term = Term::of(worker, &decided, backend.member);
+    let idle = decided.service.set.policy.upstream.tunnel_idle_timeout.into();
+    let carrier = Carrier::of(&decided, backend.member);
+    // It may outlive many snapshots, and needs none of them.
+    drop(decided);
+    exchange.becomes_tunnel();
+    let is_broken = tunnel::carry(exchange, &mut backend.connection.stream, idle, term).await;
+    if is_broken && !backend.connection.is_alone_broken() {
+        carrier.broke(worker);
+    }
+    Next::Close
+}
+
 /// Sends the answer, and says what becomes of the two connections.
 pub(crate) async fn pass(
     exchange: &mut Exchange<'_>,
-    decided: Decided,
+    decided: &Decided,
     mut backend: Backend,
     passing: Passing,
 ) -> Next {
     let worker = &exchange.client.worker;
-    if passing == Passing::Tunnel {
-        let term = Term::of(worker, &decided, backend.member);
-        let idle = decided.service.set.policy.upstream.tunnel_idle_timeout.into();
-        let carrier = Carrier::of(&decided, backend.member);
-        // It may outlive many snapshots, and needs none of them.
-        drop(decided);
-        exchange.becomes_tunnel();
-        // Its state is large, and would be part of everything that serves a connection.
-        let carried = Box::pin(tunnel::carry(exchange, &mut backend.connection.stream, idle, term)).await;
-        if carried && !backend.connection.is_alone_broken() {
-            carrier.broke(worker);
-        }
-        return Next::Close;
-    }
     let Scratch { asked, answer, .. } = &*exchange.scratch;
     let is_endless = matches!(backend.answer.framing, Framing::Chunked | Framing::UntilClose)
         && is_event_stream(asked, answer);
-    let mut over = is_endless.then(|| Box::pin(Term::of(worker, &decided, backend.member).over()));
+    let mut over = is_endless.then(|| Box::pin(Term::of(worker, decided, backend.member).over()));
     if is_endless {
         exchange.scratch.download.follow(Seam::Events(Events::default()));
     }
@@ -72,12 +74,12 @@ pub(crate) async fn pass(
     .await;
     let since = pass.since;
     match passed {
-        Passed::Whole => whole(exchange, &decided, backend, since),
+        Passed::Whole => whole(exchange, decided, backend, since),
         Passed::Broken => {
             // An upload that the client broke may end the answer too. Blaming the backend for that would let any client take it
             // out of service.
             if exchange.scratch.upload.fault().is_none() {
-                blame::broke_off(exchange, &decided, (backend.member, &mut backend.connection));
+                blame::broke_off(exchange, decided, (backend.member, &mut backend.connection));
             }
             // A head of HTTP/2 is on its way already: it goes beside the body.
             if exchange.scratch.download.wrote() == 0 && !exchange.stream.is_h2() {

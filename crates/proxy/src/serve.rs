@@ -17,6 +17,7 @@ use crate::error::Error;
 use crate::exchange::Exchange;
 use crate::facts::{self, Authority};
 use crate::fields::Fields;
+use crate::finish::Passing;
 use crate::forward::{self, Outgoing};
 use crate::h1::framing::{self, Framing};
 use crate::h1::head::HeadLimits;
@@ -101,7 +102,11 @@ async fn answer(exchange: &mut Exchange<'_>, is_last: bool) -> Result<Next, Erro
     let outgoing = prepare(exchange, &decided, framing);
     let backend = forward::forward(exchange, &mut decided, &outgoing).await?;
     let passing = finish::finish(exchange, &mut decided, &backend);
-    Ok(pass::pass(exchange, decided, backend, passing).await)
+    if passing == Passing::Tunnel {
+        // Its state is large, and would be part of everything that serves a connection.
+        return Ok(Box::pin(pass::tunnel(exchange, decided, backend)).await);
+    }
+    Ok(pass::pass(exchange, &decided, backend, passing).await)
 }
 
 /// What came of waiting for a head.
