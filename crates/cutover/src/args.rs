@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::{agent, ctl, demo, roll};
+use crate::{agent, ctl, demo, deploy, roll};
 
 /// A reverse-proxy load balancer that knows which version of the code each server runs.
 #[derive(Debug, Parser)]
@@ -44,6 +44,8 @@ pub(crate) enum Command {
     Control(ctl::Command),
     /// Restart every backend by a command, never more at a time than the service can do without
     Roll(roll::Options),
+    /// Take a version from its first migration to its last: expand, stage, canary, flip, bake, drain, contract
+    Deploy(deploy::Options),
     /// Make a token for the admin API, and its line for the configuration
     Token(Token),
     /// Print the completions for a shell

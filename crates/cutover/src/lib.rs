@@ -6,6 +6,7 @@ mod args;
 pub mod config;
 mod ctl;
 pub mod demo;
+mod deploy;
 mod job;
 #[cfg(feature = "otlp")]
 mod otlp;

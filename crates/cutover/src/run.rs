@@ -10,7 +10,7 @@ use tokio::runtime;
 use crate::args::{Cli, Command};
 use crate::config::{self, Report};
 use crate::ctl::{self, Exit};
-use crate::{agent, demo, roll, serve, token};
+use crate::{agent, demo, deploy, roll, serve, token};
 
 /// Runs what the arguments of the process ask for.
 #[must_use]
@@ -22,6 +22,7 @@ pub fn main() -> ExitCode {
         Command::Check { file } => check(&file, json).into(),
         Command::Control(command) => on_runtime(async { ctl::run(command, json).await.into() }),
         Command::Roll(options) => on_runtime(async { Box::pin(roll::run(options, json)).await.into() }),
+        Command::Deploy(options) => on_runtime(async { Box::pin(deploy::run(options, json)).await.into() }),
         Command::Demo(options) => on_runtime(async {
             match Box::pin(demo::run(options)).await {
                 Ok(code) => code,

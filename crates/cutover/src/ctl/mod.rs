@@ -20,7 +20,7 @@ use serde_json::Value;
 
 pub(crate) use args::Command;
 use client::{Client, encode, path};
-pub(crate) use error::{Error, Exit};
+pub(crate) use error::{Error, Exit, Reason};
 
 /// What a command has to say at its end.
 #[derive(Debug)]

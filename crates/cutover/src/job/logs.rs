@@ -48,6 +48,16 @@ impl Logs {
         File::options().create(true).append(true).open(self.file(name))
     }
 
+    /// Follows a file from its end as it is now.
+    ///
+    /// # Errors
+    /// It can't be read.
+    pub(crate) fn follow(&self, name: &str) -> io::Result<Follower> {
+        let mut file = File::open(self.file(name))?;
+        file.seek(SeekFrom::End(0))?;
+        Ok(Follower { file, begun: Vec::new() })
+    }
+
     /// The last lines of a file, oldest first; none if it can't be read.
     pub(crate) fn tail(&self, name: &str, lines: usize) -> Vec<String> {
         let read = || -> io::Result<Vec<u8>> {
@@ -63,6 +73,49 @@ impl Logs {
         let mut tail: Vec<String> = text.lines().rev().take(lines).map(str::to_owned).collect();
         tail.reverse();
         tail
+    }
+}
+
+/// The end of a file that somebody else writes to.
+#[derive(Debug)]
+pub(crate) struct Follower {
+    file: File,
+    /// A line that has no end yet.
+    begun: Vec<u8>,
+}
+
+impl Follower {
+    /// The lines that were finished since the last call; of much at once only the first part, the rest in the next call.
+    pub(crate) fn lines(&mut self) -> Vec<String> {
+        let mut bytes = Vec::new();
+        // What can't be read now is still in the file for whoever looks there.
+        let _ = (&self.file).take(TAIL_BYTES).read_to_end(&mut bytes);
+        let mut lines = Vec::new();
+        for part in bytes.split_inclusive(|&byte| byte == b'\n') {
+            self.begun.extend_from_slice(part);
+            let is_whole =
+                part.ends_with(b"\n") || u64::try_from(self.begun.len()).is_ok_and(|len| len >= TAIL_BYTES);
+            if is_whole {
+                lines.push(String::from_utf8_lossy(&std::mem::take(&mut self.begun)).trim_end().to_owned());
+            }
+        }
+        lines
+    }
+
+    /// What is there at the end, when nothing more comes: all lines, and what follows the last one.
+    pub(crate) fn rest(&mut self) -> Vec<String> {
+        let mut all = Vec::new();
+        loop {
+            let lines = self.lines();
+            if lines.is_empty() {
+                break;
+            }
+            all.extend(lines);
+        }
+        if !self.begun.is_empty() {
+            all.push(String::from_utf8_lossy(&std::mem::take(&mut self.begun)).into_owned());
+        }
+        all
     }
 }
 
@@ -95,5 +148,33 @@ mod tests {
 
         assert_eq!(logs.tail("a", 1), ["last"]);
         assert!(logs.tail("a", 9)[0].len() < 1 << 17);
+    }
+
+    #[test]
+    fn what_is_written_can_be_followed_line_by_line() {
+        let directory = tempfile::tempdir().unwrap();
+        let logs = Logs::open(Some(directory.path()), "roll").unwrap();
+        let mut file = logs.append("a").unwrap();
+        writeln!(file, "before").unwrap();
+        let mut follower = logs.follow("a").unwrap();
+
+        assert_eq!(follower.lines(), [""; 0]);
+        write!(file, "one\ntw").unwrap();
+        assert_eq!(follower.lines(), ["one"]);
+        write!(file, "o\nthree").unwrap();
+        assert_eq!(follower.rest(), ["two", "three"]);
+    }
+
+    #[test]
+    fn a_line_without_end_is_told_in_parts() {
+        let directory = tempfile::tempdir().unwrap();
+        let logs = Logs::open(Some(directory.path()), "roll").unwrap();
+        let mut file = logs.append("a").unwrap();
+        let mut follower = logs.follow("a").unwrap();
+
+        write!(file, "{}", "x".repeat(200_000)).unwrap();
+
+        let lengths: Vec<usize> = follower.rest().iter().map(String::len).collect();
+        assert_eq!(lengths, [65_536, 65_536, 65_536, 3_392]);
     }
 }

@@ -1,0 +1,155 @@
+//! The steps up to the switch.
+
+use std::time::Duration;
+
+use super::{
+    Action, EXPAND, Memory, SHARE_TOLERANCE, STAGING, Standing, Step, Wants, details, is_active, reason,
+    verdict,
+};
+use crate::ctl::Reason;
+use crate::deploy::scene::{Canary, Gate, Scene, Version};
+use crate::deploy::share::{Stage, percent};
+
+/// How far the additive migration is.
+pub(super) fn expand(wants: &Wants, scene: &Scene) -> Standing {
+    if !wants.expand {
+        return Standing::Unwanted;
+    }
+    if let Some(done) = is_active(wants, scene) {
+        return done;
+    }
+    match gate(wants, scene, EXPAND) {
+        Some(gate) if gate.open => Standing::Done(opened(EXPAND, gate)),
+        _ => Standing::Ready(Action::Expand),
+    }
+}
+
+/// How far the backends are.
+pub(super) fn stage(wants: &Wants, scene: &Scene, memory: &Memory) -> Standing {
+    if let Some(done) = is_active(wants, scene) {
+        return done;
+    }
+    let missing: Vec<&Reason> =
+        scene.obstacles.iter().filter(|reason| STAGING.contains(&reason.code.as_str())).collect();
+    if missing.is_empty() {
+        let Version { usable_backends, usable_weight, expected_weight, .. } =
+            scene.version(&wants.version).cloned().unwrap_or_default();
+        let count = if usable_backends == 1 { "backend is" } else { "backends are" };
+        return Standing::Done(format!(
+            "{usable_backends} {count} usable, weight {usable_weight} of {expected_weight}"
+        ));
+    }
+    if wants.run && !memory.ran.contains(Step::Stage.as_str()) {
+        return Standing::Ready(Action::Run);
+    }
+    Standing::Waits(details(missing))
+}
+
+/// Which gates are to be opened, or waited for.
+pub(super) fn gates(wants: &Wants, scene: &Scene) -> Standing {
+    if let Some(done) = is_active(wants, scene) {
+        return done;
+    }
+    let is_open = |name: &str| gate(wants, scene, name).is_some_and(|gate| gate.open);
+    if let Some(name) = wants.gates.iter().find(|name| !is_open(name)) {
+        return Standing::Ready(Action::Gate(name.clone()));
+    }
+    let known = scene.version(&wants.version).map(|version| &version.gates);
+    let required: Vec<&String> =
+        known.into_iter().flatten().filter(|(_, gate)| gate.required).map(|(name, _)| name).collect();
+    let closed: Vec<&str> = required.iter().map(|name| name.as_str()).filter(|name| !is_open(name)).collect();
+    match (closed.as_slice(), wants.gates.is_empty() && required.is_empty()) {
+        (_, true) => Standing::Unwanted,
+        ([], false) => Standing::Done("every gate is open".to_owned()),
+        ([one], _) => Standing::Waits(format!("gate {one} is closed")),
+        (several, _) => Standing::Waits(format!("the gates {} are closed", several.join(", "))),
+    }
+}
+
+/// How far the canary is.
+pub(super) fn canary(wants: &Wants, scene: &Scene, memory: &Memory, at: Duration) -> Standing {
+    let Some(stages) = &wants.canary else { return Standing::Unwanted };
+    if let Some(done) = is_active(wants, scene) {
+        return done;
+    }
+    if scene.service.policy.flip.mode == "auto" {
+        let detail = "flip.mode is \"auto\": the service would switch by itself, without the canary";
+        return Standing::Stuck(vec![reason("flip_mode", detail.to_owned())]);
+    }
+    let first = || Standing::Ready(Action::Canary(stages.first().map(|stage| stage.share)));
+    match (&scene.service.canary, memory.canary) {
+        (Some(other), _) if other.version != wants.version => {
+            let detail = format!("{} is the canary already", other.version);
+            Standing::Stuck(vec![reason("canary", detail)])
+        }
+        (None, None) => first(),
+        (None, Some(_)) => {
+            let why = verdict(scene, &wants.version).unwrap_or_else(|| "somebody ended it".to_owned());
+            Standing::Stuck(vec![reason(
+                "canary_ended",
+                format!("the canary of {} is over: {why}", wants.version),
+            )])
+        }
+        (Some(canary), _) if canary.paused => {
+            Standing::Waits(format!("{} of the sessions, paused by somebody", percent(canary.share)))
+        }
+        (Some(canary), _) if stages.is_empty() => by_own_steps(canary),
+        (Some(canary), seen) => by_stages(stages, canary, seen.map_or(at, |(_, since)| since), at),
+    }
+}
+
+/// A canary whose steps the service takes by itself.
+fn by_own_steps(canary: &Canary) -> Standing {
+    let share = percent(canary.share);
+    match (&canary.next_at, canary.step.zip(canary.steps)) {
+        (Some(next), step) => {
+            let place = step.map(|(step, steps)| format!(", step {step} of {steps}")).unwrap_or_default();
+            Standing::Waits(format!("{share} of the sessions{place}, until {next}"))
+        }
+        (None, Some((step, steps))) if step > 0 && step >= steps => {
+            Standing::Done(format!("{share} of the sessions, all {steps} steps are over"))
+        }
+        (None, _) => Standing::Waits(format!("{share} of the sessions, a share that somebody chose")),
+    }
+}
+
+/// A canary whose steps this command takes. `since` is when its share was first seen.
+fn by_stages(stages: &[Stage], canary: &Canary, since: Duration, at: Duration) -> Standing {
+    let share = percent(canary.share);
+    let reached = stages.iter().rposition(|stage| stage.share <= canary.share + SHARE_TOLERANCE);
+    let Some(reached) = reached else {
+        return Standing::Ready(Action::Canary(stages.first().map(|stage| stage.share)));
+    };
+    let left = stages[reached].lasts.saturating_sub(at.saturating_sub(since));
+    let place = format!("{share} of the sessions, step {} of {}", reached + 1, stages.len());
+    match stages.get(reached + 1) {
+        _ if !left.is_zero() => Standing::Waits(format!("{place}, for {} s more", left.as_secs() + 1)),
+        Some(next) => Standing::Ready(Action::Canary(Some(next.share))),
+        None => Standing::Done(place),
+    }
+}
+
+/// Whether the switch may be made.
+pub(super) fn flip(wants: &Wants, scene: &Scene) -> Standing {
+    if let Some(done) = is_active(wants, scene) {
+        return done;
+    }
+    if scene.obstacles.is_empty() {
+        return Standing::Ready(Action::Flip(scene.service.epoch));
+    }
+    let is_passing =
+        |reason: &&Reason| STAGING.contains(&reason.code.as_str()) || reason.code == "gate_closed";
+    let grave: Vec<Reason> = scene.obstacles.iter().filter(|reason| !is_passing(reason)).cloned().collect();
+    if grave.is_empty() { Standing::Waits(details(&scene.obstacles)) } else { Standing::Stuck(grave) }
+}
+
+fn gate<'a>(wants: &Wants, scene: &'a Scene, name: &str) -> Option<&'a Gate> {
+    scene.version(&wants.version)?.gates.get(name)
+}
+
+fn opened(name: &str, gate: &Gate) -> String {
+    match gate.note.as_str() {
+        "" => format!("gate {name} is open"),
+        note => format!("gate {name} is open: {note}"),
+    }
+}

@@ -1,0 +1,60 @@
+//! What was said of a deploy's steps already.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::plan::Step;
+
+/// Time after which a wait for the same thing is told again.
+const REMIND: Duration = Duration::from_secs(60);
+
+/// The steps that were said to be done, and what was said last of the one that waits.
+#[derive(Debug, Default)]
+pub(super) struct StepLog {
+    done: BTreeSet<Step>,
+    said: Option<(Step, String, Instant)>,
+}
+
+impl StepLog {
+    /// Notes that a step is done; whether that is news.
+    pub(super) fn done(&mut self, step: Step) -> bool {
+        self.done.insert(step)
+    }
+
+    /// Whether it is time to say this about a step: when it is another thing than before, or after a while. Numbers alone are no news.
+    pub(super) fn is_news(&mut self, step: Step, text: &str, now: Instant) -> bool {
+        let shape: String = text.chars().filter(|char| !char.is_ascii_digit()).collect();
+        let is_old = |(before, said, at): &(Step, String, Instant)| {
+            *before == step && *said == shape && now.duration_since(*at) < REMIND
+        };
+        if self.said.as_ref().is_some_and(is_old) {
+            return false;
+        }
+        self.said = Some((step, shape, now));
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_wait_is_told_again_only_after_a_while() {
+        let (mut log, now) = (StepLog::default(), Instant::now());
+        assert!(log.is_news(Step::Drain, "3 requests in flight", now));
+        assert!(!log.is_news(Step::Drain, "12 requests in flight", now));
+        assert!(log.is_news(Step::Drain, "pins", now));
+        assert!(!log.is_news(Step::Drain, "pins", now + REMIND / 2));
+        assert!(log.is_news(Step::Drain, "pins", now + REMIND));
+    }
+
+    #[test]
+    fn a_step_is_done_once() {
+        let mut log = StepLog::default();
+        assert!(log.done(Step::Flip) && !log.done(Step::Flip));
+        assert!(log.done(Step::Bake));
+    }
+}
