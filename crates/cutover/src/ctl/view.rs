@@ -1,5 +1,6 @@
 //! What the client reads of the admin API's answers. Fields that it has no use for are left out, so newer servers are understood.
 
+pub(crate) mod deploy;
 mod roll;
 
 use std::collections::BTreeMap;

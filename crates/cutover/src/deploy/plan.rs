@@ -8,9 +8,10 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::options::Options;
-use super::scene::{Canary, Scene};
+use super::scene::Scene;
 use super::share::Stage;
 use crate::ctl::Reason;
+use crate::ctl::view::deploy::Canary;
 
 /// The gate that the additive migration opens.
 pub(super) const EXPAND: &str = "expand";

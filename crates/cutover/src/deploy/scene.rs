@@ -1,12 +1,10 @@
 //! What a deploy finds at the server each time that it looks.
 
-use std::collections::BTreeMap;
-
 use http::Method;
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::ctl::client::{CALL_TIMEOUT, Client, path};
+use crate::ctl::view::deploy::{DryRun, Service, Version, Versions};
 use crate::ctl::{Error, Reason};
 
 /// The service, its versions, and what stands in the way of the switch.
@@ -20,135 +18,6 @@ pub(super) struct Scene {
     pub(super) obstacles: Vec<Reason>,
     /// What the record of a destructive migration would be refused for; only asked while the version is active.
     pub(super) contract_obstacles: Vec<Reason>,
-}
-
-/// `GET /v1/services/{s}`.
-#[derive(Debug, Clone, Default, Deserialize)]
-pub(super) struct Service {
-    pub(super) active: Option<String>,
-    pub(super) epoch: u64,
-    pub(super) freeze: Option<Freeze>,
-    pub(super) canary: Option<Canary>,
-    pub(super) bake: Option<Bake>,
-    pub(super) verdict: Option<Verdict>,
-    pub(super) contract: Option<Contract>,
-    #[serde(default)]
-    pub(super) policy: Policy,
-}
-
-/// What of the policy a deploy has to know.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct Policy {
-    pub(super) flip: FlipPolicy,
-}
-
-/// How flips begin.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct FlipPolicy {
-    pub(super) mode: String,
-}
-
-/// Why flips are refused.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct Freeze {
-    pub(super) reason: String,
-    pub(super) by: String,
-}
-
-/// A version that gets a share of the sessions.
-#[derive(Debug, Clone, Deserialize)]
-pub(super) struct Canary {
-    pub(super) version: String,
-    #[serde(default)]
-    pub(super) share: f64,
-    /// The step of the service's own steps, from 1; 0 or absent where somebody chose the share.
-    #[serde(default)]
-    pub(super) step: Option<u64>,
-    /// How many steps there are.
-    #[serde(default)]
-    pub(super) steps: Option<u64>,
-    /// When the next step begins.
-    pub(super) next_at: Option<String>,
-    #[serde(default)]
-    pub(super) paused: bool,
-}
-
-/// The watch period after a flip.
-#[derive(Debug, Clone, Deserialize)]
-pub(super) struct Bake {
-    pub(super) version: String,
-    pub(super) from: Option<String>,
-    pub(super) epoch: u64,
-    pub(super) ends_at: Option<String>,
-    /// `running`, `passed`, `failed`, `rolled_back` or `superseded`.
-    pub(super) state: String,
-}
-
-/// What was found out about a version.
-#[derive(Debug, Clone, Deserialize)]
-pub(super) struct Verdict {
-    pub(super) version: String,
-    /// `watching`, `good` or `bad`.
-    #[serde(default)]
-    pub(super) state: String,
-    pub(super) reason: Option<String>,
-}
-
-/// The destructive migration that ran last.
-#[derive(Debug, Clone, Deserialize)]
-pub(super) struct Contract {
-    /// The oldest version that may be flipped to: the one that was active.
-    pub(super) floor: String,
-    #[serde(default)]
-    pub(super) note: String,
-}
-
-/// One version.
-#[derive(Debug, Clone, Default, Deserialize)]
-pub(super) struct Version {
-    pub(super) version: String,
-    pub(super) role: String,
-    pub(super) epoch: Option<u64>,
-    pub(super) rejected: Option<String>,
-    #[serde(default)]
-    pub(super) usable_backends: u64,
-    #[serde(default)]
-    pub(super) usable_weight: u64,
-    #[serde(default)]
-    pub(super) expected_weight: u64,
-    #[serde(default)]
-    pub(super) in_flight: u64,
-    #[serde(default)]
-    pub(super) tunnels: u64,
-    pub(super) latest_pin_expiry: Option<String>,
-    #[serde(default)]
-    pub(super) holds: BTreeMap<String, Value>,
-    #[serde(default)]
-    pub(super) gates: BTreeMap<String, Gate>,
-    pub(super) drain_deadline: Option<String>,
-}
-
-/// A gate of a version.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct Gate {
-    pub(super) open: bool,
-    pub(super) note: String,
-    pub(super) required: bool,
-}
-
-#[derive(Debug, Deserialize)]
-struct Versions {
-    versions: Vec<Version>,
-}
-
-#[derive(Debug, Deserialize)]
-struct DryRun {
-    #[serde(default)]
-    reasons: Vec<Reason>,
 }
 
 impl Scene {

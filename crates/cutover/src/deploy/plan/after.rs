@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::{Action, Memory, Standing, Wants, details, is_contracted, reason, verdict};
 use crate::ctl::Reason;
-use crate::deploy::scene::{Scene, Version};
+use crate::ctl::view::deploy::Version;
+use crate::deploy::scene::Scene;
 
 /// Reasons against a contract that time ends.
 const AGEING: [&str; 2] = ["not_drained", "not_baked"];

@@ -7,7 +7,8 @@ use super::{
     verdict,
 };
 use crate::ctl::Reason;
-use crate::deploy::scene::{Canary, Gate, Scene, Version};
+use crate::ctl::view::deploy::{Canary, Gate, Version};
+use crate::deploy::scene::Scene;
 use crate::deploy::share::{Stage, percent};
 
 /// How far the additive migration is.

@@ -1,7 +1,7 @@
 //! Every place in which a deploy may find a service, and what it does there.
 
-use super::super::scene::{Bake, Contract, FlipPolicy, Freeze, Gate, Policy, Service, Verdict, Version};
 use super::*;
+use crate::ctl::view::deploy::{Bake, Contract, FlipPolicy, Freeze, Gate, Policy, Service, Verdict, Version};
 
 const NOW: Duration = Duration::from_secs(1000);
 
