@@ -9,6 +9,7 @@ use cutover_core::compile::compile;
 use cutover_core::id::{BackendId, ServiceName, VersionLabel};
 use cutover_core::policy::Policy;
 use cutover_core::route::HostPattern;
+use cutover_core::schema::SchemaRange;
 use cutover_core::snapshot::Snapshot;
 use cutover_core::state::State;
 use cutover_core::time::Timestamp;
@@ -70,6 +71,7 @@ fn registration(backend: BackendId, number: usize) -> Registration {
         ttl: None,
         boot_id: None,
         zone: None,
+        schema: SchemaRange::ANY,
         metadata: BTreeMap::new(),
     }
 }

@@ -12,6 +12,7 @@ use cutover_core::command::{Command, Configured, Finding, Found, Registration};
 use cutover_core::compile::compile;
 use cutover_core::id::{BackendId, ServiceName, VersionLabel};
 use cutover_core::policy::{IdentityPolicy, IdentitySource, Policy};
+use cutover_core::schema::SchemaRange;
 use cutover_core::snapshot::Snapshot;
 use cutover_core::state::State;
 use cutover_core::time::Timestamp;
@@ -168,6 +169,7 @@ fn snapshot(path: &str) -> Option<Snapshot> {
         ttl: None,
         boot_id: None,
         zone: None,
+        schema: SchemaRange::ANY,
         metadata: BTreeMap::new(),
     };
     // Nobody is there to probe it again when it breaks off.

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use cutover_core::backend::Weight;
 use cutover_core::command::{Change, Registration};
 use cutover_core::entropy::Entropy;
+use cutover_core::id::VersionLabel;
+use cutover_core::schema::{Schema, SchemaRange};
 use cutover_core::time::{Millis, Timestamp};
 
 use crate::fleet::{Fleet, MACHINES_MAX, address};
@@ -40,6 +42,7 @@ impl Agents {
             ttl: self.has_leases.then_some(TTL),
             boot_id: fleet.boot_id(process),
             zone: None,
+            schema: schemas(&process.runs),
             metadata: BTreeMap::new(),
         }))
     }
@@ -71,4 +74,13 @@ impl Agents {
         self.under_way = under_way;
         Vec::from_iter::<Vec<_>>(arrived).into_iter().map(|(_, machine, beat)| (machine, beat)).collect()
     }
+}
+
+/// The schemas that a version can work with: some of those that operators say, and for every third version all of them.
+fn schemas(version: &VersionLabel) -> SchemaRange {
+    let number = version.as_str().bytes().fold(0, |number, byte| (number * 10 + u64::from(byte)) % 1000);
+    if number % 3 == 0 {
+        return SchemaRange::ANY;
+    }
+    SchemaRange { min: Schema::new(number % 3), max: Schema::new(number % 3 + 2) }
 }

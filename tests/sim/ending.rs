@@ -4,6 +4,7 @@ use cutover_core::backend::{AdminState, Weight};
 use cutover_core::command::{Change, Flip};
 use cutover_core::id::BackendId;
 use cutover_core::roll::State;
+use cutover_core::schema::SetSchema;
 use cutover_core::suspend::Suspended;
 use cutover_core::time::Millis;
 use cutover_core::version::Role;
@@ -29,6 +30,7 @@ impl History {
         self.disk.heal();
         (self.prober.is_reliable, self.agents.is_reliable, self.roller) = (true, true, None);
         drop(self.ask(&Change::Resume(Suspended::Flips)));
+        drop(self.ask(&Change::SetSchema(SetSchema { schema: None, force: false })));
         drop(self.ask(&Change::AbortRoll { reason: "all is well".into() }));
         let is_past = |id: &&BackendId| self.fleet.named(id).is_none();
         let past: Vec<BackendId> = self.service().backends.keys().filter(is_past).cloned().collect();

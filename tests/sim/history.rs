@@ -7,11 +7,13 @@ use cutover_control::error::SubmitError;
 use cutover_control::handle::Done;
 use cutover_core::backend::Identity;
 use cutover_core::command::{Change, Command};
+use cutover_core::contract::below_floor;
 use cutover_core::effect::compare;
 use cutover_core::entropy::Entropy;
 use cutover_core::id::{BackendId, Epoch, VersionLabel};
 use cutover_core::policy::Policy;
 use cutover_core::roll::State;
+use cutover_core::schema::out_of_range;
 use cutover_core::service::Service;
 use cutover_core::state::State as CoreState;
 use cutover_core::time::{Millis, Timestamp};
@@ -249,6 +251,9 @@ impl History {
                     self.unserved.push((done.generation, service.epoch));
                     self.totals.flips += 1;
                 }
+                if let Change::Contract(_) = change {
+                    self.totals.contracts += 1;
+                }
                 if let Change::AskPermit { backend } = change {
                     permits::check_asked(&done.before.services[&web()], backend);
                 }
@@ -289,9 +294,21 @@ impl History {
                 self.fleet.notice(&backend.id);
             }
         }
+        if before.active != after.active {
+            self.check_activated(&after);
+        }
         if before.roll.state != State::Frozen && after.roll.state == State::Frozen {
             self.totals.frozen += 1;
         }
+    }
+
+    /// Whatever made a version active: nothing below the rollback floor is, and nothing that can't work with the database.
+    fn check_activated(&self, service: &Service) {
+        let Some(active) = service.active_version() else { return };
+        let below = below_floor(service, active).map(|reason| reason.detail);
+        assert_eq!(below, None, "the rollback floor was crossed");
+        let unfit = out_of_range(service, &active.label).map(|reason| reason.detail);
+        assert_eq!(unfit, None, "active with a database that is nothing for it");
     }
 
     /// Requests in flight on a backend as it is registered now: whoever removes one at once does not care for them.

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 
 use cutover_core::backend::AdminState;
 use cutover_core::command::Change;
+use cutover_core::contract::RecordContract;
 use cutover_core::id::{BackendId, Epoch, GateName, HoldName, VersionLabel};
 use cutover_core::roll::{Roll, State};
+use cutover_core::schema::Schema;
 use cutover_core::service::Service;
 use cutover_core::suspend::Suspended;
 use cutover_core::time::Timestamp;
@@ -18,6 +20,9 @@ pub(crate) struct Ledger {
     gates: BTreeMap<(VersionLabel, GateName), bool>,
     holds: BTreeMap<(VersionLabel, HoldName), Option<Timestamp>>,
     is_frozen: Option<bool>,
+    /// The place of the floor, in the order of first appearance. Nothing ever lowers it.
+    floor: Option<u64>,
+    schema: Option<Option<Schema>>,
     epoch: Epoch,
     /// The roll as it was seen last. What is seen is committed, but more may be: while a commit is in doubt, other things are seen to change.
     roll: Roll,
@@ -49,6 +54,9 @@ impl Ledger {
             }
             Change::Suspend { what: Suspended::Flips, .. } | Change::Resume(Suspended::Flips) => {
                 self.is_frozen = None;
+            }
+            Change::Contract(RecordContract { schema: Some(_), .. }) | Change::SetSchema(_) => {
+                self.schema = None
             }
             Change::ReturnPermit(_) | Change::ResumeRoll | Change::AbortRoll { .. } => {
                 self.is_roll_open = true;
@@ -112,11 +120,13 @@ impl Ledger {
             Change::DropHold { version, hold } => {
                 self.holds.insert((version.clone(), hold.clone()), None);
             }
+            Change::SetSchema(said) => self.schema = Some(said.schema),
             Change::Suspend { what: Suspended::Flips, .. } => self.is_frozen = Some(true),
             Change::Resume(Suspended::Flips) => self.is_frozen = Some(false),
             _ => {}
         }
         self.epoch = service.epoch;
+        self.floor = self.floor.max(floor(service));
     }
 
     /// Whether a hold of the version is alive for certain.
@@ -157,8 +167,16 @@ impl Ledger {
                 Some(_) => {}
             }
         }
+        assert!(floor(service) >= self.floor, "G6: the rollback floor was at {:?}", self.floor);
+        if let Some(schema) = self.schema {
+            assert_eq!(service.schema, schema, "G6: schema");
+        }
         if let Some(is_frozen) = self.is_frozen {
             assert_eq!(service.freeze.is_some(), is_frozen, "G6: freeze");
         }
     }
+}
+
+fn floor(service: &Service) -> Option<u64> {
+    service.contract.as_ref().map(|contract| contract.seen)
 }

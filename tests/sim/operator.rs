@@ -2,8 +2,10 @@
 
 use cutover_core::backend::{AdminState, Weight};
 use cutover_core::command::{Change, Flip, Rollback, Sessions};
+use cutover_core::contract::RecordContract;
 use cutover_core::entropy::Entropy;
 use cutover_core::id::{BackendId, GateName, HoldName, VersionLabel};
+use cutover_core::schema::{Schema, SetSchema};
 use cutover_core::service::Service;
 use cutover_core::suspend::Suspended;
 use cutover_core::time::Millis;
@@ -24,7 +26,7 @@ pub(crate) fn something(service: &Service, dice: &mut Entropy) -> Change {
         force,
         by: by.clone(),
     };
-    match dice.below(30) {
+    match dice.below(33) {
         0..10 => Change::Flip(Flip { to: some, if_epoch: None, force: dice.below(3) == 0 }),
         10 => {
             let sessions = if dice.below(2) == 0 { Sessions::Move } else { Sessions::Keep };
@@ -48,6 +50,17 @@ pub(crate) fn something(service: &Service, dice: &mut Entropy) -> Change {
         24 => Change::AskPermit { backend },
         25 => Change::ReturnPermit(backend),
         26 => Change::ResumeRoll,
+        // Mostly when it may run, and now and then by somebody who knows better.
+        28 | 29 => Change::Contract(RecordContract {
+            note: String::new(),
+            schema: None,
+            force: dice.below(4) == 0,
+            by,
+        }),
+        30 => {
+            let schema = Schema::new(dice.below(6)).filter(|schema| schema.value() > 0);
+            Change::SetSchema(SetSchema { schema, force: dice.below(4) == 0 })
+        }
         27 => Change::AbortRoll { reason: "no time".into() },
         _ => Change::Resume(Suspended::Flips),
     }

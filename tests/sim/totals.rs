@@ -39,4 +39,5 @@ totals!(
     frozen,
     rolls,
     abandoned,
+    contracts,
 );

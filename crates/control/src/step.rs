@@ -35,6 +35,8 @@ impl Why {
         let is_forced = match &request.command {
             Command::Service(_, ServiceChange::Flip(flip)) => flip.force,
             Command::Service(_, ServiceChange::Patch { force, .. }) => *force,
+            Command::Service(_, ServiceChange::Contract(contract)) => contract.force,
+            Command::Service(_, ServiceChange::SetSchema(said)) => said.force,
             _ => false,
         };
         Self { actor: request.actor.clone(), reason: request.reason.clone(), is_forced }
@@ -189,6 +191,8 @@ fn is_durable(event: &Event) -> bool {
         | Event::Activated { .. }
         | Event::Drained(..)
         | Event::GateChanged(..)
+        | Event::Contracted(_)
+        | Event::SchemaChanged(_)
         | Event::HoldTaken(..)
         | Event::HoldEnded(..)
         | Event::Suspended(_)

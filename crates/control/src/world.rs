@@ -9,6 +9,7 @@ use cutover_core::command::{Change, Command, Finding, Flip, Found, Registration}
 use cutover_core::id::{BackendId, ServiceName, VersionLabel};
 use cutover_core::policy::Policy;
 use cutover_core::publish::{SnapshotReader, channel};
+use cutover_core::schema::SchemaRange;
 use cutover_core::service::Service;
 use cutover_core::snapshot::Snapshot;
 use cutover_core::time::{Millis, Timestamp};
@@ -183,6 +184,7 @@ pub(crate) fn registration(backend: &str, version: &str) -> Registration {
         ttl: None,
         boot_id: None,
         zone: None,
+        schema: SchemaRange::ANY,
         metadata: BTreeMap::new(),
     }
 }

@@ -6,6 +6,7 @@ use std::fmt;
 use crate::address::Address;
 use crate::id::{BackendId, VersionLabel};
 use crate::policy::IdentitySource;
+use crate::schema::SchemaRange;
 use crate::time::{Millis, Timestamp};
 
 /// One address that serves a service.
@@ -40,6 +41,8 @@ pub struct Backend {
     pub boot_id: Option<String>,
     /// Where it runs, as it says.
     pub zone: Option<String>,
+    /// The schemas with which it can work, as it says.
+    pub schema: SchemaRange,
     /// What its owner wants to remember.
     pub metadata: BTreeMap<String, String>,
     /// When it was registered.

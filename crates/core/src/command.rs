@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use crate::address::Address;
 use crate::backend::{AdminState, Weight};
+use crate::contract::RecordContract;
 use crate::id::{BackendId, Epoch, GateName, HoldName, ServiceName, VersionLabel};
 use crate::pin::PinKey;
 use crate::policy::Policy;
 use crate::report::Traffic;
+use crate::schema::{SchemaRange, SetSchema};
 use crate::suspend::Suspended;
 use crate::time::{Millis, Timestamp};
 
@@ -88,6 +90,10 @@ pub enum Change {
     Flip(Flip),
     /// Goes back to the version that was active before.
     Rollback(Rollback),
+    /// The contract migration ran: nothing older than the active version may come back.
+    Contract(RecordContract),
+    /// The database is at another schema.
+    SetSchema(SetSchema),
     /// Opens or closes a gate.
     SetGate {
         /// For this version.
@@ -178,6 +184,8 @@ pub struct Registration {
     pub boot_id: Option<String>,
     /// Where it runs.
     pub zone: Option<String>,
+    /// The schemas with which it can work.
+    pub schema: SchemaRange,
     /// What its owner wants to remember.
     pub metadata: BTreeMap<String, String>,
 }

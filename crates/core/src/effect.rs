@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::backend::{AdminState, Backend, Identity, Operational};
 use crate::id::{BackendId, Epoch, GateName, HoldName, ServiceName, VersionLabel};
 use crate::roll::{self, Permit, Roll};
+use crate::schema::Schema;
 use crate::service::Service;
 use crate::state::State;
 use crate::suspend::Suspended;
@@ -58,6 +59,10 @@ pub enum Event {
     Drained(VersionLabel, DrainedBy),
     /// A gate was opened (`true`) or closed.
     GateChanged(VersionLabel, GateName, bool),
+    /// A contract migration was recorded: nothing older than this version may come back.
+    Contracted(VersionLabel),
+    /// The database is at another schema.
+    SchemaChanged(Option<Schema>),
     /// A hold was taken.
     HoldTaken(VersionLabel, HoldName),
     /// A hold was given up, or lapsed.
@@ -125,6 +130,12 @@ fn compare_service(old: &Service, new: &Service, tell: &mut dyn FnMut(Event)) {
     }
     if let Some(to) = new.active.as_ref().filter(|_| old.epoch != new.epoch) {
         tell(Event::Activated { from: old.active.clone(), to: to.clone(), epoch: new.epoch });
+    }
+    if let Some(contract) = new.contract.as_ref().filter(|_| old.contract != new.contract) {
+        tell(Event::Contracted(contract.floor.clone()));
+    }
+    if old.schema != new.schema {
+        tell(Event::SchemaChanged(new.schema));
     }
     for what in Suspended::ALL {
         match (what.of(old), what.of(new)) {
@@ -211,6 +222,8 @@ impl Event {
             Self::Drained(..) => "drained",
             Self::GateChanged(_, _, true) => "gate_opened",
             Self::GateChanged(_, _, false) => "gate_closed",
+            Self::Contracted(_) => "contracted",
+            Self::SchemaChanged(_) => "schema_changed",
             Self::HoldTaken(..) => "hold_taken",
             Self::HoldEnded(..) => "hold_ended",
             Self::Suspended(Suspended::Flips) => "frozen",
@@ -249,6 +262,7 @@ impl Event {
             | Self::RoleChanged { version: label, .. }
             | Self::Activated { to: label, .. }
             | Self::Drained(label, _)
+            | Self::Contracted(label)
             | Self::GateChanged(label, ..)
             | Self::HoldTaken(label, _)
             | Self::HoldEnded(label, _) => Some(label),
@@ -289,6 +303,11 @@ impl fmt::Display for Event {
             Self::GateChanged(label, gate, is_open) => {
                 write!(f, "gate {gate} {} for version {label}", if *is_open { "opened" } else { "closed" })
             }
+            Self::Contracted(floor) => {
+                write!(f, "contract migration recorded; nothing older than {floor} becomes active again")
+            }
+            Self::SchemaChanged(Some(schema)) => write!(f, "the database is at schema {schema}"),
+            Self::SchemaChanged(None) => f.write_str("nobody says at which schema the database is"),
             Self::HoldTaken(label, hold) => write!(f, "hold {hold} taken on version {label}"),
             Self::HoldEnded(label, hold) => write!(f, "hold {hold} on version {label} ended"),
             Self::Suspended(Suspended::Flips) => f.write_str("flips frozen"),

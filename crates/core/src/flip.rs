@@ -1,9 +1,11 @@
 //! The switch: when it is allowed, and what it changes.
 
 use crate::command::Flip;
+use crate::contract;
 use crate::id::VersionLabel;
 use crate::quorum::Quorum;
 use crate::rejected::{Code, Reason, Rejected};
+use crate::schema;
 use crate::service::Service;
 use crate::time::Timestamp;
 use crate::version::Role;
@@ -32,6 +34,8 @@ pub fn obstacles(service: &Service, request: &Flip, now: Timestamp) -> Vec<Reaso
         return reasons;
     };
     reasons.extend(wrong_role(service, to, version.role, version.rejected.as_deref()));
+    reasons.extend(contract::below_floor(service, version));
+    reasons.extend(schema::out_of_range(service, to));
 
     let capacity = service.capacity(to);
     if capacity.usable == 0 {

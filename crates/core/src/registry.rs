@@ -64,6 +64,7 @@ fn admit(service: &mut Service, said: &Registration, origin: Origin, now: Timest
     identity::hear(backend, said.version.as_ref(), said.boot_id.as_deref());
     backend.registered_weight = said.weight;
     backend.origin = origin;
+    backend.schema = said.schema;
     backend.zone.clone_from(&said.zone);
     backend.metadata.clone_from(&said.metadata);
     backend.leaving = None;
@@ -86,6 +87,7 @@ fn fresh(said: &Registration, origin: Origin, now: Timestamp) -> Backend {
         origin,
         boot_id: said.boot_id.clone(),
         zone: said.zone.clone(),
+        schema: said.schema,
         metadata: said.metadata.clone(),
         registered_at: now,
         leaving: None,

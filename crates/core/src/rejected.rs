@@ -69,7 +69,7 @@ pub enum Code {
     RollFrozen,
     /// As many backends as may be restarted at a time are.
     BatchFull,
-    /// Sessions may still be pinned to the backend's version.
+    /// Sessions may still be pinned to a version, or code of it still run.
     NotDrained,
     /// The backend has no permit.
     UnknownPermit,
@@ -77,6 +77,12 @@ pub enum Code {
     NoRoll,
     /// The routes belong to another service already.
     RouteTaken,
+    /// No version is active.
+    NothingActive,
+    /// A contract migration ran that the version is too old for.
+    BelowFloor,
+    /// The version can't work with the schema at which the database is.
+    SchemaOutOfRange,
 }
 
 /// How a refusal is to be understood.
@@ -153,6 +159,9 @@ impl Code {
             Self::UnknownPermit => "unknown_permit",
             Self::NoRoll => "no_roll",
             Self::RouteTaken => "route_taken",
+            Self::NothingActive => "nothing_active",
+            Self::BelowFloor => "below_floor",
+            Self::SchemaOutOfRange => "schema_out_of_range",
         }
     }
 

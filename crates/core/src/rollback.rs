@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use crate::command::{Rollback, Sessions};
+use crate::contract;
 use crate::flip::activate;
 use crate::rejected::{Code, Reason, Rejected};
+use crate::schema;
 use crate::service::Service;
 use crate::time::Timestamp;
 use crate::version::{Role, Version};
@@ -17,7 +19,12 @@ pub(crate) fn rollback(service: &mut Service, request: &Rollback, now: Timestamp
         reasons
             .push(Reason::new(Code::EpochMismatch, format!("the epoch is {}, not {epoch}", service.epoch)));
     }
-    let to = target(service).map(|version| version.label.clone());
+    let target = target(service).cloned();
+    if let Some(version) = &target {
+        reasons.extend(contract::below_floor(service, version));
+        reasons.extend(schema::out_of_range(service, &version.label));
+    }
+    let to = target.map(|version| version.label.clone());
     match &to {
         None => {
             let detail = format!("no version of {} was active before and may be again", service.name);

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::backend::Backend;
+use crate::contract::Contract;
 use crate::id::{BackendId, Epoch, ServiceName, VersionLabel};
 use crate::policy::Policy;
 use crate::roll::Roll;
+use crate::schema::Schema;
 use crate::suspend::Suspension;
 use crate::version::Version;
 
@@ -34,6 +36,10 @@ pub struct Service {
     pub freeze: Option<Suspension>,
     /// Whether its clients are turned away, and why.
     pub maintenance: Option<Suspension>,
+    /// The last contract migration, which sets the rollback floor.
+    pub contract: Option<Contract>,
+    /// The schema at which its database is, if anybody says.
+    pub schema: Option<Schema>,
     /// How far a roll of its backends is.
     pub roll: Roll,
     /// Its backends.
@@ -82,6 +88,8 @@ impl Service {
             learned_weight: 0,
             freeze: None,
             maintenance: None,
+            contract: None,
+            schema: None,
             roll: Roll::default(),
             backends: BTreeMap::new(),
             versions: BTreeMap::new(),

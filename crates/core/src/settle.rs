@@ -10,6 +10,7 @@ use crate::id::VersionLabel;
 use crate::policy::FlipMode;
 use crate::quorum::Quorum;
 use crate::roll;
+use crate::schema;
 use crate::service::{Capacity, Service, VERSIONS_MAX};
 use crate::suspend;
 use crate::time::Timestamp;
@@ -150,13 +151,14 @@ pub(crate) fn learn(service: &mut Service, capacity: impl Fn(&VersionLabel) -> C
     }
 }
 
-/// While nothing is active: the version with enough usable backends, the weightiest first, then the one seen first.
+/// While nothing is active: the version with enough usable backends that can work with the database, the weightiest first, then the one seen first.
 fn first_to_activate(service: &Service) -> Option<VersionLabel> {
     let capacities = service.capacities();
     service
         .versions
         .values()
         .filter(|version| version.rejected.is_none())
+        .filter(|version| schema::out_of_range(service, &version.label).is_none())
         .filter_map(|version| Some((version, *capacities.get(&version.label)?)))
         .filter(|(_, capacity)| capacity.usable >= service.policy.flip.quorum_count.max(1))
         .max_by_key(|(version, capacity)| (capacity.usable_weight, std::cmp::Reverse(version.seen)))

@@ -12,7 +12,7 @@ use crate::report::Traffic;
 use crate::service::{Service, Source};
 use crate::suspend::{self, Suspension};
 use crate::time::{Millis, Timestamp};
-use crate::{drain, flip, gate, identity, outlier, registry, roll, rollback, settle};
+use crate::{contract, drain, flip, gate, identity, outlier, registry, roll, rollback, schema, settle};
 
 /// Most services of one proxy.
 pub const SERVICES_MAX: usize = 10_000;
@@ -102,6 +102,8 @@ fn apply_change(service: &mut Service, change: &Change, now: Timestamp) -> Resul
         Change::Deregister { backend, drain } => registry::deregister(service, backend, *drain, now),
         Change::Flip(flip) => flip::flip(service, flip, now),
         Change::Rollback(rollback) => rollback::rollback(service, rollback, now),
+        Change::Contract(request) => contract::record(service, request, now),
+        Change::SetSchema(request) => schema::set(service, request),
         Change::SetGate { version, gate, is_open, note, is_ahead, by } => {
             let setting = gate::Setting { is_open: *is_open, note, is_ahead: *is_ahead, by };
             gate::set_gate(service, version, gate, &setting, now)

@@ -80,6 +80,31 @@ impl Timestamp {
     }
 }
 
+/// Writes the point in UTC, to the second (RFC 3339).
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let secs = self.as_secs();
+        let (year, month, day) = civil(secs / 86_400);
+        let (hour, minute, second) = (secs / 3600 % 24, secs / 60 % 60, secs % 60);
+        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+    }
+}
+
+/// The day of the Gregorian calendar that is so many days after 1970-01-01.
+const fn civil(days: u64) -> (u64, u64, u64) {
+    /// Of four centuries, after which the calendar repeats itself.
+    const DAYS_PER_ERA: u64 = 146_097;
+    // Counted from 0000-03-01, so that the day that not every year has is the last of its year.
+    let days = days + 719_468;
+    let (era, day) = (days / DAYS_PER_ERA, days % DAYS_PER_ERA);
+    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let day = day - (153 * month + 2) / 5 + 1;
+    let year = era * 400 + year;
+    if month < 10 { (year, month + 3, day) } else { (year + 1, month - 9, day) }
+}
+
 impl Add<Millis> for Timestamp {
     type Output = Self;
 
@@ -104,5 +129,22 @@ mod tests {
     fn spans_are_written_in_their_largest_whole_unit() {
         let written = [0, 250, 1000, 90_000, 60_000, 7_200_000].map(|ms| Millis(ms).to_string());
         assert_eq!(written, ["0s", "250ms", "1s", "90s", "1m", "2h"]);
+    }
+
+    #[test]
+    fn a_point_is_written_in_utc() {
+        let written = [0, 951_782_399, 951_782_400, 1_709_164_800, 1_798_761_599, 4_102_444_800]
+            .map(|secs| Timestamp::from_secs(secs).to_string());
+        assert_eq!(
+            written,
+            [
+                "1970-01-01T00:00:00Z",
+                "2000-02-28T23:59:59Z",
+                "2000-02-29T00:00:00Z",
+                "2024-02-29T00:00:00Z",
+                "2026-12-31T23:59:59Z",
+                "2100-01-01T00:00:00Z",
+            ]
+        );
     }
 }

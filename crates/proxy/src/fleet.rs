@@ -11,6 +11,7 @@ use cutover_core::entropy::Entropy;
 use cutover_core::id::{BackendId, ServiceName, VersionLabel};
 use cutover_core::pin::{NoPin, Pin, PinKey};
 use cutover_core::policy::Policy;
+use cutover_core::schema::SchemaRange;
 use cutover_core::snapshot::{ServiceSet, Snapshot};
 use cutover_core::state::State;
 use cutover_core::time::Timestamp;
@@ -93,6 +94,7 @@ fn backend(id: &str, version: &str) -> Registration {
         ttl: None,
         boot_id: None,
         zone: None,
+        schema: SchemaRange::ANY,
         metadata: BTreeMap::new(),
     }
 }

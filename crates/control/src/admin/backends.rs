@@ -24,7 +24,7 @@ use super::wire::backends::{
     AdminBody, BackendList, BackendLoad, BackendView, HeartbeatBody, PatchBody, ProbeView, RegisterBody,
     Registered,
 };
-use super::wire::time;
+use super::wire::{schema, time};
 use crate::document::Check;
 use crate::handle::{Current, Done};
 use crate::probe::ProbeReport;
@@ -206,6 +206,7 @@ fn registration(id: &BackendId, body: &RegisterBody, check: &mut Check<'_>) -> O
         ttl: ttl(check, body.ttl.as_deref()),
         boot_id: word(check, "boot_id", body.boot_id.as_deref()),
         zone: word(check, "zone", body.zone.as_deref()),
+        schema: schema::range(check, body.schema_min, body.schema_max),
         metadata: metadata(check, body.metadata.as_ref()),
         // Last, so that everything else is reported as well.
         address: address?,

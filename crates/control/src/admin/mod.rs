@@ -13,6 +13,7 @@ mod backends;
 mod body;
 mod call;
 mod config;
+mod contracts;
 mod flips;
 mod gates;
 mod history;

@@ -29,11 +29,12 @@ request is decided anew. Changes take `If-Match: \"<revision>\"` and answer 412 
 
 Durations are strings (`500ms`, `30s`, `1h`), times RFC 3339 in UTC. Names in paths are percent-encoded.";
 
-const TAGS: [(&str, &str); 7] = [
+const TAGS: [(&str, &str); 8] = [
     ("services", "Applications behind the proxy and their policies"),
     ("backends", "The servers of a service"),
     ("versions", "What the servers run"),
     ("switch", "Which version gets new sessions"),
+    ("migrations", "What the database is for old code"),
     ("roll", "Which server may be restarted"),
     ("history", "What happened"),
     ("node", "The proxy itself"),

@@ -15,7 +15,7 @@ use super::api::Api;
 use super::auth::{self, Role};
 use super::problem::Problem;
 use super::{
-    answer, backends, flips, gates, history, holds, host, node, permits, replies, rolls, services,
+    answer, backends, contracts, flips, gates, history, holds, host, node, permits, replies, rolls, services,
     suspensions, versions,
 };
 
@@ -54,6 +54,9 @@ pub(super) fn table() -> Vec<Route> {
         operate(routes!(flips::flip)),
         operate(routes!(flips::rollback)),
         operate(routes!(gates::set)),
+        operate(routes!(contracts::contract)),
+        operate(routes!(contracts::set_schema)),
+        operate(routes!(contracts::forget_schema)),
         operate(routes!(versions::reject)),
         operate(routes!(versions::clear)),
         operate(routes!(versions::evict)),

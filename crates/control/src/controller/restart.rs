@@ -4,8 +4,10 @@ use std::sync::Mutex;
 
 use cutover_core::backend::{AdminState, Weight};
 use cutover_core::command::{Flip, Registration, Rollback, Sessions};
+use cutover_core::contract::RecordContract;
 use cutover_core::id::{GateName, HoldName, VersionLabel};
 use cutover_core::pin::PinKey;
+use cutover_core::schema::{Schema, SchemaRange, SetSchema};
 use cutover_core::suspend::Suspended;
 use cutover_core::time::Millis;
 use proptest::collection::vec;
@@ -39,7 +41,8 @@ fn backend_change() -> impl Strategy<Value = Change> {
     let register = (names, any::<bool>()).prop_map(|((backend, version), has_lease)| {
         let ttl = has_lease.then_some(Millis::from_secs(30));
         let boot_id = Some("b/1".to_owned());
-        Change::Register(Registration { ttl, boot_id, ..registration(backend, version) })
+        let schema = SchemaRange { min: None, max: Schema::new(version.len() as u64) };
+        Change::Register(Registration { ttl, boot_id, schema, ..registration(backend, version) })
     });
     let heartbeat = (backend(), prop::option::of(version()), prop::option::of("[a-c]"))
         .prop_map(|(backend, version, boot_id)| Change::Heartbeat { backend, version, boot_id });
@@ -69,11 +72,23 @@ fn version_change() -> impl Strategy<Value = Change> {
         3 => version().prop_map(|to| Change::Flip(Flip { to, if_epoch: None, force: true })),
         1 => gate,
         1 => take,
+        1 => migration(),
         1 => version().prop_map(move |version| Change::DropHold { version, hold: hold() }),
         1 => version().prop_map(Change::Evict),
         1 => version().prop_map(|version| Change::Reject { version, reason: "slow".to_owned() }),
         1 => version().prop_map(Change::Clear),
     ]
+}
+
+fn migration() -> impl Strategy<Value = Change> {
+    let schema = || prop::option::of((0_u64..4).prop_map(|number| Schema::new(number).unwrap()));
+    let contract = (schema(), any::<bool>()).prop_map(|(schema, force)| {
+        let (note, by) = ("dropped \"name\"".to_owned(), "somebody".to_owned());
+        Change::Contract(RecordContract { note, schema, force, by })
+    });
+    let set =
+        (schema(), any::<bool>()).prop_map(|(schema, force)| Change::SetSchema(SetSchema { schema, force }));
+    prop_oneof![contract, set]
 }
 
 fn service_change() -> impl Strategy<Value = Change> {

@@ -9,6 +9,7 @@
 
 mod balance;
 mod compile;
+mod contract;
 mod decide;
 mod drain;
 mod effect;
@@ -21,6 +22,7 @@ mod registry;
 mod reload;
 mod roll;
 mod rollback;
+mod schema;
 mod sessions;
 mod suspend;
 mod world;

@@ -13,6 +13,7 @@ use cutover_core::pin::{NoPin, Pin};
 use cutover_core::policy::Policy;
 use cutover_core::rejected::{Code, Rejected};
 use cutover_core::report::Traffic;
+use cutover_core::schema::SchemaRange;
 use cutover_core::service::Service;
 use cutover_core::snapshot::Snapshot;
 use cutover_core::state::State;
@@ -57,6 +58,7 @@ pub(crate) fn registration(backend: &str, version: &str) -> Registration {
         ttl: None,
         boot_id: None,
         zone: None,
+        schema: SchemaRange::ANY,
         metadata: BTreeMap::new(),
     }
 }

@@ -12,6 +12,7 @@ use cutover_core::id::{BackendId, Epoch, ServiceName, VersionLabel};
 use cutover_core::pin::{NoPin, Pin};
 use cutover_core::policy::{DrainPolicy, FlipMode, FlipPolicy, PinPolicy, Policy, RollPolicy};
 use cutover_core::report::{BackendFacts, Load, Traffic};
+use cutover_core::schema::SchemaRange;
 use cutover_core::service::Service;
 use cutover_core::snapshot::Snapshot;
 use cutover_core::state::State;
@@ -145,6 +146,7 @@ impl Fleet {
                 ttl: None,
                 boot_id: None,
                 zone: None,
+                schema: SchemaRange::ANY,
                 metadata: BTreeMap::new(),
             };
             fleet.apply(&Command::Service(web(), Change::Register(registration)));

@@ -8,7 +8,7 @@ use cutover_core::address::Address;
 use cutover_core::id::{BackendId, ServiceName, VersionLabel};
 
 use super::version::Source;
-use crate::ctl::args::{Remote, duration, pair};
+use crate::ctl::args::{Remote, Schemas, duration, pair};
 
 /// How an app is run.
 #[derive(Debug, clap::Args)]
@@ -42,6 +42,8 @@ pub(crate) struct Options {
     /// Where it runs
     #[arg(long)]
     pub(super) zone: Option<String>,
+    #[command(flatten)]
+    pub(super) schemas: Schemas,
     /// What to remember with it; may be given more than once
     #[arg(long, value_name = "KEY=VALUE", value_parser = pair)]
     pub(super) metadata: Vec<(String, String)>,

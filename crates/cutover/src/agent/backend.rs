@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 use super::args::Options;
 use super::lease::{Answer, Call, Failure, Standing};
 use crate::ctl::Error;
+use crate::ctl::args::Schemas;
 use crate::ctl::client::{Client, path};
 
 /// The code of a registration that the configuration file of cutover makes impossible.
@@ -26,6 +27,7 @@ pub(super) struct Backend {
     pub(super) ttl: Duration,
     weight: Option<u16>,
     zone: Option<String>,
+    schemas: Schemas,
     metadata: Vec<(String, String)>,
 }
 
@@ -52,6 +54,7 @@ impl Backend {
             ttl: options.ttl,
             weight: options.weight,
             zone: options.zone.clone(),
+            schemas: options.schemas,
             metadata: options.metadata.clone(),
         })
     }
@@ -120,6 +123,12 @@ impl Backend {
         }
         if let Some(zone) = &self.zone {
             body.insert("zone".to_owned(), zone.clone().into());
+        }
+        let Schemas { schema_min, schema_max } = self.schemas;
+        for (key, bound) in [("schema_min", schema_min), ("schema_max", schema_max)] {
+            if let Some(bound) = bound {
+                body.insert(key.to_owned(), bound.into());
+            }
         }
         if !self.metadata.is_empty() {
             let pairs = self.metadata.iter().map(|(key, value)| (key.clone(), Value::from(value.clone())));

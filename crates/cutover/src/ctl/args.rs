@@ -118,6 +118,10 @@ pub(crate) enum Command {
         #[arg(long)]
         note: Option<String>,
     },
+    /// Record that the contract migration ran: nothing older than the active version becomes active again
+    Contract(Contract),
+    /// Say at which schema the database is, or show it
+    Schema(Schema),
     /// Hold a version: it is not drained while something other than web sessions needs it
     Hold {
         #[command(flatten)]
@@ -291,6 +295,8 @@ pub(crate) struct Register {
     /// Where it runs
     #[arg(long)]
     pub(crate) zone: Option<String>,
+    #[command(flatten)]
+    pub(crate) schemas: Schemas,
     /// What to remember with it; may be given more than once
     #[arg(long, value_name = "KEY=VALUE", value_parser = pair)]
     pub(crate) metadata: Vec<(String, String)>,
@@ -322,6 +328,59 @@ pub(crate) struct Flip {
     pub(crate) limit: Limit,
     #[command(flatten)]
     pub(crate) remote: Remote,
+}
+
+/// A contract migration.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Contract {
+    /// The service
+    pub(crate) service: String,
+    /// Only say whether it may run now
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Record it although old code may still run
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// What to remember with it
+    #[arg(long)]
+    pub(crate) note: Option<String>,
+    /// The schema at which the database is after it
+    #[arg(long, value_name = "N")]
+    pub(crate) schema: Option<u64>,
+    #[command(flatten)]
+    pub(crate) remote: Remote,
+}
+
+/// The schema of a database.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Schema {
+    /// The service
+    pub(crate) service: String,
+    /// The schema at which the database is; without it, the one that was said last is shown
+    #[arg(value_name = "N")]
+    pub(crate) schema: Option<u64>,
+    /// What to remember with it
+    #[arg(long, requires = "schema")]
+    pub(crate) note: Option<String>,
+    /// Say it although a version that serves can't work with it
+    #[arg(long, requires = "schema")]
+    pub(crate) force: bool,
+    /// Nobody counts schemas any more
+    #[arg(long, conflicts_with = "schema")]
+    pub(crate) forget: bool,
+    #[command(flatten)]
+    pub(crate) remote: Remote,
+}
+
+/// The schemas of the database with which a backend can work.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub(crate) struct Schemas {
+    /// The first schema of the database with which it can work
+    #[arg(long, value_name = "N")]
+    pub(crate) schema_min: Option<u64>,
+    /// The last schema of the database with which it can work
+    #[arg(long, value_name = "N")]
+    pub(crate) schema_max: Option<u64>,
 }
 
 /// A rollback.

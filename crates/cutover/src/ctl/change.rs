@@ -16,7 +16,7 @@ use super::args::{
 use super::client::{CALL_TIMEOUT, Client, path};
 use super::error::{Error, Exit};
 use super::permit::{self, Asked, Told};
-use super::{Output, show, suspend, view, wait};
+use super::{Output, migrate, show, suspend, view, wait};
 use crate::signals::{Signal, Signals};
 
 /// The largest document of a service that is read from a file.
@@ -37,6 +37,8 @@ pub(super) async fn carry_out(command: Command) -> Result<Output, Error> {
         Command::Gate { version, gate, close, ahead, note } => {
             set_gate(&version, &gate, (!close, ahead), note).await
         }
+        Command::Contract(args) => migrate::contract(args).await,
+        Command::Schema(args) => migrate::schema(args).await,
         Command::Hold { version, hold, ttl, release } => {
             set_hold(&version, &hold, (!release).then_some(ttl)).await
         }
@@ -108,6 +110,8 @@ async fn register(args: Register) -> Result<Output, Error> {
         ("weight", args.weight.map(Value::from)),
         ("boot_id", args.boot_id.map(Value::from)),
         ("zone", args.zone.map(Value::from)),
+        ("schema_min", args.schemas.schema_min.map(Value::from)),
+        ("schema_max", args.schemas.schema_max.map(Value::from)),
     ]);
     if !args.metadata.is_empty() {
         body["metadata"] = args.metadata.into_iter().map(|(key, value)| (key, Value::from(value))).collect();

@@ -5,6 +5,7 @@ mod change;
 pub(crate) mod client;
 mod error;
 mod follow;
+mod migrate;
 pub(crate) mod permit;
 mod show;
 mod sse;
@@ -129,14 +130,14 @@ async fn services(args: args::Services) -> Result<Output, Error> {
         (None, None) => {
             let (document, view) =
                 Client::new(&args.remote).read::<view::Services>(&path(&["services"])).await?;
-            Ok(Output::new(document, show::services(&view.services) + &show::rolls(&view.services)))
+            Ok(Output::new(document, show::services(&view.services) + &show::notes(&view.services)))
         }
         (None, Some(service)) => {
             let (document, view) =
                 Client::new(&args.remote).read::<view::Service>(&path(&["services", &service])).await?;
             let policy = toml::to_string(&document["policy"]).unwrap_or_default();
             let services = [view];
-            let text = format!("{}{}\n{policy}", show::services(&services), show::rolls(&services));
+            let text = format!("{}{}\n{policy}", show::services(&services), show::notes(&services));
             Ok(Output::new(document, text))
         }
     }

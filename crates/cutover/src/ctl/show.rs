@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use super::table::{or_dash, table, time, until};
 use super::view::{
-    Backend, DryRun, Entry, Flipped, Granted, Permit, Registered, Service, Status, Summary, Suspension,
-    Version,
+    Backend, Contract, ContractDryRun, Contracted, DryRun, Entry, Flipped, Granted, Permit, Registered,
+    Service, Status, Summary, Suspension, Version,
 };
 
 pub(super) fn status(status: &Status) -> String {
@@ -87,6 +87,30 @@ pub(super) fn rolls(services: &[Service]) -> String {
             let _ = write!(text, "; permits: {}", permits.join(", "));
         }
         text.push('\n');
+    }
+    text
+}
+
+/// What there is to say about services beyond the table.
+pub(super) fn notes(services: &[Service]) -> String {
+    rolls(services) + &databases(services)
+}
+
+/// A line for each service of whose database something is known.
+fn databases(services: &[Service]) -> String {
+    let mut text = String::new();
+    for Service { name, contract, schema, .. } in services {
+        if let Some(schema) = schema {
+            let _ = writeln!(text, "{name}: the database is at schema {schema}");
+        }
+        if let Some(Contract { at, by, note, floor }) = contract {
+            let at = time(at);
+            let note = if note.is_empty() { String::new() } else { format!(" ({note})") };
+            let _ = writeln!(
+                text,
+                "{name}: nothing older than {floor} becomes active again: contract at {at} by {by}{note}"
+            );
+        }
     }
     text
 }
@@ -225,6 +249,28 @@ pub(super) fn dry_run(service: &str, answer: &DryRun) -> String {
         plan.old.holds,
         plan.drain.expected,
         plan.drain.at_most,
+    );
+    text
+}
+
+pub(super) fn contracted(service: &str, answer: &Contracted) -> String {
+    let Contracted { floor, at, by, already, .. } = answer;
+    let (was, at) = (if *already { " already" } else { "" }, time(at));
+    format!("{service}: nothing older than {floor} becomes active again;{was} recorded at {at} by {by}\n")
+}
+
+pub(super) fn contract_dry_run(service: &str, answer: &ContractDryRun) -> String {
+    let ContractDryRun { allowed, reasons, floor, below } = answer;
+    let verdict = if *allowed { "may run now" } else { "would be refused" };
+    let mut text = format!("{service}: the contract migration {verdict}\n");
+    for reason in reasons {
+        let _ = writeln!(text, "  - {} ({})", reason.detail, reason.code);
+    }
+    let _ = writeln!(
+        text,
+        "floor      {}\nbelow      {}",
+        or_dash(floor.as_deref()),
+        or_dash(Some(&below.join(", ")))
     );
     text
 }

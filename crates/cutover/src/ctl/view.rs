@@ -33,7 +33,46 @@ pub(super) struct Service {
     pub(super) roll: Summary,
     pub(super) freeze: Option<Suspension>,
     pub(super) maintenance: Option<Suspension>,
+    pub(super) contract: Option<Contract>,
+    pub(super) schema: Option<u64>,
     pub(super) versions: Vec<VersionSummary>,
+}
+
+/// The last contract migration of a service.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Contract {
+    pub(super) at: String,
+    pub(super) by: String,
+    #[serde(default)]
+    pub(super) note: String,
+    pub(super) floor: String,
+}
+
+/// A contract migration that is recorded.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Contracted {
+    pub(super) floor: String,
+    pub(super) at: String,
+    pub(super) by: String,
+    #[serde(default)]
+    pub(super) already: bool,
+}
+
+/// What a contract migration would do.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct ContractDryRun {
+    pub(super) allowed: bool,
+    #[serde(default)]
+    pub(super) reasons: Vec<super::error::Reason>,
+    pub(super) floor: Option<String>,
+    #[serde(default)]
+    pub(super) below: Vec<String>,
+}
+
+/// What is known of the schema of a database.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct SchemaAnswer {
+    pub(super) schema: Option<u64>,
 }
 
 /// Why flips are refused, or clients turned away.

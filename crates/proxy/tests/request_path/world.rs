@@ -15,6 +15,7 @@ use cutover_core::id::{BackendId, ServiceName, VersionLabel};
 use cutover_core::pin::PinKey;
 use cutover_core::policy::Policy;
 use cutover_core::publish::{Publisher, channel};
+use cutover_core::schema::SchemaRange;
 use cutover_core::snapshot::{ServiceSet, Snapshot};
 use cutover_core::state::State;
 use cutover_core::time::{Millis, Timestamp};
@@ -304,6 +305,7 @@ fn configured(policy: Arc<Policy>, backends: &[(&'static str, String, &'static s
         ttl: None,
         boot_id: None,
         zone: None,
+        schema: SchemaRange::ANY,
         metadata: BTreeMap::new(),
     });
     Command::Configure(vec![Configured { name: service(), policy, backends: registrations.collect() }])

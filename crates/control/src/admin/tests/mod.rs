@@ -4,6 +4,7 @@ mod access;
 mod errors;
 mod garbage;
 mod life;
+mod migrations;
 mod repeated;
 mod rolls;
 mod stage;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use cutover_core::backend::{Backend, Identity, Lease, Operational, Origin};
+use cutover_core::schema::Schema;
 use cutover_core::service::Service;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -74,6 +75,10 @@ pub struct BackendView {
     pub boot_id: Option<String>,
     /// Where it runs, as it says.
     pub zone: Option<String>,
+    /// The first schema of the database with which it can work, as it says.
+    pub schema_min: Option<u64>,
+    /// The last one.
+    pub schema_max: Option<u64>,
     /// What its owner wants to remember.
     pub metadata: BTreeMap<String, String>,
     /// The last probe; `null` before the first.
@@ -139,6 +144,12 @@ pub struct RegisterBody {
     pub boot_id: Option<String>,
     /// Where it runs.
     pub zone: Option<String>,
+    /// The first schema of the database with which it can work.
+    #[schema(example = 4)]
+    pub schema_min: Option<u64>,
+    /// The last one.
+    #[schema(example = 5)]
+    pub schema_max: Option<u64>,
     /// What is to be remembered with it: at most 64 values, 16 KiB in all.
     pub metadata: Option<BTreeMap<String, String>>,
 }
@@ -251,6 +262,8 @@ impl BackendView {
             registered_at: time::write(backend.registered_at),
             boot_id: backend.boot_id.clone(),
             zone: backend.zone.clone(),
+            schema_min: backend.schema.min.map(Schema::value),
+            schema_max: backend.schema.max.map(Schema::value),
             metadata: backend.metadata.clone(),
             last_probe,
         }

@@ -8,6 +8,7 @@ pub mod flip;
 pub mod json;
 pub mod problem;
 pub mod roll;
+pub mod schema;
 pub mod service;
 pub mod services;
 pub mod status;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use cutover_core::schema::Schema;
 use cutover_core::service::{Service, Source};
 use cutover_core::suspend::Suspension;
 use cutover_core::version::Version;
@@ -9,6 +10,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::roll::RollView;
+use super::schema::ContractView;
 use super::service::ServiceSpec;
 use super::time;
 
@@ -46,6 +48,11 @@ pub struct ServiceView {
     pub freeze: Option<SuspensionView>,
     /// Whether clients are turned away, and why. The policy may turn them away too.
     pub maintenance: Option<SuspensionView>,
+    /// The last contract migration: nothing older than its floor becomes active again.
+    pub contract: Option<ContractView>,
+    /// The schema at which its database is; `null` when nobody says.
+    #[schema(example = 5)]
+    pub schema: Option<u64>,
     /// Its versions, the newest first.
     pub versions: Vec<VersionSummary>,
     /// What the operator decided about it. Only where one service is asked for.
@@ -119,6 +126,8 @@ impl ServiceView {
             roll: RollView::new(service),
             freeze: service.freeze.as_ref().map(SuspensionView::new),
             maintenance: service.maintenance.as_ref().map(SuspensionView::new),
+            contract: service.contract.as_ref().map(ContractView::new),
+            schema: service.schema.map(Schema::value),
             versions: newest_first(service)
                 .into_iter()
                 .map(|version| VersionSummary {

@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 
 use cutover_core::answers::Answering;
+use cutover_core::contract::below_floor;
 use cutover_core::drain::{deadline, pins_until};
 use cutover_core::quorum::Quorum;
 use cutover_core::report::Load;
+use cutover_core::schema::{Schema, SchemaRange};
 use cutover_core::service::Service;
 use cutover_core::time::Timestamp;
 use cutover_core::version::Version;
@@ -65,6 +67,12 @@ pub struct VersionView {
     pub holds: BTreeMap<String, HoldView>,
     /// Gates that a flip to it needs, and those that somebody set.
     pub gates: BTreeMap<String, GateView>,
+    /// The first schema of the database with which all of its backends can work.
+    pub schema_min: Option<u64>,
+    /// The last one.
+    pub schema_max: Option<u64>,
+    /// Whether a contract migration ran that it is too old for: it never becomes active again.
+    pub below_floor: bool,
     /// When the eviction of its last sessions begins, while it drains.
     #[schema(format = DateTime)]
     pub drain_deadline: Option<String>,
@@ -190,6 +198,7 @@ impl VersionView {
         let policy = &service.policy;
         let capacity = service.capacity(&version.label);
         let quorum = Quorum::of(&policy.flip, capacity, service.expected_weight());
+        let schemas = SchemaRange::of(service, &version.label);
         let pins_until = Some(pins_until(version, load)).filter(|&until| until > now);
         Self {
             version: version.label.to_string(),
@@ -217,6 +226,9 @@ impl VersionView {
             latest_pin_expiry: pins_until.map(time::write),
             holds: holds(version),
             gates: gates(service, version),
+            schema_min: schemas.min.map(Schema::value),
+            schema_max: schemas.max.map(Schema::value),
+            below_floor: below_floor(service, version).is_some(),
             drain_deadline: deadline(version, policy.drain).map(|(begins, _)| time::write(begins)),
             drained: version
                 .drained

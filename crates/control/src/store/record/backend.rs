@@ -6,6 +6,7 @@ use cutover_core::backend::{
     Admin, AdminState, Backend, Ejection, Identity, Lease, Operational, Origin, Weight,
 };
 use cutover_core::id::{BackendId, VersionLabel};
+use cutover_core::schema::{Schema, SchemaRange};
 use cutover_core::time::{Millis, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +22,10 @@ pub(super) struct BackendRecord {
     origin: OriginRecord,
     boot_id: Option<String>,
     zone: Option<String>,
+    #[serde(default)]
+    schema_min: Option<u64>,
+    #[serde(default)]
+    schema_max: Option<u64>,
     metadata: BTreeMap<String, String>,
     registered_at_ms: u64,
     leaving_ms: Option<u64>,
@@ -63,6 +68,8 @@ impl BackendRecord {
             },
             boot_id: backend.boot_id.clone(),
             zone: backend.zone.clone(),
+            schema_min: backend.schema.min.map(Schema::value),
+            schema_max: backend.schema.max.map(Schema::value),
             metadata: backend.metadata.clone(),
             registered_at_ms: backend.registered_at.0,
             leaving_ms: backend.leaving.map(|at| at.0),
@@ -74,6 +81,7 @@ impl BackendRecord {
         let weight = |value: u16| {
             Weight::new(u64::from(value)).ok_or_else(|| format!("weight {value} is not from 1 to 1000"))
         };
+        let schema = |number| Schema::new(number).ok_or_else(|| format!("{number} is no schema"));
         let version = |field, label: Option<String>| {
             label
                 .map(|label| VersionLabel::parse(&label))
@@ -103,6 +111,10 @@ impl BackendRecord {
             },
             boot_id: self.boot_id,
             zone: self.zone,
+            schema: SchemaRange {
+                min: self.schema_min.map(schema).transpose()?,
+                max: self.schema_max.map(schema).transpose()?,
+            },
             metadata: self.metadata,
             registered_at: Timestamp(self.registered_at_ms),
             leaving: self.leaving_ms.map(Timestamp),

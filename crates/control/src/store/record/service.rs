@@ -1,9 +1,12 @@
-//! The record of a service: what it was put with, which version is active, whether it is frozen or in maintenance.
+//! The record of a service: what it was put with, which version is active, whether it is frozen or in maintenance, and what is known of
+//! its database.
 
 use std::sync::Arc;
 
+use cutover_core::contract::Contract;
 use cutover_core::id::{Epoch, ServiceName, VersionLabel};
 use cutover_core::policy::Policy;
+use cutover_core::schema::Schema;
 use cutover_core::service::{Service, Source};
 use cutover_core::suspend::Suspension;
 use cutover_core::time::Timestamp;
@@ -24,6 +27,10 @@ pub(super) struct ServiceRecord {
     #[serde(default)]
     maintenance: Option<SuspensionRecord>,
     #[serde(default)]
+    contract: Option<ContractRecord>,
+    #[serde(default)]
+    schema: Option<u64>,
+    #[serde(default)]
     roll: RollRecord,
 }
 
@@ -43,6 +50,16 @@ struct SuspensionRecord {
     at_ms: u64,
 }
 
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ContractRecord {
+    at_ms: u64,
+    by: String,
+    note: String,
+    floor: String,
+    seen: u64,
+}
+
 impl ServiceRecord {
     pub(super) fn of(service: &Service) -> Self {
         Self {
@@ -56,6 +73,8 @@ impl ServiceRecord {
             next_seen: service.next_seen,
             freeze: service.freeze.as_ref().map(SuspensionRecord::of),
             maintenance: service.maintenance.as_ref().map(SuspensionRecord::of),
+            contract: service.contract.as_ref().map(ContractRecord::of),
+            schema: service.schema.map(Schema::value),
             roll: RollRecord::of(&service.roll),
         }
     }
@@ -70,6 +89,7 @@ impl ServiceRecord {
                 (policy, Source::Api(document))
             }
         };
+        let schema = |number| Schema::new(number).ok_or_else(|| format!("{number} is no schema"));
         let active = self.active.map(|label| VersionLabel::parse(&label)).transpose();
         Ok(Service {
             active: active.map_err(|error| format!("active {error}"))?,
@@ -78,6 +98,8 @@ impl ServiceRecord {
             next_seen: self.next_seen,
             freeze: self.freeze.map(SuspensionRecord::suspension),
             maintenance: self.maintenance.map(SuspensionRecord::suspension),
+            contract: self.contract.map(ContractRecord::contract).transpose()?,
+            schema: self.schema.map(schema).transpose()?,
             roll: self.roll.roll()?,
             ..Service::new(name, policy, source)
         })
@@ -101,5 +123,27 @@ impl SuspensionRecord {
             by: self.by,
             at: Timestamp(self.at_ms),
         }
+    }
+}
+
+impl ContractRecord {
+    fn of(contract: &Contract) -> Self {
+        Self {
+            at_ms: contract.at.0,
+            by: contract.by.clone(),
+            note: contract.note.clone(),
+            floor: contract.floor.to_string(),
+            seen: contract.seen,
+        }
+    }
+
+    fn contract(self) -> Result<Contract, String> {
+        Ok(Contract {
+            at: Timestamp(self.at_ms),
+            by: self.by,
+            note: self.note,
+            floor: VersionLabel::parse(&self.floor).map_err(|error| format!("floor {error}"))?,
+            seen: self.seen,
+        })
     }
 }

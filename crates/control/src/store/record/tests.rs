@@ -4,9 +4,11 @@ use std::fmt::Write as _;
 
 use cutover_core::backend::{Admin, AdminState, Lease, Origin, Weight};
 use cutover_core::command::Registration;
+use cutover_core::contract::Contract;
 use cutover_core::id::{Epoch, Revision};
 use cutover_core::pin::PinKey;
 use cutover_core::roll::{self, Permit, Process, Roll};
+use cutover_core::schema::{Schema, SchemaRange};
 use cutover_core::service::Source;
 use cutover_core::suspend::Suspension;
 use cutover_core::time::Millis;
@@ -31,6 +33,7 @@ async fn full() -> State {
         ttl: Some(Millis::from_secs(30)),
         boot_id: Some("boot-1".to_owned()),
         zone: Some("eu".to_owned()),
+        schema: SchemaRange { min: Schema::new(4), max: Schema::new(5) },
         metadata: BTreeMap::from([("host".to_owned(), "app-1".to_owned())]),
         ..registration("a", "v1")
     };
@@ -43,6 +46,8 @@ async fn full() -> State {
     let freeze = Suspension { reason: "holiday".to_owned(), until: Some(NOW), by: "ops".to_owned(), at: NOW };
     service.maintenance = Some(Suspension { until: None, ..freeze.clone() });
     service.freeze = Some(freeze);
+    service.contract = Some(contract());
+    service.schema = Schema::new(5);
     service.roll = roll();
     let backend = Arc::make_mut(service.backends.get_mut(&id("a")).expect("a"));
     backend.patched_weight = Weight::new(5);
@@ -63,6 +68,11 @@ async fn full() -> State {
         vec![PinKey { id: 1, secret: std::array::from_fn(|at| u8::try_from(at).unwrap_or(0)), made_at: NOW }]
             .into();
     state
+}
+
+fn contract() -> Contract {
+    let (by, note) = ("dba".to_owned(), "dropped users.name".to_owned());
+    Contract { at: NOW, by, note, floor: label("v1"), seen: 3 }
 }
 
 fn roll() -> Roll {
@@ -143,17 +153,25 @@ async fn what_is_written_is_read_back() {
     assert_eq!(stored.replies, [(keeping().id, keeping().reply)]);
 }
 
-/// Records of the first release, which knew neither rolls nor maintenance nor since when a backend drains.
+/// Records of the first release, which knew neither rolls nor maintenance nor since when a backend drains, and nothing of databases.
 #[tokio::test]
 async fn a_record_without_what_came_later_is_read() {
     let mut expected = full().await;
     let service = Arc::make_mut(expected.services.get_mut(&web()).expect("web"));
     (service.roll, service.maintenance) = (Roll::default(), None);
-    Arc::make_mut(service.backends.get_mut(&id("a")).expect("a")).admin.since = Timestamp(0);
+    (service.contract, service.schema) = (None, None);
+    let backend = Arc::make_mut(service.backends.get_mut(&id("a")).expect("a"));
+    (backend.admin.since, backend.schema) = (Timestamp(0), SchemaRange::ANY);
     let mut written = documents(difference(&State::default(), &full().await).changes);
-    for (key, later) in
-        [("service/web", "roll"), ("service/web", "maintenance"), ("backend/web/a", "since_ms")]
-    {
+    for (key, later) in [
+        ("service/web", "roll"),
+        ("service/web", "maintenance"),
+        ("service/web", "contract"),
+        ("service/web", "schema"),
+        ("backend/web/a", "since_ms"),
+        ("backend/web/a", "schema_min"),
+        ("backend/web/a", "schema_max"),
+    ] {
         let document = written.get_mut(&key.parse().expect("a key")).expect("a record");
         let mut json: serde_json::Value = serde_json::from_str(&document.json).expect("JSON");
         let table = if later == "since_ms" { &mut json["admin"] } else { &mut json };

@@ -7,6 +7,7 @@ use cutover_core::backend::Weight;
 use cutover_core::command::Registration;
 use cutover_core::id::{BackendId, VersionLabel};
 
+use super::super::schema::range;
 use super::spec::{BackendSpec, Identity, ServiceSpec};
 use crate::document::Check;
 
@@ -70,6 +71,7 @@ fn registration(backend: &BackendSpec, check: &mut Check<'_>) -> Option<Registra
         ttl: None,
         boot_id: None,
         zone: None,
+        schema: range(check, backend.schema_min, backend.schema_max),
         metadata: BTreeMap::new(),
     })
 }

@@ -171,6 +171,14 @@ pub struct BackendSpec {
     #[serde(default = "weight_default")]
     #[schemars(range(min = 1, max = 1000))]
     pub weight: u64,
+    /// The first schema of the database with which it can work.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "u64", range(min = 0, max = 9_007_199_254_740_991_u64), example = &4)]
+    pub schema_min: Option<u64>,
+    /// The last one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "u64", range(min = 0, max = 9_007_199_254_740_991_u64), example = &5)]
+    pub schema_max: Option<u64>,
 }
 
 const fn weight_default() -> u64 {
