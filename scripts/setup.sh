@@ -98,6 +98,12 @@ browser() {
     (install_packages) || say "going on without chromium: its test is skipped"
 }
 
+# Two real applications for the browser, in two versions each: half a minute once, and their tests are skipped without them.
+apps() {
+    have node && have npm || { say "going on without node and npm (Node.js 20 or later): tests of apps in the browser are skipped"; return; }
+    scripts/apps.sh || say "going on without the apps of tests/e2e/skew: their tests are skipped"
+}
+
 case "${1-}" in
 build)
     need_rust
@@ -111,6 +117,7 @@ test)
     need python3 python3
     install_packages
     browser
+    apps
     ;;
 deny)
     need_rust

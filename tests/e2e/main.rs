@@ -29,6 +29,7 @@ mod pins;
 mod reload;
 mod roll;
 mod rules;
+mod skew;
 mod spread;
 mod start;
 mod support;

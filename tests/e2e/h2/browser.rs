@@ -7,6 +7,7 @@ use tokio::process::Command;
 
 use super::edge::{Edge, service};
 use crate::support::app::App;
+use crate::support::browser::{chromium, is_installed};
 use crate::support::config::{Config, Service};
 use crate::support::script::Script;
 use crate::support::wait::until;
@@ -61,28 +62,13 @@ async fn chromium_uses_everything_over_http2() {
         Config::of(service().backend("a", app.address(), "")).and(pages.backend("p", page.address(), "v1"));
     let edge = Edge::start(&config).await;
     edge.admin().until_usable("v1", 1).await;
-    let profile = edge.file("profile");
-    let mut chromium = Command::new("chromium");
-    chromium.args([
-        "--headless=new",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-dev-shm-usage",
-        "--no-first-run",
-    ]);
-    chromium.args(["--disable-background-networking", "--no-proxy-server", "--ignore-certificate-errors"]);
-    chromium
-        .arg(format!("--user-data-dir={}", profile.display()))
-        .arg(format!("https://{}/page", edge.tls()));
+    if !is_installed() {
+        return;
+    }
+    let mut chromium = Command::from(chromium(&edge.file("profile")));
+    chromium.arg(format!("https://{}/page", edge.tls()));
     chromium.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
-    let mut browser = match chromium.spawn() {
-        Ok(browser) => browser,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            eprintln!("skipped: chromium is not installed");
-            return;
-        }
-        Err(error) => panic!("can't run chromium: {error}"),
-    };
+    let mut browser = chromium.spawn().unwrap();
     let seen =
         until("the page tells what it saw", async || page.heads().iter().find_map(|head| told(head))).await;
     // Its processes go with it; the profile is in a directory that goes too.

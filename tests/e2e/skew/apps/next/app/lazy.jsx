@@ -1,0 +1,3 @@
+export default function Lazy() {
+  return <p id="lazy">a part of {process.env.APP_VERSION}</p>;
+}

@@ -1,0 +1,1 @@
+export const load = () => ({ version: __VERSION__ });
