@@ -86,8 +86,15 @@ impl Session {
             Ok(pin)
         });
         let home = pin.ok().and_then(|_| self.home(&service, scene.wall));
-        let facts =
-            Facts { service: 0, explicit: None, pin, hash_key: None, may_wait: false, now: scene.wall };
+        let facts = Facts {
+            service: 0,
+            preview: None,
+            explicit: None,
+            pin,
+            hash_key: None,
+            may_wait: false,
+            now: scene.wall,
+        };
         let Decision::Serve(choice) = worker.decide(&facts, dice) else {
             assert!(home.is_none(), "G1: a session was refused although its version could serve it");
             return Outcome::default();
@@ -109,7 +116,7 @@ impl Session {
         self.epoch = self.epoch.max(version.epoch.unwrap_or_default());
         self.version = version.label.to_string();
         self.pin = match choice.pin {
-            PinAction::None => None,
+            PinAction::None | PinAction::Preview => None,
             PinAction::Keep(pin) => Some(pin),
             PinAction::Hand(pin, _) => {
                 let expiry = pin.expires_at(&scene.policy.pin);

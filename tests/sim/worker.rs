@@ -246,6 +246,7 @@ impl Way<'_> {
     fn again(&self, tried: &[usize], dice: &mut Entropy) -> Option<usize> {
         let facts = Facts {
             service: 0,
+            preview: None,
             explicit: None,
             pin: Err(NoPin::Absent),
             hash_key: None,

@@ -193,6 +193,7 @@ fn is_durable(event: &Event) -> bool {
         | Event::GateChanged(..)
         | Event::Contracted(_)
         | Event::SchemaChanged(_)
+        | Event::PreviewMade(..)
         | Event::HoldTaken(..)
         | Event::HoldEnded(..)
         | Event::Suspended(_)

@@ -62,6 +62,12 @@ impl VersionSet {
         self.members.iter().position(|entry| entry.hash == hash && entry.is_sendable())
     }
 
+    /// The ready member to which `key` belongs, whatever the policy: the same one for as long as it may be sent to.
+    #[must_use]
+    pub fn choose_by_key(&self, key: u64) -> Option<usize> {
+        self.rendezvous(key, |at| self.members[at].is_sendable())
+    }
+
     fn next_turn(&self) -> usize {
         let turn = self.traffic.turn.fetch_add(1, Relaxed);
         #[expect(clippy::cast_possible_truncation, reason = "the remainder is below a usize")]

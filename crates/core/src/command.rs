@@ -129,6 +129,8 @@ pub enum Change {
     },
     /// Ends a version's drain now.
     Evict(VersionLabel),
+    /// Makes a preview of a version. The credential itself is sealed by whoever hands it out.
+    Preview(Preview),
     /// Judges a version bad: it is never picked automatically.
     Reject {
         /// The version.
@@ -226,6 +228,17 @@ pub struct Flip {
     pub if_epoch: Option<Epoch>,
     /// Whether quorum, gates and freeze are overridden.
     pub force: bool,
+}
+
+/// Makes a preview of a version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Preview {
+    /// The version.
+    pub version: VersionLabel,
+    /// How long it lasts, from [`TTL_MIN`](crate::preview::TTL_MIN) to [`TTL_MAX`](crate::preview::TTL_MAX).
+    pub ttl: Millis,
+    /// Who asks.
+    pub by: String,
 }
 
 /// Goes back to the version that was active before.

@@ -3,8 +3,10 @@
 use crate::balance::Choosing;
 use crate::drain;
 use crate::entropy::Entropy;
+use crate::mix::mix;
 use crate::pin::{NoPin, Pin};
 use crate::policy::{Affinity, OnMissingVersion, PinMode};
+use crate::preview::Preview;
 use crate::snapshot::{ServiceSet, Snapshot, VersionSet};
 use crate::time::Timestamp;
 use crate::version::Role;
@@ -14,6 +16,8 @@ use crate::version::Role;
 pub struct Facts<'a> {
     /// The service that it is for, as [`Snapshot::route`] answered.
     pub service: usize,
+    /// The leave that it has to try a version out, if it has one: authentic and alive.
+    pub preview: Option<Preview>,
     /// The version that it names, if it names one.
     pub explicit: Option<&'a str>,
     /// Its pin: authentic and alive, or why there is none.
@@ -37,6 +41,8 @@ pub enum Decision {
     Unavailable,
     /// It names a version that can't be reached, and is refused with this.
     MissingVersion(OnMissingVersion),
+    /// It tries out a version that can't serve it, and gets no other.
+    NoPreview,
 }
 
 /// By whom a request is served.
@@ -57,6 +63,8 @@ pub struct Choice {
 pub enum PinAction {
     /// There are no pins here.
     None,
+    /// Pins don't matter: the client tries a version out, and keeps what it has.
+    Preview,
     /// The client keeps what it has.
     Keep(Pin),
     /// The client gets this one.
@@ -84,6 +92,7 @@ impl PinAction {
     pub const fn as_str(&self) -> &'static str {
         match self {
             Self::None => "none",
+            Self::Preview => "preview",
             Self::Keep(_) => "kept",
             Self::Hand(_, Why::New(NoPin::Absent)) => "new",
             Self::Hand(_, Why::New(problem)) => problem.as_str(),
@@ -95,8 +104,9 @@ impl PinAction {
     }
 
     /// All words that [`as_str`](Self::as_str) answers.
-    pub const OUTCOMES: [&'static str; 12] = [
+    pub const OUTCOMES: [&'static str; 13] = [
         "none",
+        "preview",
         "kept",
         "new",
         "malformed",
@@ -116,6 +126,9 @@ impl Snapshot {
     #[must_use]
     pub fn decide(&self, facts: &Facts<'_>, entropy: &mut Entropy) -> Decision {
         let service = &self.services[facts.service];
+        if let Some(preview) = facts.preview {
+            return service.decide_preview(preview, facts, entropy);
+        }
         if let Some(decision) = service.decide_explicit(facts, entropy) {
             return decision;
         }
@@ -134,6 +147,28 @@ impl Snapshot {
 }
 
 impl ServiceSet {
+    /// The version that the request tries out, and never another one.
+    fn decide_preview(&self, preview: Preview, facts: &Facts<'_>, entropy: &mut Entropy) -> Decision {
+        let at = self.versions.iter().position(|version| version.hash == preview.version);
+        let Some(at) = at.filter(|&at| self.versions[at].is_previewable()) else {
+            return Decision::NoPreview;
+        };
+        let version = &self.versions[at];
+        // Apps that keep sessions in memory get all requests of a preview in one place, as they would by a pin.
+        let id = mix(preview.version ^ preview.expires_at.0);
+        let member = match self.policy.affinity {
+            Affinity::Backend => version.choose_by_key(id),
+            Affinity::Version => self.choose_for(version, id, facts, entropy),
+        };
+        match member {
+            Some(member) => {
+                Decision::Serve(Choice { version: at, member, pin: PinAction::Preview, is_outdated: false })
+            }
+            None if facts.may_wait && (version.is_pending || version.ready > 0) => Decision::Wait,
+            None => Decision::NoPreview,
+        }
+    }
+
     /// A version that the request names. `None`: it names none, or one that can't be reached and that does not matter.
     fn decide_explicit(&self, facts: &Facts<'_>, entropy: &mut Entropy) -> Option<Decision> {
         let label = facts.explicit?;

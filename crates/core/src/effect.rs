@@ -10,6 +10,7 @@ use crate::schema::Schema;
 use crate::service::Service;
 use crate::state::State;
 use crate::suspend::Suspended;
+use crate::time::Millis;
 use crate::version::{DrainedBy, Role, Version};
 
 /// Something that happened to a service.
@@ -63,6 +64,8 @@ pub enum Event {
     Contracted(VersionLabel),
     /// The database is at another schema.
     SchemaChanged(Option<Schema>),
+    /// A preview was made, which lasts so long.
+    PreviewMade(VersionLabel, Millis),
     /// A hold was taken.
     HoldTaken(VersionLabel, HoldName),
     /// A hold was given up, or lapsed.
@@ -192,6 +195,9 @@ fn compare_version(old: &Version, new: &Version, tell: &mut dyn FnMut(Event)) {
             tell(Event::GateChanged(label(), name.clone(), gate.is_open));
         }
     }
+    if let Some(previewed) = new.previewed.as_ref().filter(|_| old.previewed != new.previewed) {
+        tell(Event::PreviewMade(label(), previewed.ttl));
+    }
     for name in new.holds.keys().filter(|&name| !old.holds.contains_key(name)) {
         tell(Event::HoldTaken(label(), name.clone()));
     }
@@ -224,6 +230,7 @@ impl Event {
             Self::GateChanged(_, _, false) => "gate_closed",
             Self::Contracted(_) => "contracted",
             Self::SchemaChanged(_) => "schema_changed",
+            Self::PreviewMade(..) => "preview_made",
             Self::HoldTaken(..) => "hold_taken",
             Self::HoldEnded(..) => "hold_ended",
             Self::Suspended(Suspended::Flips) => "frozen",
@@ -264,6 +271,7 @@ impl Event {
             | Self::Drained(label, _)
             | Self::Contracted(label)
             | Self::GateChanged(label, ..)
+            | Self::PreviewMade(label, _)
             | Self::HoldTaken(label, _)
             | Self::HoldEnded(label, _) => Some(label),
             _ => None,
@@ -308,6 +316,7 @@ impl fmt::Display for Event {
             }
             Self::SchemaChanged(Some(schema)) => write!(f, "the database is at schema {schema}"),
             Self::SchemaChanged(None) => f.write_str("nobody says at which schema the database is"),
+            Self::PreviewMade(label, ttl) => write!(f, "preview of version {label} made for {ttl}"),
             Self::HoldTaken(label, hold) => write!(f, "hold {hold} taken on version {label}"),
             Self::HoldEnded(label, hold) => write!(f, "hold {hold} on version {label} ended"),
             Self::Suspended(Suspended::Flips) => f.write_str("flips frozen"),

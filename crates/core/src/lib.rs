@@ -26,6 +26,7 @@ pub mod mix;
 pub mod outlier;
 pub mod pin;
 pub mod policy;
+pub mod preview;
 pub mod proxy_protocol;
 pub mod publish;
 pub mod quorum;

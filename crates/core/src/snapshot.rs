@@ -187,6 +187,17 @@ impl VersionSet {
         matches!(self.role, Role::Active | Role::Canary | Role::Draining) && !self.is_sealed
     }
 
+    /// Whether people who try it out are served by it: a rejected one too, so that they can look at what is wrong with it. Of one that is
+    /// drained nothing may begin again.
+    #[must_use]
+    pub const fn is_previewable(&self) -> bool {
+        match self.role {
+            Role::Draining => !self.is_sealed,
+            Role::Staged | Role::Canary | Role::Active | Role::Rejected | Role::Superseded => true,
+            Role::Drained | Role::Retired => false,
+        }
+    }
+
     /// Whether it may not even go on with what it began: it is past its deadline, evicted, or was rolled back.
     #[must_use]
     pub const fn is_over(&self) -> bool {

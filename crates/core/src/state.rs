@@ -12,7 +12,9 @@ use crate::report::Traffic;
 use crate::service::{Service, Source};
 use crate::suspend::{self, Suspension};
 use crate::time::{Millis, Timestamp};
-use crate::{contract, drain, flip, gate, identity, outlier, registry, roll, rollback, schema, settle};
+use crate::{
+    contract, drain, flip, gate, identity, outlier, preview, registry, roll, rollback, schema, settle,
+};
 
 /// Most services of one proxy.
 pub const SERVICES_MAX: usize = 10_000;
@@ -111,6 +113,7 @@ fn apply_change(service: &mut Service, change: &Change, now: Timestamp) -> Resul
         Change::SetHold { version, hold, ttl, by } => gate::set_hold(service, version, hold, *ttl, by, now),
         Change::DropHold { version, hold } => gate::drop_hold(service, version, hold),
         Change::Evict(version) => drain::evict(service, version, now),
+        Change::Preview(request) => preview::make(service, request, now),
         Change::Reject { version, reason } => gate::reject(service, version, reason),
         Change::Clear(version) => gate::clear(service, version),
         Change::Suspend { what, reason, until, by } => {

@@ -4,6 +4,7 @@ use crate::drain;
 use crate::id::{BackendId, ServiceName, VersionLabel};
 use crate::snapshot::Snapshot;
 use crate::time::Timestamp;
+use crate::version::Role;
 
 /// What ties something that lasts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +17,8 @@ pub struct Tie {
     pub backend: BackendId,
     /// The id of the session's pin, by which it is evicted together with the session; any number if it has none.
     pub id: u64,
+    /// Whether it was begun to try the version out. That goes on while a version that was rolled back is looked at.
+    pub is_preview: bool,
 }
 
 /// How long something may last.
@@ -37,7 +40,11 @@ impl Tie {
         let version = service.version(self.version.as_str());
         let backend = service.backends.binary_search_by(|entry| entry.id.cmp(&self.backend));
         let (Some(version), Ok(backend)) = (version, backend) else { return Term::Over };
-        if version.is_over() {
+        let is_over = match self.is_preview {
+            true => matches!(version.role, Role::Drained | Role::Retired),
+            false => version.is_over(),
+        };
+        if is_over {
             return Term::Over;
         }
         let windows = [version.eviction, service.backends[backend].eviction].into_iter().flatten();

@@ -39,6 +39,8 @@ pub struct Version {
     pub quorum_since: Option<Timestamp>,
     /// A time by which every pin handed out by earlier processes has expired.
     pub pins_until: Timestamp,
+    /// The previews that were made of it, if any were.
+    pub previewed: Option<Previewed>,
 }
 
 /// The part that a version plays.
@@ -104,6 +106,19 @@ pub struct Hold {
     pub by: String,
 }
 
+/// What is remembered of the previews of a version. They can't be taken back, only end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Previewed {
+    /// How many were made.
+    pub made: u64,
+    /// When the last of them ends.
+    pub until: Timestamp,
+    /// Who made the latest.
+    pub by: String,
+    /// How long that lasts.
+    pub ttl: Millis,
+}
+
 impl Version {
     /// A version that just appeared.
     #[must_use]
@@ -123,6 +138,7 @@ impl Version {
             holds: BTreeMap::new(),
             quorum_since: None,
             pins_until: Timestamp(0),
+            previewed: None,
         }
     }
 

@@ -39,6 +39,7 @@ pub(crate) async fn choose(
                 Decision::Serve(choice) => return Ok(choice.member),
                 Decision::Wait => true,
                 Decision::Unavailable => false,
+                Decision::NoPreview => return Err(Error::PreviewUnavailable),
                 Decision::MissingVersion(what) => return Err(Error::MissingVersion(what)),
             },
         };
@@ -150,6 +151,7 @@ impl Decided {
     ) -> Facts<'a> {
         Facts {
             service,
+            preview: self.preview,
             explicit: self.is_explicit.then(|| self.version_set().label.as_str()),
             pin: self.pin,
             hash_key: self.hash_key,

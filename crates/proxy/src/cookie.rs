@@ -6,6 +6,11 @@ use crate::scan;
 
 /// The values of all cookies whose names `is_wanted` says, in their order; several `Cookie` lines count as one.
 pub fn values(fields: &Fields, is_wanted: impl Fn(&[u8]) -> bool) -> impl Iterator<Item = &[u8]> {
+    chosen(fields, move |name| is_wanted(name).then_some(())).map(|((), value)| value)
+}
+
+/// The same of cookies of several kinds, each with what `kind` makes of its name.
+pub fn chosen<K>(fields: &Fields, kind: impl Fn(&[u8]) -> Option<K>) -> impl Iterator<Item = (K, &[u8])> {
     let mut lines = fields.values(Name::Cookie);
     let mut rest = None;
     std::iter::from_fn(move || {
@@ -17,8 +22,8 @@ pub fn values(fields: &Fields, is_wanted: impl Fn(&[u8]) -> bool) -> impl Iterat
             let end = scan::byte(line, b';');
             rest = end.map(|end| &line[end + 1..]);
             let pair = split(&line[..end.unwrap_or(line.len())]);
-            if let Some((_, value)) = pair.filter(|(name, _)| is_wanted(name)) {
-                return Some(value);
+            if let Some(found) = pair.and_then(|(name, value)| Some((kind(name)?, value))) {
+                return Some(found);
             }
         }
     })

@@ -7,14 +7,17 @@ use std::task::Poll;
 
 use cutover_core::decide::{Choice, Decision};
 use cutover_core::pin::{NoPin, Pin};
+use cutover_core::preview::Preview;
 use cutover_core::route::Found;
 use tokio::time::Instant;
 
 use crate::ask::HALF_CLOSED;
 use crate::error::Error;
 use crate::exchange::Exchange;
-use crate::facts::Head;
+use crate::facts::{Given, Head};
 use crate::keyring::Remembering;
+use crate::pin::PinOutcome;
+use crate::preview::PreviewOutcome;
 use crate::view::{ServiceView, View};
 
 /// A request that was decided.
@@ -25,6 +28,8 @@ pub(crate) struct Decided {
     pub(crate) choice: Choice,
     /// The key for balancing by hash, for choosing again.
     pub(crate) hash_key: Option<u64>,
+    /// The leave to try a version out with which the request came, for deciding anew.
+    pub(crate) preview: Option<Preview>,
     /// The pin that the request came with, for deciding anew.
     pub(crate) pin: Result<Pin, NoPin>,
     /// Whether the version is the one that the request names.
@@ -57,10 +62,10 @@ pub(crate) fn route(exchange: &mut Exchange<'_>) -> Result<Routed, Error> {
     Ok(routed)
 }
 
-/// The request's pin for a service.
-pub(crate) fn pin(exchange: &Exchange<'_>, routed: &Routed) -> Result<Pin, NoPin> {
+/// What the request brings for a service.
+pub(crate) fn given<'a>(exchange: &'a Exchange<'_>, routed: &Routed) -> Given<'a> {
     let now = exchange.client.worker.clock.at(exchange.began);
-    facts(exchange).read(&routed.service().set, &keyring(exchange, &routed.view), now).pin
+    facts(exchange).read(&routed.service().set, &keyring(exchange, &routed.view), now)
 }
 
 /// Decides, waiting for a backend if one may come. The in-flight count begins in the same breath as the decision, so that no drain can slip in between.
@@ -81,6 +86,8 @@ pub(crate) async fn decide(exchange: &mut Exchange<'_>, mut routed: Routed) -> R
                 let label = service.set.versions[choice.version].label.as_str();
                 let is_explicit = given.explicit.as_deref() == Some(label);
                 let (service, hash_key, pin) = (Rc::clone(service), given.hash_key, given.pin);
+                let preview = given.preview.ok();
+                tell_preview(&service, given.preview.map(|_| PreviewOutcome::Served));
                 exchange.decided(&service, choice.version);
                 let prefix_len = found.prefix_len;
                 let view = routed.view;
@@ -89,6 +96,7 @@ pub(crate) async fn decide(exchange: &mut Exchange<'_>, mut routed: Routed) -> R
                     service,
                     choice,
                     hash_key,
+                    preview,
                     pin,
                     is_explicit,
                     prefix_len,
@@ -97,6 +105,11 @@ pub(crate) async fn decide(exchange: &mut Exchange<'_>, mut routed: Routed) -> R
             }
             Decision::Unavailable => return Err(Error::Unavailable),
             Decision::MissingVersion(what) => return Err(Error::MissingVersion(what)),
+            Decision::NoPreview => {
+                tell_preview(service, Ok(PreviewOutcome::Unavailable));
+                exchange.pinned(PinOutcome::Preview);
+                return Err(Error::PreviewUnavailable);
+            }
             Decision::Wait => {}
         }
         let until = match &waiting {
@@ -131,6 +144,13 @@ pub(crate) async fn wait(exchange: &mut Exchange<'_>, until: Instant) -> Result<
     .await
 }
 
+/// Counts what became of a request's preview, if it has one.
+fn tell_preview(service: &ServiceView, outcome: Result<PreviewOutcome, NoPin>) {
+    if outcome != Err(NoPin::Absent) {
+        service.metrics.preview(outcome.unwrap_or_else(PreviewOutcome::from));
+    }
+}
+
 fn facts<'a>(exchange: &'a Exchange<'_>) -> Head<'a> {
     Head {
         query: exchange.scratch.asked.query(),
@@ -140,6 +160,6 @@ fn facts<'a>(exchange: &'a Exchange<'_>) -> Head<'a> {
     }
 }
 
-fn keyring<'a>(exchange: &'a Exchange<'_>, view: &'a View) -> Remembering<'a> {
+pub(crate) fn keyring<'a>(exchange: &'a Exchange<'_>, view: &'a View) -> Remembering<'a> {
     Remembering { keyring: &view.keyring, known: &exchange.client.known_pin }
 }

@@ -66,6 +66,15 @@ pub(crate) enum Error {
     /// It names a version that can't be reached.
     #[error("the version that was asked for is not available")]
     MissingVersion(OnMissingVersion),
+    /// Its leave to try a version out has ended.
+    #[error("this preview has expired, and whoever made it can make another")]
+    PreviewExpired,
+    /// What it has is no leave to try a version of this service out.
+    #[error("this preview is not valid here: it is damaged, for another service, or its key is gone")]
+    PreviewInvalid,
+    /// The version that it tries out can't serve it.
+    #[error("the version of this preview has no usable backend (?cutover-preview=end leaves the preview)")]
+    PreviewUnavailable,
     /// No backend can take it.
     #[error("no backend is available")]
     Unavailable,
@@ -112,6 +121,8 @@ impl Error {
             | Self::LeadsOut
             | Self::Body(BodyFault::Broken) => StatusCode::BAD_REQUEST,
             Self::Connect | Self::Trace => StatusCode::METHOD_NOT_ALLOWED,
+            Self::PreviewExpired => StatusCode::GONE,
+            Self::PreviewInvalid => StatusCode::FORBIDDEN,
             Self::Expectation => StatusCode::EXPECTATION_FAILED,
             Self::Loop => StatusCode::LOOP_DETECTED,
             Self::HeadTimeout | Self::Body(BodyFault::Stalled) => StatusCode::REQUEST_TIMEOUT,
@@ -119,9 +130,11 @@ impl Error {
             Self::RateLimited(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::NoRoute => StatusCode::NOT_FOUND,
             Self::MissingVersion(OnMissingVersion::Conflict) => StatusCode::CONFLICT,
-            Self::Maintenance { .. } | Self::MissingVersion(_) | Self::Unavailable | Self::Overloaded => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Self::Maintenance { .. }
+            | Self::MissingVersion(_)
+            | Self::PreviewUnavailable
+            | Self::Unavailable
+            | Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
             // Nobody reads what is said to a client that is gone.
             Self::ClientGone | Self::NotConnected | Self::NoAnswer | Self::BadAnswer => {
                 StatusCode::BAD_GATEWAY
@@ -139,6 +152,11 @@ impl Error {
             Self::Maintenance { until: Some(until) } => Some(until.since(now).0.div_ceil(1000).max(1)),
             _ => (self.status() == StatusCode::SERVICE_UNAVAILABLE).then_some(UNAVAILABLE_SECS),
         }
+    }
+
+    /// Whether it is about a preview. Who tries versions out wants to know why it does not work, and not what is said to everybody.
+    pub(crate) const fn is_of_preview(self) -> bool {
+        matches!(self, Self::PreviewExpired | Self::PreviewInvalid | Self::PreviewUnavailable)
     }
 
     /// Whether the connection can't be used for another request: the rest of this one is still on its way, or was never understood.

@@ -19,6 +19,7 @@ use crate::forwarded::Origin;
 use crate::h1::framing::Framing;
 use crate::name::Name;
 use crate::pin::PinOutcome;
+use crate::preview;
 use crate::rate::Standing;
 use crate::scratch::Scratch;
 use crate::stream::Stream;
@@ -256,7 +257,7 @@ impl<'a> Exchange<'a> {
         let version = self.decided.as_ref().map(|decided| &decided.service.set.versions[decided.version]);
         let backend = version.zip(self.tries.member).map(|(version, member)| &version.members[member]);
         let backend = backend.or(self.tried.as_ref());
-        let target = asked.asked_text();
+        let target = preview::redacted(asked.asked_text());
         let record = Record {
             at: worker.clock.at(self.began),
             client: self.origin.client,

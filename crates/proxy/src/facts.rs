@@ -7,6 +7,7 @@ use cutover_core::decide::Facts;
 use cutover_core::mix;
 use cutover_core::pin::{NoPin, Pin};
 use cutover_core::policy::{Balance, HashOn, PinPolicy};
+use cutover_core::preview::Preview;
 use cutover_core::snapshot::ServiceSet;
 use cutover_core::time::Timestamp;
 use http::Version;
@@ -14,7 +15,7 @@ use http::Version;
 use crate::fields::{Fields, Several};
 use crate::keyring::Opener;
 use crate::name::Name;
-use crate::{cookie, pin, scan};
+use crate::{cookie, pin, preview, scan};
 
 /// Why a request has no host that could be believed (RFC 9112 section 3.2): it is answered with 400.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -89,6 +90,8 @@ pub struct Head<'a> {
 /// What was read from a request's head for one service.
 #[derive(Debug, Clone)]
 pub struct Given<'a> {
+    /// Its leave to try a version out: authentic and alive, or why there is none.
+    pub preview: Result<Preview, NoPin>,
     /// The version that it names, if it names one.
     pub explicit: Option<Cow<'a, str>>,
     /// Its pin: authentic and alive, or why there is none.
@@ -102,9 +105,13 @@ impl<'a> Head<'a> {
     #[must_use]
     pub fn read(&self, service: &ServiceSet, keyring: &impl Opener, now: Timestamp) -> Given<'a> {
         let policy = &service.policy;
+        let pin::Read { pin, preview } =
+            pin::read(self.fields, &policy.pin, self.is_secure, &service.name, keyring, now);
+        let open = |text: &[u8]| keyring.open_preview(text, &service.name, now);
         Given {
+            preview: preview::read(self.fields, preview, open),
             explicit: self.explicit_version(&policy.pin),
-            pin: pin::read(self.fields, &policy.pin, self.is_secure, &service.name, keyring, now),
+            pin,
             hash_key: self.hash_key(&policy.balance),
         }
     }
@@ -150,6 +157,7 @@ impl Given<'_> {
     pub fn facts(&self, service: usize, may_wait: bool, now: Timestamp) -> Facts<'_> {
         Facts {
             service,
+            preview: self.preview.ok(),
             explicit: self.explicit.as_deref(),
             pin: self.pin,
             hash_key: self.hash_key,

@@ -27,6 +27,7 @@ pub(crate) const HOP_BY_HOP: Names = Names::of(&[
 /// What apps don't get of a request, beside what is between two hops.
 const NOT_FOR_APPS: Names = Names::of(&[
     Name::CutoverPin,
+    Name::CutoverPreview,
     // CGI apps read it as the environment variable HTTP_PROXY ("httpoxy").
     Name::Proxy,
 ]);
@@ -55,6 +56,7 @@ const NOT_IN_TRAILERS: Names = Names::of(&[
     Name::ContentType,
     Name::Cookie,
     Name::CutoverPin,
+    Name::CutoverPreview,
     Name::CutoverUpdate,
     Name::Date,
     Name::Expect,

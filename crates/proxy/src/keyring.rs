@@ -7,6 +7,8 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use cutover_core::id::ServiceName;
 use cutover_core::pin::{MAC_LEN, NoPin, Pin, PinKey, TOKEN_MAX};
+use cutover_core::preview::{self, Preview};
+use cutover_core::time::Timestamp;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
@@ -27,6 +29,12 @@ pub trait Opener {
     /// # Errors
     /// [`NoPin::Malformed`], [`NoPin::UnknownKey`] or [`NoPin::BadMac`].
     fn open(&self, text: &[u8], service: &ServiceName) -> Result<Pin, NoPin>;
+
+    /// Reads the text of a preview that has not expired.
+    ///
+    /// # Errors
+    /// Those of [`Preview::open`].
+    fn open_preview(&self, text: &[u8], service: &ServiceName, now: Timestamp) -> Result<Preview, NoPin>;
 }
 
 /// The token that a connection brought last. Its next request brings the same one, as a rule, and what was authentic then is so still
@@ -90,6 +98,14 @@ impl Keyring {
         Some(TokenText { bytes, len })
     }
 
+    /// The text of `preview` for `service`, signed by the newest key; `None` when there is no key.
+    #[must_use]
+    pub fn seal_preview(&self, preview: &Preview, service: &ServiceName) -> Option<String> {
+        let (newest, _) = self.keys.last()?;
+        let token = preview.seal(service, *newest, |id, parts| self.sign(id, parts))?;
+        Some(URL_SAFE_NO_PAD.encode(token))
+    }
+
     fn sign(&self, id: u8, parts: &[&[u8]]) -> Option<[u8; MAC_LEN]> {
         // Two or three keys at most times: a scan is the fastest map. The newest one is the likeliest.
         let (_, ready) = self.keys.iter().rev().find(|(known, _)| *known == id)?;
@@ -102,6 +118,12 @@ impl Keyring {
 impl Opener for Keyring {
     fn open(&self, text: &[u8], service: &ServiceName) -> Result<Pin, NoPin> {
         Self::open(self, text, service)
+    }
+
+    fn open_preview(&self, text: &[u8], service: &ServiceName, now: Timestamp) -> Result<Preview, NoPin> {
+        let mut token = [0; preview::TOKEN_LEN];
+        let len = URL_SAFE_NO_PAD.decode_slice(text, &mut token).map_err(|_| NoPin::Malformed)?;
+        Preview::open(&token[..len], service, now, |id, parts| self.sign(id, parts))
     }
 }
 
@@ -124,6 +146,10 @@ impl Opener for Remembering<'_> {
             }
         }
         Ok(pin)
+    }
+
+    fn open_preview(&self, text: &[u8], service: &ServiceName, now: Timestamp) -> Result<Preview, NoPin> {
+        self.keyring.open_preview(text, service, now)
     }
 }
 
@@ -150,7 +176,6 @@ impl std::fmt::Debug for Keyring {
 #[cfg(test)]
 mod tests {
     use cutover_core::id::Epoch;
-    use cutover_core::time::Timestamp;
     use proptest::prelude::*;
 
     use super::*;
@@ -188,7 +213,26 @@ mod tests {
     }
 
     #[test]
+    fn a_preview_outlives_the_key_that_is_newest_and_not_its_own() {
+        let now = Timestamp::from_secs(1_700_000_000);
+        let preview = Preview { version: 7, expires_at: Timestamp::from_secs(1_700_000_001) };
+        let old = Keyring::new(&[key(1)]);
+        let text = old.seal_preview(&preview, &web()).unwrap();
+        assert_eq!(text.len(), 40, "it goes into links");
+        let open = |keyring: &Keyring| keyring.open_preview(text.as_bytes(), &web(), now);
+        assert_eq!(open(&Keyring::new(&[key(1), key(2)])), Ok(preview));
+        assert_eq!(open(&Keyring::new(&[key(2)])), Err(NoPin::UnknownKey));
+        assert_eq!(old.open(text.as_bytes(), &web()), Err(NoPin::Malformed), "it is no pin");
+        let pin = old.seal(&pin(None), &web()).unwrap();
+        assert_eq!(old.open_preview(pin.as_bytes(), &web(), now), Err(NoPin::Malformed));
+        let padded = format!("{text}==");
+        assert_eq!(old.open_preview(padded.as_bytes(), &web(), now), Err(NoPin::Malformed));
+    }
+
+    #[test]
     fn without_a_key_nothing_is_sealed() {
+        let preview = Preview { version: 7, expires_at: Timestamp::from_secs(1) };
+        assert!(Keyring::default().seal_preview(&preview, &web()).is_none());
         assert!(Keyring::default().seal(&pin(None), &web()).is_none());
     }
 
@@ -210,7 +254,9 @@ mod tests {
     proptest! {
         #[test]
         fn garbage_is_refused(text: Vec<u8>) {
-            prop_assert!(Keyring::new(&[key(1)]).open(&text, &web()).is_err());
+            let ring = Keyring::new(&[key(1)]);
+            prop_assert!(ring.open(&text, &web()).is_err());
+            prop_assert!(ring.open_preview(&text, &web(), Timestamp(0)).is_err());
         }
     }
 

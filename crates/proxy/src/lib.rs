@@ -63,6 +63,7 @@ mod pass;
 mod per_client;
 pub mod pin;
 mod pool;
+pub mod preview;
 mod proxy;
 mod proxy_protocol;
 mod queue;

@@ -15,15 +15,16 @@ use prometheus::{
 };
 
 use crate::pin::PinOutcome;
+use crate::preview::PreviewOutcome;
 
 /// Upper bounds in seconds: from a cached answer on loopback to the default time limit of an upstream.
 const DURATION_BUCKETS: [f64; 16] =
     [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 /// The statuses that the proxy answers by itself.
-const OWN_STATUSES: [&str; 26] = [
-    "200", "204", "301", "302", "303", "307", "308", "400", "404", "405", "408", "409", "413", "414", "417",
-    "421", "429", "431", "500", "501", "502", "503", "504", "505", "508", "other",
+const OWN_STATUSES: [&str; 28] = [
+    "200", "204", "301", "302", "303", "307", "308", "400", "403", "404", "405", "408", "409", "410", "413",
+    "414", "417", "421", "429", "431", "500", "501", "502", "503", "504", "505", "508", "other",
 ];
 
 /// How a try to get an answer from a backend failed.
@@ -117,6 +118,7 @@ pub struct Metrics {
     requests: IntCounterVec,
     duration: HistogramVec,
     pins: IntCounterVec,
+    previews: IntCounterVec,
     retries: IntCounterVec,
     rate_limited: IntCounterVec,
     failures: IntCounterVec,
@@ -149,6 +151,7 @@ pub struct ServiceHandles {
     /// Per version, in the order of [`ServiceSet::versions`].
     pub versions: Vec<VersionHandles>,
     pins: [IntCounter; PinOutcome::ALL.len()],
+    previews: [IntCounter; PreviewOutcome::ALL.len()],
     failures: [IntCounter; UpstreamFailure::ALL.len()],
     mismatches: [IntCounter; Mismatch::ALL.len()],
 }
@@ -183,6 +186,7 @@ impl Metrics {
         let duration = HistogramOpts::new("cutover_request_duration_seconds", duration);
         let duration = HistogramVec::new(duration.buckets(DURATION_BUCKETS.to_vec()), &of_version)?;
         let pins = "Requests by what became of their pin";
+        let previews = "Requests that try a version out, and links to it, by what became of them";
         let retries = "Tries beyond a request's first";
         let rate_limited = "Requests that were refused because their client sends too many";
         let failures = "Tries that failed, by how";
@@ -202,6 +206,7 @@ impl Metrics {
             requests: counters("cutover_requests_total", requests, &["service", "version", "class"])?,
             duration: register(registry, duration)?,
             pins: counters("cutover_pins_total", pins, &["service", "outcome"])?,
+            previews: counters("cutover_previews_total", previews, &["service", "outcome"])?,
             retries: counters("cutover_upstream_retries_total", retries, &of_service)?,
             rate_limited: counters("cutover_rate_limited_total", rate_limited, &of_service)?,
             failures: counters("cutover_upstream_errors_total", failures, &["service", "kind"])?,
@@ -232,6 +237,8 @@ impl Metrics {
                 .map(|version| self.version(name, version.label.as_str()))
                 .collect(),
             pins: PinOutcome::ALL.map(|outcome| self.pins.with_label_values(&[name, outcome.as_str()])),
+            previews: PreviewOutcome::ALL
+                .map(|outcome| self.previews.with_label_values(&[name, outcome.as_str()])),
             failures: UpstreamFailure::ALL
                 .map(|kind| self.failures.with_label_values(&[name, kind.as_str()])),
             mismatches: Mismatch::ALL
@@ -301,6 +308,9 @@ impl Metrics {
         for outcome in PinOutcome::ALL {
             let _ = self.pins.remove_label_values(&[service, outcome.as_str()]);
         }
+        for outcome in PreviewOutcome::ALL {
+            let _ = self.previews.remove_label_values(&[service, outcome.as_str()]);
+        }
         for kind in UpstreamFailure::ALL {
             let _ = self.failures.remove_label_values(&[service, kind.as_str()]);
         }
@@ -317,6 +327,11 @@ impl ServiceHandles {
     /// Counts what became of a pin.
     pub fn pin(&self, outcome: PinOutcome) {
         self.pins[outcome as usize].inc();
+    }
+
+    /// Counts what became of a preview.
+    pub fn preview(&self, outcome: PreviewOutcome) {
+        self.previews[outcome as usize].inc();
     }
 
     /// Counts a try that failed.

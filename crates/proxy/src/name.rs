@@ -29,6 +29,8 @@ pub enum Name {
     Cookie,
     /// By which an app ends the pin or asks for none.
     CutoverPin,
+    /// Leave to try a version out.
+    CutoverPreview,
     /// Tells a client on an outdated version which one is active.
     CutoverUpdate,
     /// When an answer was made (RFC 9110 section 6.6.1).
@@ -120,7 +122,7 @@ impl Name {
     pub(crate) const COUNT: usize = Self::KNOWN.len() + 1;
 
     /// All that are known, in the order of their numbers.
-    const KNOWN: [Self; 53] = [
+    const KNOWN: [Self; 54] = [
         Self::Accept,
         Self::AcceptEncoding,
         Self::AcceptLanguage,
@@ -132,6 +134,7 @@ impl Name {
         Self::ContentType,
         Self::Cookie,
         Self::CutoverPin,
+        Self::CutoverPreview,
         Self::CutoverUpdate,
         Self::Date,
         Self::ETag,
@@ -192,6 +195,7 @@ impl Name {
             Self::ContentType => "Content-Type",
             Self::Cookie => "Cookie",
             Self::CutoverPin => "Cutover-Pin",
+            Self::CutoverPreview => "Cutover-Preview",
             Self::CutoverUpdate => "Cutover-Update",
             Self::Date => "Date",
             Self::ETag => "ETag",

@@ -23,7 +23,8 @@ pub(crate) async fn refuse(exchange: &mut Exchange<'_>, error: Error) -> Next {
     }
     let asked = &exchange.scratch.asked;
     let worker = &exchange.client.worker;
-    let wanted = exchange.service().map(|service| &service.set.policy.error_pages);
+    let wanted =
+        exchange.service().filter(|_| !error.is_of_preview()).map(|service| &service.set.policy.error_pages);
     let page = wanted.and_then(|wanted| worker.pages.find(wanted, error.status()));
     let refusal = Refusal {
         status: error.status(),

@@ -12,7 +12,7 @@ use crate::decimal::Decimal;
 use crate::fields::Fields;
 use crate::keyring::{Keyring, Opener};
 use crate::name::{Name, Names};
-use crate::{cookie, list};
+use crate::{cookie, list, preview};
 
 /// What is between the app and the proxy, or the proxy's alone to say.
 const OWN: Names = Names::of(&[Name::CutoverPin, Name::CutoverUpdate]);
@@ -29,6 +29,8 @@ const TRIES_MAX: usize = 4;
 pub enum PinOutcome {
     /// There are no pins here.
     None,
+    /// The client tries a version out, and keeps what it has.
+    Preview,
     /// The client keeps what it has.
     Kept,
     /// A session began.
@@ -59,45 +61,67 @@ pub enum PinOutcome {
     Withheld,
 }
 
-/// Reads the pin of a request: the first valid one of those that it carries.
+/// What a request's cookies say, as far as it is the proxy's.
+#[derive(Debug, Clone, Copy)]
+pub struct Read<'a> {
+    /// Its pin, or why there is none; of several invalid ones, what is wrong with the first.
+    pub pin: Result<Pin, NoPin>,
+    /// The text of the preview that it has, unopened.
+    pub preview: Option<&'a [u8]>,
+}
+
+/// Which cookie it is.
+enum Ours {
+    Pin,
+    Preview,
+}
+
+/// Reads the pin of a request, the first valid one of those that it carries, and finds its preview in the same pass.
 ///
 /// `is_secure` says whether the client came over TLS, as far as that can be believed: only the cookie name that fits is looked at.
-///
-/// # Errors
-/// Why there is none; of several invalid ones, what is wrong with the first.
-pub fn read(
-    fields: &Fields,
+pub fn read<'a>(
+    fields: &'a Fields,
     policy: &PinPolicy,
     is_secure: bool,
     service: &ServiceName,
     keyring: &impl Opener,
     now: Timestamp,
-) -> Result<Pin, NoPin> {
-    if policy.mode == PinMode::None {
-        return Err(NoPin::Absent);
-    }
+) -> Read<'a> {
+    let reads_pins = policy.mode != PinMode::None;
+    let ours = |name: &[u8]| match () {
+        () if reads_pins && is_cookie(name, policy, is_secure) => Some(Ours::Pin),
+        () if preview::is_cookie(name, is_secure) => Some(Ours::Preview),
+        () => None,
+    };
     let open = |text: &[u8]| {
         let pin = keyring.open(text, service)?;
         pin.check_dates(policy, now).map(|()| pin)
     };
-    let mut problem = NoPin::Absent;
-    for text in cookie::values(fields, |name| is_cookie(name, policy, is_secure)).take(TRIES_MAX) {
-        match open(text) {
-            Ok(pin) => return Ok(pin),
-            Err(found) if problem == NoPin::Absent => problem = found,
-            Err(_) => {}
+    let mut read = Read { pin: Err(NoPin::Absent), preview: None };
+    let mut tries = 0;
+    for (ours, text) in cookie::chosen(fields, ours) {
+        match ours {
+            Ours::Preview => read.preview = read.preview.or(Some(text)),
+            Ours::Pin if read.pin.is_ok() || tries == TRIES_MAX => {}
+            Ours::Pin => {
+                tries += 1;
+                let opened = open(text);
+                if opened.is_ok() || read.pin == Err(NoPin::Absent) {
+                    read.pin = opened;
+                }
+            }
         }
     }
-    Err(problem)
+    read
 }
 
-/// Takes the pin out of what the app sees, unless the policy forwards it; the name for the other scheme too, since browsers send both.
-/// All other cookies stay as they are, byte for byte.
+/// Takes the pin, unless the policy forwards it, and the preview out of what the app sees; the names for the other scheme too, since
+/// browsers send both. All other cookies stay as they are, byte for byte.
 pub fn strip(fields: &mut Fields, policy: &PinPolicy) {
-    if policy.mode == PinMode::None || policy.forward {
-        return;
-    }
-    cookie::remove(fields, |name| is_cookie(name, policy, false) || is_cookie(name, policy, true));
+    let has_pin = policy.mode != PinMode::None && !policy.forward;
+    let is_pin = |name: &[u8]| is_cookie(name, policy, false) || is_cookie(name, policy, true);
+    let is_preview = |name: &[u8]| preview::is_cookie(name, false) || preview::is_cookie(name, true);
+    cookie::remove(fields, |name| (has_pin && is_pin(name)) || is_preview(name));
 }
 
 /// Lets the pin follow a request that another member answered than the one that was chosen first, where sessions are tied to backends:
@@ -115,7 +139,7 @@ pub fn follow(choice: &mut Choice, service: &ServiceSet, member: usize, now: Tim
             let moved = Pin { backend: Some(entry.hash), ..pin.refreshed(now) };
             choice.pin = PinAction::Hand(moved, Why::Rebalanced);
         }
-        PinAction::None | PinAction::Keep(_) | PinAction::Hand(..) => {}
+        PinAction::None | PinAction::Preview | PinAction::Keep(_) | PinAction::Hand(..) => {}
     }
 }
 
@@ -142,6 +166,11 @@ impl Answering<'_> {
         let wish = Wish::of(fields);
         fields.remove_all(OWN);
         let decided = PinOutcome::from(&self.choice.pin);
+        if self.choice.pin == PinAction::Preview {
+            // Its session, and its pin, are another matter.
+            preview::seclude(fields);
+            return decided;
+        }
         let is_pin_due = matches!(self.choice.pin, PinAction::Hand(..)) || wish == Wish::End;
         if !is_pin_due && !self.choice.is_outdated {
             return decided;
@@ -162,7 +191,7 @@ impl Answering<'_> {
                 self.set_cookie(fields, b"", Some(0));
                 return PinOutcome::EndedByApp;
             }
-            PinAction::None | PinAction::Keep(_) => return decided,
+            PinAction::None | PinAction::Preview | PinAction::Keep(_) => return decided,
             PinAction::Hand(..) if wish == Wish::NoPin => return PinOutcome::DeclinedByApp,
             PinAction::Hand(..) if is_stored => return PinOutcome::Withheld,
             PinAction::Hand(pin, _) => pin,
@@ -207,8 +236,9 @@ impl Wish {
 
 impl PinOutcome {
     /// All of them, in the order of their numbers.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::None,
+        Self::Preview,
         Self::Kept,
         Self::New,
         Self::Malformed,
@@ -230,6 +260,7 @@ impl PinOutcome {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::None => "none",
+            Self::Preview => "preview",
             Self::Kept => "kept",
             Self::New => "new",
             Self::Malformed => "malformed",
@@ -252,6 +283,7 @@ impl From<&PinAction> for PinOutcome {
     fn from(action: &PinAction) -> Self {
         match action {
             PinAction::None => Self::None,
+            PinAction::Preview => Self::Preview,
             PinAction::Keep(_) => Self::Kept,
             PinAction::Hand(_, Why::New(NoPin::Absent)) => Self::New,
             PinAction::Hand(_, Why::New(NoPin::Malformed)) => Self::Malformed,

@@ -28,7 +28,9 @@ use crate::name::Name;
 use crate::respond::Own;
 use crate::scratch::Scratch;
 use crate::upload::BodyLimits;
-use crate::{challenge, compress, early, finish, own, pass, pin, request_id, to_https, version_endpoint};
+use crate::{
+    challenge, compress, early, finish, own, pass, pin, preview, request_id, to_https, version_endpoint,
+};
 
 /// What becomes of the client's connection.
 #[derive(Debug, Clone, Copy)]
@@ -86,6 +88,9 @@ async fn answer(exchange: &mut Exchange<'_>, is_last: bool) -> Result<Next, Erro
     }
     let routed = decide::route(exchange)?;
     limit(exchange, &routed)?;
+    if let Some(answer) = preview::answer(exchange, &routed)? {
+        return Ok(own::answer(exchange, answer).await);
+    }
     if exchange.scratch.asked.has_path(version_endpoint::PATH) {
         let answer = report_version(exchange, &routed);
         return Ok(own::answer(exchange, answer).await);
@@ -216,8 +221,9 @@ fn limit(exchange: &mut Exchange<'_>, routed: &Routed) -> Result<(), Error> {
 
 /// Which version the client has and which one is active.
 fn report_version(exchange: &Exchange<'_>, routed: &Routed) -> Own {
-    let pin = decide::pin(exchange, routed);
-    version_endpoint::answer(&exchange.scratch.asked.method, &routed.service().set, pin)
+    let given = decide::given(exchange, routed);
+    let (method, set) = (&exchange.scratch.asked.method, &routed.service().set);
+    version_endpoint::answer(method, set, given.pin, given.preview.ok())
 }
 
 /// The body, within its limits: one that says it is too large is refused before a byte of it is read.

@@ -33,13 +33,14 @@ impl Term {
         let (set, version) = (&decided.service.set, decided.version_set());
         let id = match decided.choice.pin {
             PinAction::Keep(pin) | PinAction::Hand(pin, _) => pin.id,
-            PinAction::None => worker.entropy.borrow_mut().word(),
+            PinAction::None | PinAction::Preview => worker.entropy.borrow_mut().word(),
         };
         let tie = Tie {
             service: set.name.clone(),
             version: version.label.clone(),
             backend: version.members[member].id.clone(),
             id,
+            is_preview: decided.preview.is_some(),
         };
         Self { worker: Rc::clone(worker), tie, spread: set.policy.drain.spread.into() }
     }

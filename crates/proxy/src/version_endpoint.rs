@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use cutover_core::pin::{NoPin, Pin};
+use cutover_core::preview::Preview;
 use cutover_core::snapshot::{ServiceSet, VersionSet};
 use http::{Method, StatusCode};
 
@@ -15,27 +16,34 @@ pub const PATH: &str = "/.cutover/version";
 /// The answer to a request with `method` and `pin` (as [`pin::read`](crate::pin::read) answers): an object, never stored; 405 for
 /// anything but GET and HEAD.
 ///
-/// `version` is `null` without a pin, and for a pin of a version that is forgotten by now; then `update` is true.
+/// With a `preview` it tells of that instead: there is no epoch in it, and nothing to update to. Otherwise `version` is `null` without a pin, and for a pin of a version that is forgotten by now; then `update` is true.
 #[must_use]
-pub fn answer(method: &Method, service: &ServiceSet, pin: Result<Pin, NoPin>) -> Own {
+pub fn answer(
+    method: &Method,
+    service: &ServiceSet,
+    pin: Result<Pin, NoPin>,
+    preview: Option<Preview>,
+) -> Own {
     if !matches!(*method, Method::GET | Method::HEAD) {
         let body = b"only GET and HEAD are answered here\n".to_vec();
         let mut own = respond::plain(StatusCode::METHOD_NOT_ALLOWED, "text/plain; charset=utf-8", body);
         own.fields.append_other("Allow", b"GET, HEAD");
         return own;
     }
-    respond::plain(StatusCode::OK, "application/json", body(service, pin.ok()))
+    respond::plain(StatusCode::OK, "application/json", body(service, pin.ok(), preview))
 }
 
-fn body(service: &ServiceSet, pin: Option<Pin>) -> Vec<u8> {
+fn body(service: &ServiceSet, pin: Option<Pin>, preview: Option<Preview>) -> Vec<u8> {
     let active = service.active_version();
-    let pinned = pin.and_then(|pin| service.versions.iter().find(|version| version.hash == pin.version));
+    let pin = pin.filter(|_| preview.is_none());
+    let hash = preview.map(|preview| preview.version).or(pin.map(|pin| pin.version));
+    let served = hash.and_then(|hash| service.versions.iter().find(|version| version.hash == hash));
     let is_outdated = pin.is_some_and(|pin| active.is_some_and(|active| active.hash != pin.version));
     let mut out = Vec::with_capacity(256);
     out.extend_from_slice(br#"{"service":"#);
     json::write_string(&mut out, service.name.as_str().as_bytes());
     out.extend_from_slice(br#","version":"#);
-    write_or_null(&mut out, pinned, write_label);
+    write_or_null(&mut out, served, write_label);
     out.extend_from_slice(br#","epoch":"#);
     write_or_null(&mut out, pin.map(|pin| pin.epoch.0), json::write_number);
     out.extend_from_slice(br#","active":"#);
@@ -44,6 +52,9 @@ fn body(service: &ServiceSet, pin: Option<Pin>) -> Vec<u8> {
     write_or_null(&mut out, active.map(|_| service.epoch.0), json::write_number);
     out.extend_from_slice(br#","update":"#);
     out.extend_from_slice(if is_outdated { b"true" } else { b"false" });
+    if preview.is_some() {
+        out.extend_from_slice(br#","preview":true"#);
+    }
     out.extend_from_slice(b"}\n");
     out
 }
@@ -69,7 +80,7 @@ mod tests {
     use crate::fleet::Fleet;
 
     fn said(fleet: &Fleet, pin: Result<Pin, NoPin>) -> String {
-        let own = answer(&Method::GET, fleet.set(), pin);
+        let own = answer(&Method::GET, fleet.set(), pin, None);
         assert_eq!(own.status, StatusCode::OK);
         assert_eq!(own.fields.named("content-type"), Some(&b"application/json"[..]));
         assert_eq!(own.fields.named("cache-control"), Some(&b"no-store"[..]));
@@ -111,11 +122,26 @@ mod tests {
     }
 
     #[test]
+    fn a_preview_is_told_of_in_place_of_the_pin() {
+        let mut fleet = Fleet::new(Policy::default());
+        let pin = pinned(&fleet);
+        fleet.flip("v2");
+        let version = cutover_core::pin::version_hash(&fleet.set().versions[1].label);
+        let preview = Preview { version, expires_at: cutover_core::time::Timestamp::from_secs(9) };
+        let own = answer(&Method::GET, fleet.set(), Ok(pin), Some(preview));
+        let expected = concat!(
+            r#"{"service":"web","version":"v2","epoch":null,"active":"v2","active_epoch":2,"update":false,"#,
+            r#""preview":true}"#
+        );
+        assert_eq!(String::from_utf8(own.body).unwrap().trim_end(), expected);
+    }
+
+    #[test]
     fn only_reading_is_allowed() {
         let fleet = Fleet::new(Policy::default());
-        let refused = answer(&Method::POST, fleet.set(), Err(NoPin::Absent));
+        let refused = answer(&Method::POST, fleet.set(), Err(NoPin::Absent), None);
         assert_eq!(refused.status, StatusCode::METHOD_NOT_ALLOWED);
         assert_eq!(refused.fields.named("allow"), Some(&b"GET, HEAD"[..]));
-        assert_eq!(answer(&Method::HEAD, fleet.set(), Err(NoPin::Absent)).status, StatusCode::OK);
+        assert_eq!(answer(&Method::HEAD, fleet.set(), Err(NoPin::Absent), None).status, StatusCode::OK);
     }
 }

@@ -361,7 +361,7 @@ fn forced(to: &str) -> Flip {
 }
 
 fn tie(id_: u64, version: &str, backend: &str) -> Tie {
-    Tie { service: web(), version: label(version), backend: id(backend), id: id_ }
+    Tie { service: web(), version: label(version), backend: id(backend), id: id_, is_preview: false }
 }
 
 #[test]

@@ -18,6 +18,7 @@ mod flip;
 mod identity;
 mod outlier;
 mod people;
+mod preview;
 mod registry;
 mod reload;
 mod roll;

@@ -88,7 +88,7 @@ fn request(world: &mut World, session: &mut Session) {
     session.epoch = session.epoch.max(epoch);
     session.version = Some(version);
     session.pin = match choice.pin {
-        PinAction::None => None,
+        PinAction::None | PinAction::Preview => None,
         PinAction::Keep(pin) | PinAction::Hand(pin, _) => Some(pin),
     };
 }

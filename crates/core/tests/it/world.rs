@@ -189,7 +189,15 @@ impl World {
             pin.check_dates(&self.service().policy.pin, self.now)?;
             Ok(pin)
         });
-        Facts { service: 0, explicit: None, pin, hash_key: None, may_wait: true, now: self.now }
+        Facts {
+            service: 0,
+            preview: None,
+            explicit: None,
+            pin,
+            hash_key: None,
+            may_wait: true,
+            now: self.now,
+        }
     }
 
     pub(crate) fn decide(&mut self, pin: Option<Pin>) -> Decision {
@@ -207,7 +215,7 @@ impl World {
         let Decision::Serve(choice) = decision else { panic!("not served: {decision:?}") };
         let version = &self.snapshot.services[0].versions[choice.version];
         let pin = match choice.pin {
-            PinAction::None => None,
+            PinAction::None | PinAction::Preview => None,
             PinAction::Keep(pin) => Some(pin),
             PinAction::Hand(pin, _) => {
                 version.traffic.note_pin_expiry(pin.expires_at(&self.service().policy.pin));

@@ -330,7 +330,15 @@ impl Fleet {
         }
         let snapshot = compile(&self.state, &Snapshot::default());
         let pin = self.pin(&self.sessions[session]).ok_or(NoPin::Absent);
-        let facts = Facts { service: 0, explicit: None, pin, hash_key: None, may_wait: false, now: self.now };
+        let facts = Facts {
+            service: 0,
+            preview: None,
+            explicit: None,
+            pin,
+            hash_key: None,
+            may_wait: false,
+            now: self.now,
+        };
         let Decision::Serve(choice) = snapshot.decide(&facts, &mut Entropy::new(7)) else { return false };
         let version = &snapshot.services[0].versions[choice.version];
         let member = &version.members[choice.member].id;
@@ -341,7 +349,7 @@ impl Fleet {
         session.version = Some(version.label.clone());
         session.epoch = session.epoch.max(epoch);
         session.pin = match choice.pin {
-            PinAction::None => None,
+            PinAction::None | PinAction::Preview => None,
             PinAction::Keep(pin) | PinAction::Hand(pin, _) => Some(Pin { id: 0, ..pin }),
         };
         true

@@ -28,7 +28,7 @@ fn fields(pairs: &[(Name, &str)]) -> Fields {
 
 fn read_from(fleet: &Fleet, cookie: &str, is_secure: bool) -> Result<Pin, NoPin> {
     let fields = fields(&[(Name::Cookie, cookie)]);
-    read(&fields, &fleet.set().policy.pin, is_secure, &name(), &fleet.keyring, NOW)
+    read(&fields, &fleet.set().policy.pin, is_secure, &name(), &fleet.keyring, NOW).pin
 }
 
 /// The fields of an answer with `status` and `given` to a request with `pin`, and what became of the pin.
@@ -272,6 +272,33 @@ fn without_pins_nothing_is_read_or_written() {
     assert_eq!(request.len(), 1);
 }
 
+#[test]
+fn a_preview_is_found_beside_the_pin_and_neither_reaches_the_app() {
+    let fleet = fleet();
+    let (pin, text) = handed_out(&fleet);
+    for (line, is_secure) in [
+        (format!("cutover={text}; cutover-preview=p; a=b"), false),
+        (format!("cutover-preview=p; a=b; cutover={text}"), false),
+        (format!("__Host-cutover-preview=p; a=b; cutover-preview=q; __Host-cutover={text}"), true),
+    ] {
+        let mut fields = fields_of_a_cookie(&line);
+        let read = read(&fields, &fleet.set().policy.pin, is_secure, &name(), &fleet.keyring, NOW);
+        assert_eq!((read.pin, read.preview), (Ok(pin), Some(&b"p"[..])), "{line}");
+        strip(&mut fields, &fleet.set().policy.pin);
+        assert_eq!(all(&fields, Name::Cookie), ["a=b"]);
+    }
+}
+
+#[test]
+fn a_preview_is_kept_from_apps_that_get_pins_or_have_none() {
+    let forwarding = PinPolicy { forward: true, ..PinPolicy::default() };
+    for policy in [forwarding, PinPolicy { mode: PinMode::None, ..PinPolicy::default() }] {
+        let mut fields = fields_of_a_cookie("cutover=x; __Host-cutover-preview=p; cutover-preview=q");
+        strip(&mut fields, &policy);
+        assert_eq!(all(&fields, Name::Cookie), ["cutover=x"]);
+    }
+}
+
 fn fields_of_a_cookie(value: &str) -> Fields {
     fields(&[(Name::Cookie, value)])
 }
@@ -287,7 +314,7 @@ fn outcomes_are_numbered_in_order_and_named_as_in_the_core() {
     let whys = [Why::Refreshed, Why::Rebalanced, Why::Ended, Why::NoBackend];
     let news = [NoPin::Absent, NoPin::Malformed, NoPin::UnknownKey, NoPin::BadMac, NoPin::Expired];
     let handed = whys.into_iter().chain(news.map(Why::New)).map(|why| PinAction::Hand(pin, why));
-    for action in handed.chain([PinAction::None, PinAction::Keep(pin)]) {
+    for action in handed.chain([PinAction::None, PinAction::Preview, PinAction::Keep(pin)]) {
         assert_eq!(PinOutcome::from(&action).as_str(), action.as_str());
     }
 }
@@ -298,6 +325,6 @@ proptest! {
         let line = [b"cutover=", line.as_slice()].concat();
         let fields = Fields::from_iter([("cookie", line)]);
         let keyring = Keyring::default();
-        prop_assert!(read(&fields, &PinPolicy::default(), false, &name(), &keyring, NOW).is_err());
+        prop_assert!(read(&fields, &PinPolicy::default(), false, &name(), &keyring, NOW).pin.is_err());
     }
 }

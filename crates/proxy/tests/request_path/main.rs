@@ -30,6 +30,7 @@ mod message;
 mod over_h2;
 mod over_tls;
 mod passing;
+mod previewing;
 mod proxied;
 mod redirecting;
 mod refusing;

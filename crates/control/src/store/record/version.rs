@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use cutover_core::id::{Epoch, GateName, HoldName, VersionLabel};
 use cutover_core::time::{Millis, Timestamp};
-use cutover_core::version::{Drained, DrainedBy, Gate, Hold, Role, Version};
+use cutover_core::version::{Drained, DrainedBy, Gate, Hold, Previewed, Role, Version};
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -21,6 +21,8 @@ pub(super) struct VersionRecord {
     drained: Option<DrainedRecord>,
     gates: BTreeMap<String, GateRecord>,
     holds: BTreeMap<String, HoldRecord>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    previewed: Option<PreviewedRecord>,
 }
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -46,6 +48,15 @@ struct HoldRecord {
     by: String,
 }
 
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PreviewedRecord {
+    made: u64,
+    until_ms: u64,
+    by: String,
+    ttl_ms: u64,
+}
+
 impl VersionRecord {
     pub(super) fn of(version: &Version) -> Self {
         let gate = |gate: &Gate| GateRecord {
@@ -68,6 +79,7 @@ impl VersionRecord {
                 .map(|drained| DrainedRecord { at_ms: drained.at.0, by: drained.by.as_str().to_owned() }),
             gates: version.gates.iter().map(|(name, set)| (name.to_string(), gate(set))).collect(),
             holds: version.holds.iter().map(|(name, taken)| (name.to_string(), hold(taken))).collect(),
+            previewed: version.previewed.as_ref().map(PreviewedRecord::of),
         }
     }
 
@@ -93,8 +105,21 @@ impl VersionRecord {
             drained: self.drained.map(DrainedRecord::drained).transpose()?,
             gates: gates.collect::<Result<_, String>>()?,
             holds: holds.collect::<Result<_, String>>()?,
+            previewed: self.previewed.map(PreviewedRecord::previewed),
             ..Version::new(label, self.seen, Timestamp(self.seen_at_ms))
         })
+    }
+}
+
+impl PreviewedRecord {
+    fn of(previewed: &Previewed) -> Self {
+        let Previewed { made, until, by, ttl } = previewed;
+        Self { made: *made, until_ms: until.0, by: by.clone(), ttl_ms: ttl.0 }
+    }
+
+    fn previewed(self) -> Previewed {
+        let Self { made, until_ms, by, ttl_ms } = self;
+        Previewed { made, until: Timestamp(until_ms), by, ttl: Millis(ttl_ms) }
     }
 }
 
