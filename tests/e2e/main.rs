@@ -26,6 +26,7 @@ mod load;
 mod names;
 mod peers;
 mod pins;
+mod preview;
 mod reload;
 mod roll;
 mod rules;

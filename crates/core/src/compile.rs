@@ -9,6 +9,7 @@ use crate::drain;
 use crate::id::VersionLabel;
 use crate::pin::{backend_hash, version_hash};
 use crate::policy::Affinity;
+use crate::preview;
 use crate::route::RouteTable;
 use crate::service::Service;
 use crate::snapshot::{BackendEntry, Maintenance, ServiceSet, Snapshot, VersionSet};
@@ -156,6 +157,7 @@ fn compile_version(
         epoch: version.epoch,
         eviction: drain::deadline(version, service.policy.drain),
         is_sealed: version.is_sealed && version.role == Role::Draining,
+        is_previewable: preview::is_possible(service, version),
         is_pending: backends.iter().any(|(backend, _)| backend.is_pending()),
         cumulative: balance::cumulative(&weights),
         turns: balance::turns(&weights),
@@ -200,8 +202,8 @@ impl ServiceSet {
 impl VersionSet {
     fn is_same(&self, other: &Self) -> bool {
         (self.role, self.epoch, self.eviction) == (other.role, other.epoch, other.eviction)
-            && (self.is_sealed, self.is_pending, self.ready)
-                == (other.is_sealed, other.is_pending, other.ready)
+            && (self.is_sealed, self.is_previewable, self.is_pending, self.ready)
+                == (other.is_sealed, other.is_previewable, other.is_pending, other.ready)
             && are_same(&self.members, &other.members)
     }
 }

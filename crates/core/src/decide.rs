@@ -150,7 +150,7 @@ impl ServiceSet {
     /// The version that the request tries out, and never another one.
     fn decide_preview(&self, preview: Preview, facts: &Facts<'_>, entropy: &mut Entropy) -> Decision {
         let at = self.versions.iter().position(|version| version.hash == preview.version);
-        let Some(at) = at.filter(|&at| self.versions[at].is_previewable()) else {
+        let Some(at) = at.filter(|&at| self.versions[at].is_previewable) else {
             return Decision::NoPreview;
         };
         let version = &self.versions[at];

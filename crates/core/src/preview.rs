@@ -12,6 +12,7 @@
 //! the domain: no pin is a preview, nor the other way round.
 
 use crate::command::Preview as Request;
+use crate::contract;
 use crate::gate::known;
 use crate::id::ServiceName;
 use crate::pin::{MAC_LEN, NoPin, Sign};
@@ -89,26 +90,40 @@ pub fn expires_at(ttl: Millis, now: Timestamp) -> Timestamp {
     (now + ttl).in_whole_secs()
 }
 
+/// Whether a version may be tried out: a rejected one too, so that people can look at what is wrong with it. Of one that is drained nothing
+/// may begin again, and the database is nothing any more for one behind the rollback floor.
+#[must_use]
+pub fn is_possible(service: &Service, version: &Version) -> bool {
+    let is_live = match version.role {
+        Role::Draining => !version.is_sealed,
+        Role::Staged | Role::Canary | Role::Active | Role::Rejected | Role::Superseded => true,
+        Role::Drained | Role::Retired => false,
+    };
+    is_live && contract::below_floor(service, version).is_none()
+}
+
 /// Notes that a preview is made of a version.
 pub(crate) fn make(service: &mut Service, request: &Request, now: Timestamp) -> Result<(), Rejected> {
-    let capacity = service.capacity(&request.version);
-    let version = known(service, &request.version)?;
-    let mut reasons = Vec::new();
-    match version.role {
-        Role::Retired => {}
-        Role::Drained => reasons.push(Reason::new(
-            Code::WrongRole,
-            format!("version {} is drained; nothing of it may begin again", version.label),
-        )),
-        Role::Staged | Role::Canary | Role::Active | Role::Draining | Role::Rejected | Role::Superseded => {}
+    if let Some(version) = service.versions.get(&request.version) {
+        Rejected::if_any(obstacles(service, version))?;
     }
-    if capacity.registered == 0 {
-        let detail = format!("version {} has no backend any more", version.label);
-        reasons.push(Reason::new(Code::Retired, detail));
-    }
-    Rejected::if_any(reasons)?;
-    note(version, request, now);
+    note(known(service, &request.version)?, request, now);
     Ok(())
+}
+
+/// Everything that stands in the way of a preview.
+fn obstacles(service: &Service, version: &Version) -> Vec<Reason> {
+    let label = &version.label;
+    let mut reasons = Vec::new();
+    if version.role == Role::Drained {
+        let detail = format!("version {label} is drained; nothing of it may begin again");
+        reasons.push(Reason::new(Code::WrongRole, detail));
+    }
+    if service.capacity(label).registered == 0 {
+        reasons.push(Reason::new(Code::Retired, format!("version {label} has no backend any more")));
+    }
+    reasons.extend(contract::below_floor(service, version));
+    reasons
 }
 
 fn note(version: &mut Version, request: &Request, now: Timestamp) {

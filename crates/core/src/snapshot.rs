@@ -68,6 +68,8 @@ pub struct VersionSet {
     pub eviction: Option<(Timestamp, Timestamp)>,
     /// Whether it admits nobody any more although it still drains.
     pub is_sealed: bool,
+    /// Whether people who try it out are served by it, as [`preview::is_possible`](crate::preview::is_possible) says.
+    pub is_previewable: bool,
     /// Whether some of its backends can't be told usable or not yet, because probes have not answered so far.
     pub is_pending: bool,
     /// Its backends that may be sent to: the first `ready` of them take any request, the others only sessions tied to them.
@@ -185,17 +187,6 @@ impl VersionSet {
     #[must_use]
     pub const fn serves_pins(&self) -> bool {
         matches!(self.role, Role::Active | Role::Canary | Role::Draining) && !self.is_sealed
-    }
-
-    /// Whether people who try it out are served by it: a rejected one too, so that they can look at what is wrong with it. Of one that is
-    /// drained nothing may begin again.
-    #[must_use]
-    pub const fn is_previewable(&self) -> bool {
-        match self.role {
-            Role::Draining => !self.is_sealed,
-            Role::Staged | Role::Canary | Role::Active | Role::Rejected | Role::Superseded => true,
-            Role::Drained | Role::Retired => false,
-        }
     }
 
     /// Whether it may not even go on with what it began: it is past its deadline, evicted, or was rolled back.

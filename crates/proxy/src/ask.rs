@@ -120,7 +120,7 @@ pub(crate) async fn ask(
         decided.pool(member).hear_limit(limit);
     }
     let status = exchange.scratch.answer.status;
-    if status.is_success() && exchange.stream.h2().is_some_and(|stream| stream.is_extended_connect()) {
+    if status.is_success() && exchange.is_extended_connect() {
         // RFC 8441 section 5: the client would take any success for the beginning of the tunnel, and what follows for what is said in it.
         return Err(Error::NoSwitch.into());
     }

@@ -26,6 +26,16 @@ pub(crate) fn check(head: &RequestHead, framing: Framing) -> Result<(), Error> {
     Ok(())
 }
 
+/// Checks what an extended CONNECT wants to change to. Only of WebSockets is it said what that is in HTTP/1.1 (RFC 8441 section 5); whatever
+/// else went on as the GET that it is there would be answered as one, and a success taken for a tunnel.
+pub(crate) fn check_tunnel(head: &RequestHead) -> Result<(), Error> {
+    let mut wanted = head.fields.elements(Name::Upgrade);
+    match (wanted.next(), wanted.next()) {
+        (Some(protocol), None) if protocol.eq_ignore_ascii_case(b"websocket") => Ok(()),
+        _ => Err(Error::NoSwitch),
+    }
+}
+
 /// Whether the client waits for a `100` before it sends its body.
 pub(crate) fn expects_continue(version: Version, fields: &Fields) -> bool {
     version >= Version::HTTP_11 && fields.contains(Name::Expect)

@@ -96,8 +96,9 @@ pub(crate) enum Error {
     /// What the backend sent is no answer to this request.
     #[error("the backend sent an invalid answer")]
     BadAnswer,
-    /// It wants to change to another protocol, and the backend speaks an HTTP/2 that has no such thing (RFC 8441).
-    #[error("the backend does not change to other protocols")]
+    /// It wants to change to another protocol, which has no meaning in HTTP/1.1, or where there is nobody to change: the proxy itself, or a
+    /// backend that speaks an HTTP/2 without such a thing (RFC 8441).
+    #[error("there is no change to that protocol here")]
     NoSwitch,
     /// The client went away while it was waited for an answer.
     #[error("the client is gone")]

@@ -167,6 +167,11 @@ impl<'a> Exchange<'a> {
         Ok(())
     }
 
+    /// Whether it becomes a tunnel when it is answered so (RFC 8441).
+    pub(crate) const fn is_extended_connect(&self) -> bool {
+        self.stream.is_extended_connect()
+    }
+
     /// Whether some of its body has not been read.
     pub(crate) fn leaves_body(&self) -> bool {
         self.is_bodied && !(self.is_admitted && self.scratch.upload.is_received())

@@ -21,6 +21,17 @@ pub(crate) async fn refuse(exchange: &mut Exchange<'_>, error: Error) -> Next {
     if matches!(error, Error::ClientGone) {
         return Next::Reset;
     }
+    let own = refusal(exchange, error);
+    exchange.closes |= error.closes();
+    match answer(exchange, own).await {
+        // What was not understood has an end that nobody knows.
+        Next::Close if error.closes() => Next::Linger,
+        next => next,
+    }
+}
+
+/// The answer that says what is wrong.
+fn refusal(exchange: &Exchange<'_>, error: Error) -> Own {
     let asked = &exchange.scratch.asked;
     let worker = &exchange.client.worker;
     let wanted =
@@ -38,19 +49,18 @@ pub(crate) async fn refuse(exchange: &mut Exchange<'_>, error: Error) -> Next {
         // RFC 9110 section 15.5.6. Every other method is the app's to allow.
         own.fields.append_other("Allow", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
     }
-    if grpc::is_call(asked) {
+    // Its status is 200 on the wire, which would open a tunnel.
+    if grpc::is_call(asked) && !exchange.is_extended_connect() {
         own = grpc::refusal(&own, &error.to_string());
     }
-    exchange.closes |= error.closes();
-    match answer(exchange, own).await {
-        // What was not understood has an end that nobody knows.
-        Next::Close if error.closes() => Next::Linger,
-        next => next,
-    }
+    own
 }
 
 /// Sends an answer of ours. A body that was not read ends the connection.
 pub(crate) async fn answer(exchange: &mut Exchange<'_>, own: Own) -> Next {
+    // RFC 8441 section 5: any success opens a tunnel, in which nobody would be.
+    let is_mistakable = own.status.is_success() && exchange.is_extended_connect();
+    let own = if is_mistakable { refusal(exchange, Error::NoSwitch) } else { own };
     let worker = &exchange.client.worker;
     worker.metrics.own_answer(own.status);
     exchange.scratch.upload.abandon(&mut exchange.scratch.from_client);

@@ -66,6 +66,15 @@ impl Proxy {
         &self.addresses
     }
 
+    /// The same, each with whether clients are served over TLS there. Where they are only sent to another one they are not served.
+    pub fn fronts(&self) -> impl Iterator<Item = (SocketAddr, bool)> {
+        let listeners = self.config.listeners.iter();
+        let of_each = listeners.flat_map(|listener| listener.addresses.iter().map(move |_| listener));
+        let all = self.addresses.iter().zip(of_each);
+        all.filter(|(_, listener)| !listener.redirect_to_https)
+            .map(|(address, listener)| (*address, listener.tls.is_some()))
+    }
+
     /// What wakes each of the workers: the `wake_readers` of [`cutover_core::publish::channel`], whose readers [`start`](Self::start) takes.
     #[must_use]
     pub fn wakes(&self) -> Vec<Wake> {

@@ -8,7 +8,7 @@ use http::{Method, StatusCode, Version};
 use tokio::time::Instant;
 
 use crate::ask::Expectation;
-use crate::check::{check, expects_continue, keeps_alive};
+use crate::check::{check, check_tunnel, expects_continue, keeps_alive};
 use crate::config::Limits;
 use crate::connection::Connection;
 use crate::decide::{self, Decided, Routed};
@@ -200,6 +200,9 @@ fn identify(exchange: &mut Exchange<'_>, is_last: bool) -> Result<Framing, Error
     // Before anything is refused for another reason: the body is not the next request.
     exchange.is_bodied = !matches!(framing, Framing::None | Framing::Length(0));
     check(asked, framing)?;
+    if exchange.stream.is_extended_connect() {
+        check_tunnel(asked)?;
+    }
     let given = facts::authority(asked.version, asked.authority(), &asked.fields)?;
     authority.push_str(given.text);
     *host_len = given.host.len();

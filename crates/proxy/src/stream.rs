@@ -37,6 +37,14 @@ impl Stream {
         }
     }
 
+    /// Whether it becomes a tunnel when it is answered so (RFC 8441).
+    pub(crate) const fn is_extended_connect(&self) -> bool {
+        match self {
+            Self::H2(stream) => stream.is_extended_connect(),
+            Self::Tcp(_) | Self::Unix(_) | Self::Tls(_) => false,
+        }
+    }
+
     /// Whether it is a stream of HTTP/2.
     pub(crate) const fn is_h2(&self) -> bool {
         matches!(self, Self::H2(_))

@@ -9,6 +9,7 @@ use tokio::sync::{Semaphore, watch};
 
 use super::auth::Callers;
 use super::config::AdminConfig;
+use super::previews::Previews;
 use super::problem::Problem;
 use super::query::Fresh;
 use super::replies::Replies;
@@ -34,6 +35,7 @@ struct Shared {
     closing: watch::Receiver<bool>,
     document: OnceLock<Bytes>,
     clock: Clock,
+    previews: Previews,
 }
 
 impl Api {
@@ -54,6 +56,7 @@ impl Api {
             closing,
             document: OnceLock::new(),
             clock: Clock::start(),
+            previews: config.previews.clone(),
         }))
     }
 
@@ -79,6 +82,11 @@ impl Api {
 
     pub(crate) fn streams(&self) -> &Arc<Semaphore> {
         &self.0.streams
+    }
+
+    /// How previews are made.
+    pub(crate) fn previews(&self) -> &Previews {
+        &self.0.previews
     }
 
     /// The OpenAPI document, written once.

@@ -10,6 +10,8 @@ use std::time::Duration;
 use cutover_core::id::ServiceName;
 use cutover_tls::server::ServerTls;
 
+use super::previews::Previews;
+
 /// Where and for whom the admin API is served.
 #[derive(Debug, Clone)]
 pub struct AdminConfig {
@@ -31,6 +33,8 @@ pub struct AdminConfig {
     pub connections_max: usize,
     /// How long requests may go on after a stop.
     pub stop_timeout: Duration,
+    /// How previews are made, and where they lead.
+    pub previews: Previews,
 }
 
 /// Where to listen.
@@ -87,6 +91,7 @@ impl Default for AdminConfig {
             names: Vec::new(),
             connections_max: 1024,
             stop_timeout: Duration::from_secs(10),
+            previews: Previews::default(),
         }
     }
 }

@@ -25,6 +25,7 @@ mod node;
 mod openapi;
 mod peer;
 mod permits;
+mod previews;
 mod problem;
 mod query;
 mod replies;
@@ -41,4 +42,5 @@ pub mod wire;
 
 pub use config::{AdminConfig, Certificate, Grant, Listen, Token};
 pub use openapi::document;
+pub use previews::{Front, Previews, Seal};
 pub use serve::{AdminHandle, ServeError, serve};

@@ -15,8 +15,8 @@ use super::api::Api;
 use super::auth::{self, Role};
 use super::problem::Problem;
 use super::{
-    answer, backends, contracts, flips, gates, history, holds, host, node, permits, replies, rolls, services,
-    suspensions, versions,
+    answer, backends, contracts, flips, gates, history, holds, host, node, permits, previews, replies, rolls,
+    services, suspensions, versions,
 };
 
 /// A route.
@@ -60,6 +60,7 @@ pub(super) fn table() -> Vec<Route> {
         operate(routes!(versions::reject)),
         operate(routes!(versions::clear)),
         operate(routes!(versions::evict)),
+        operate(routes!(previews::make)),
         register(routes!(holds::set)),
         register(routes!(holds::drop)),
         as_of_now(register(routes!(permits::ask))),

@@ -157,6 +157,8 @@ pub(crate) enum Command {
     },
     /// Take back that a version was rejected or superseded
     Clear(VersionArgs),
+    /// Try a version out before, or after, everybody gets it: a link, and a header for tests
+    Preview(Preview),
     /// Forbid flips of a service
     Freeze {
         /// The service
@@ -399,6 +401,30 @@ pub(crate) struct Rollback {
     pub(crate) sessions: Option<Sessions>,
     #[command(flatten)]
     pub(crate) remote: Remote,
+}
+
+/// A preview.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "The header tries a version out without a browser:\n\n  \
+                        curl -H \"$(cutover preview web v2 --json | jq -r .header)\" https://example.com/")]
+pub(crate) struct Preview {
+    #[command(flatten)]
+    pub(crate) version: VersionArgs,
+    /// How long it lasts, 10s to 7d; 1h when it is not given
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(crate) ttl: Option<Duration>,
+    /// Where the link leads to, as /cart?step=2
+    #[arg(long)]
+    pub(crate) path: Option<String>,
+    /// Under which scheme and host people reach the service, as https://example.com; by default as its hosts and the listeners say
+    #[arg(long)]
+    pub(crate) origin: Option<String>,
+    /// What it is for
+    #[arg(long)]
+    pub(crate) reason: Option<String>,
+    /// Open it in a browser
+    #[arg(long)]
+    pub(crate) open: bool,
 }
 
 /// A change of a backend's admin state.

@@ -16,7 +16,7 @@ use super::args::{
 use super::client::{CALL_TIMEOUT, Client, path};
 use super::error::{Error, Exit};
 use super::permit::{self, Asked, Told};
-use super::{Output, migrate, show, suspend, view, wait};
+use super::{Output, migrate, preview, show, suspend, view, wait};
 use crate::signals::{Signal, Signals};
 
 /// The largest document of a service that is read from a file.
@@ -45,6 +45,7 @@ pub(super) async fn carry_out(command: Command) -> Result<Output, Error> {
         Command::Evict(version) => on_version(&version, "evict", None, "its drain ends now").await,
         Command::Reject { version, reason } => on_version(&version, "reject", reason, "is rejected").await,
         Command::Clear(version) => on_version(&version, "clear", None, "may be chosen again").await,
+        Command::Preview(args) => preview::make(args).await,
         Command::Freeze { service, reason, until, off, remote } => {
             suspend::freeze(&Client::new(&remote), &service, (reason, until), off).await
         }

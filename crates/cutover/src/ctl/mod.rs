@@ -7,6 +7,7 @@ mod error;
 mod follow;
 mod migrate;
 pub(crate) mod permit;
+mod preview;
 mod show;
 mod sse;
 mod suspend;

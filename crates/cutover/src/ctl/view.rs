@@ -83,6 +83,14 @@ pub(super) struct Suspension {
     pub(super) until: Option<String>,
 }
 
+/// A preview as it is handed out.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Preview {
+    pub(super) url: Option<String>,
+    pub(super) header: String,
+    pub(super) expires_at: String,
+}
+
 /// A version in a few numbers.
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct VersionSummary {

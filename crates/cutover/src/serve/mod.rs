@@ -164,7 +164,8 @@ impl Planes {
             Box::new(move || wake.notify_one())
         };
         let (publisher, readers) = publish::channel(Snapshot::default(), proxy.wakes(), wake_publisher);
-        let admin_config = settings::admin(&config, &certificates, ADMIN_STOP_TIMEOUT)?;
+        let mut admin_config = settings::admin(&config, &certificates, ADMIN_STOP_TIMEOUT)?;
+        admin_config.previews = settings::previews(&proxy);
         let (store, store_kind) = open_store(&config)?;
         let state_dir = (config.store == StoreKind::Embedded).then(|| config.node.state_dir.clone());
         let control = control::start(control::Settings {

@@ -6,9 +6,10 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cutover_control::admin::{self, AdminConfig, Grant};
+use cutover_control::admin::{self, AdminConfig, Front, Grant, Previews};
 use cutover_core::id::ServiceName;
-use cutover_proxy::{Limits, ListenerConfig, ProxyConfig};
+use cutover_proxy::keyring::Keyring;
+use cutover_proxy::{Limits, ListenerConfig, Proxy, ProxyConfig};
 
 use super::certificates::Certificates;
 use crate::acme;
@@ -107,6 +108,15 @@ pub(super) fn admin(
         stop_timeout,
         ..AdminConfig::default()
     })
+}
+
+/// How the admin API makes previews, and where they lead.
+pub(super) fn previews(proxy: &Proxy) -> Previews {
+    let fronts = proxy.fronts().map(|(address, is_secure)| Front { address, is_secure });
+    Previews {
+        seal: |keys, preview, service| Keyring::new(keys).seal_preview(preview, service),
+        fronts: fronts.collect(),
+    }
 }
 
 fn token(token: &Token) -> admin::Token {

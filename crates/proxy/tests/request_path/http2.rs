@@ -395,6 +395,32 @@ fn rfc8441_a_success_that_switches_to_nothing_opens_no_tunnel() {
 }
 
 #[test]
+fn rfc8441_a_protocol_that_is_no_websocket_opens_no_tunnel_and_is_no_get() {
+    let app = App::saying("no tunnel");
+    let (_world, mut client) = world(&app);
+    for protocol in ["h2c", "tls", "http", "connect-udp", "websocket, x", "websocketx"] {
+        let (answer, _stream) = client.send(client.tunnel("/", protocol), false);
+        assert_eq!(client.wait(answer).unwrap().status(), StatusCode::NOT_IMPLEMENTED, "{protocol}");
+    }
+    assert!(app.is_idle());
+}
+
+#[test]
+fn rfc8441_no_answer_of_ours_is_taken_for_a_tunnel() {
+    let app = App::saying("hello");
+    let (_world, mut client) = world(&app);
+    let (answer, _stream) = client.send(client.tunnel("/.cutover/version", "websocket"), false);
+    assert_eq!(client.wait(answer).unwrap().status(), StatusCode::NOT_IMPLEMENTED);
+    // Who calls by gRPC is told by a 200 what is wrong, but not here.
+    let mut call = client.tunnel("/", "h2c");
+    call.headers_mut().insert("content-type", "application/grpc".parse().unwrap());
+    let (answer, _stream) = client.send(call, false);
+    assert_eq!(client.wait(answer).unwrap().status(), StatusCode::NOT_IMPLEMENTED);
+    assert!(app.is_idle());
+    assert_eq!(client.get("/").body, b"hello");
+}
+
+#[test]
 fn a_client_has_no_more_at_work_than_it_may_have_open() {
     // It never says what it allows, so that what is asked for waits.
     let backend = TcpListener::bind("127.0.0.1:0").unwrap();

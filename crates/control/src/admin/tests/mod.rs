@@ -5,6 +5,7 @@ mod errors;
 mod garbage;
 mod life;
 mod migrations;
+mod previews;
 mod repeated;
 mod rolls;
 mod stage;

@@ -74,7 +74,7 @@ impl Stage {
         Self::with(AdminConfig { is_open: false, tokens, ..AdminConfig::default() }).await
     }
 
-    async fn with(config: AdminConfig) -> Self {
+    pub(super) async fn with(config: AdminConfig) -> Self {
         let wake = Arc::new(Notify::new());
         let (publisher, _) = channel(Snapshot::default(), Vec::new(), {
             let wake = Arc::clone(&wake);

@@ -6,6 +6,7 @@
 pub mod backends;
 pub mod flip;
 pub mod json;
+pub mod previews;
 pub mod problem;
 pub mod roll;
 pub mod schema;

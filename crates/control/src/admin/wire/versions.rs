@@ -78,6 +78,8 @@ pub struct VersionView {
     pub drain_deadline: Option<String>,
     /// How its drain ended, if it did.
     pub drained: Option<DrainedView>,
+    /// The previews of it that have not ended, if there are any.
+    pub previewed: Option<PreviewedView>,
 }
 
 /// What the data plane does for a version, as its cells tell.
@@ -149,6 +151,17 @@ pub struct DrainedView {
     /// `proof`: nothing of it was left; `deadline`: its time was over, or somebody evicted the rest.
     #[schema(example = "proof")]
     pub by: &'static str,
+}
+
+/// The previews of a version.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(title = "Previewed")]
+pub struct PreviewedView {
+    /// When the last of them ends.
+    #[schema(format = DateTime)]
+    pub until: String,
+    /// Who made the latest.
+    pub by: String,
 }
 
 /// Opens or closes a gate.
@@ -233,6 +246,9 @@ impl VersionView {
             drained: version
                 .drained
                 .map(|drained| DrainedView { at: time::write(drained.at), by: drained.by.as_str() }),
+            previewed: version.previewed.as_ref().filter(|previewed| previewed.until > now).map(
+                |previewed| PreviewedView { until: time::write(previewed.until), by: previewed.by.clone() },
+            ),
         }
     }
 }
