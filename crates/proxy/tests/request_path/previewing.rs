@@ -14,7 +14,7 @@ use cutover_proxy::keyring::Keyring;
 use crate::app::App;
 use crate::client::Client;
 use crate::message::Message;
-use crate::world::{Setup, World, now};
+use crate::world::{Setup, now};
 
 /// A link's text for a version of `web`, alive for so long, by the key that signs in these tests.
 fn token_of(service: &str, version: &str, secs: u64) -> String {
