@@ -174,17 +174,30 @@ impl ServiceSet {
         let label = facts.explicit?;
         let found =
             self.versions.iter().position(|version| version.label.as_str() == label && version.serves_pins());
-        let member = found.and_then(|at| self.choose(&self.versions[at], facts, entropy));
-        if let (Some(version), Some(member)) = (found, member) {
-            // Who names versions by hand is no session: its pin stays as it is.
-            let pin = facts.pin.map_or(PinAction::None, PinAction::Keep);
-            return Some(Decision::Serve(Choice {
-                version,
-                member,
-                pin,
-                is_outdated: self.is_outdated(version),
-            }));
+        let Some(at) = found else { return self.decide_missing() };
+        // A page that names the version of its own session is that session: it keeps its backend, and its pin stays alive.
+        if self.policy.pin.mode != PinMode::None
+            && let Ok(pin) = facts.pin
+            && pin.version == self.versions[at].hash
+            && let Ok(decision) = self.decide_pinned(pin, facts, entropy)
+        {
+            return Some(decision);
         }
+        if let Some(member) = self.choose(&self.versions[at], facts, entropy) {
+            // Who names another version is no session of it: its pin stays as it is.
+            let pin = facts.pin.map_or(PinAction::None, PinAction::Keep);
+            let is_outdated = self.is_outdated(at);
+            return Some(Decision::Serve(Choice { version: at, member, pin, is_outdated }));
+        }
+        if self.waits_for(at, facts) {
+            return Some(Decision::Wait);
+        }
+        // The active version is not missing, it only can't answer now; there is nothing to serve in its place.
+        if Some(at) == self.active { Some(Decision::Unavailable) } else { self.decide_missing() }
+    }
+
+    /// What becomes of a request that names a version which can't be reached.
+    fn decide_missing(&self) -> Option<Decision> {
         match self.policy.on_missing_version {
             OnMissingVersion::Active => None,
             other => Some(Decision::MissingVersion(other)),
@@ -216,11 +229,7 @@ impl ServiceSet {
             },
         };
         let Some(member) = member else {
-            // A session is not moved because probes are late, nor because the workers know of a loss before the control plane does, which
-            // is when members are ready and none may be sent to. But it does not wait for ever either.
-            let is_pending = version.is_pending || version.ready > 0;
-            let waits = facts.may_wait && (is_pending || Some(at) == self.active);
-            return if waits { Ok(Decision::Wait) } else { Err(Why::NoBackend) };
+            return if self.waits_for(at, facts) { Ok(Decision::Wait) } else { Err(Why::NoBackend) };
         };
         let pin = match () {
             () if is_moved => {
@@ -262,6 +271,14 @@ impl ServiceSet {
             }
         };
         Decision::Serve(Choice { version: at, member, pin, is_outdated: false })
+    }
+
+    /// Whether a request for a version that has nobody to send it to waits for somebody: no session is moved because probes are late, nor
+    /// because the workers know of a loss before the control plane does, which is when members are ready and none may be sent to. But none
+    /// waits for ever either.
+    fn waits_for(&self, at: usize, facts: &Facts<'_>) -> bool {
+        let version = &self.versions[at];
+        facts.may_wait && (version.is_pending || version.ready > 0 || Some(at) == self.active)
     }
 
     fn is_outdated(&self, version: usize) -> bool {

@@ -6,6 +6,7 @@ use cutover_core::decide::{Decision, Facts};
 use cutover_core::pin::{NoPin, Pin};
 use cutover_core::policy::{Affinity, Balance, HashOn, OnMissingVersion, PinMode, PinPolicy, Policy};
 use cutover_core::state::State;
+use cutover_core::time::Millis;
 
 use crate::world::{World, registration};
 
@@ -132,6 +133,40 @@ fn a_staged_or_unknown_version_is_not_reached_that_way() {
     world.join("v2", &["b"]);
     let facts = explicit(&world, "v2", None);
     assert_eq!(world.served(&facts).version, "v1");
+}
+
+#[test]
+fn a_page_that_names_the_version_of_its_session_keeps_the_session_alive_and_on_its_backend() {
+    let (mut world, pin) = two_versions(Policy { affinity: Affinity::Backend, ..Policy::default() });
+    let home = world.request(pin).backend;
+    for _ in 0..50 {
+        let facts = explicit(&world, "v1", pin);
+        assert_eq!(world.served(&facts).backend, home);
+    }
+    world.wait(Millis(world.service().policy.pin.idle.0 / 2));
+
+    let facts = explicit(&world, "v1", pin);
+    let served = world.served(&facts);
+
+    assert_eq!((served.version.as_str(), served.action), ("v1", "refreshed"));
+}
+
+#[test]
+fn an_explicit_version_whose_probes_are_late_is_waited_for() {
+    let policy = Policy { on_missing_version: OnMissingVersion::Conflict, ..Policy::default() };
+    let (mut world, _) = two_versions(policy);
+    world.state = State::restored(world.state.clone(), world.now);
+    world.up("c", "v2");
+    let decide = |world: &mut World, version, may_wait| {
+        let facts = Facts { may_wait, ..explicit(world, version, None) };
+        world.snapshot.decide(&facts, &mut world.entropy)
+    };
+
+    assert_eq!(decide(&mut world, "v1", true), Decision::Wait);
+    assert_eq!(decide(&mut world, "v1", false), Decision::MissingVersion(OnMissingVersion::Conflict));
+    world.down("c");
+    assert_eq!(decide(&mut world, "v2", true), Decision::Wait);
+    assert_eq!(decide(&mut world, "v2", false), Decision::Unavailable, "it is there, and can't answer");
 }
 
 #[test]
