@@ -59,13 +59,9 @@ prebuilt() {
     cargo install --quiet --locked --root "$tools" --version "$version" "$name" || fail "could not install $name $version"
 }
 
-# peers_from_debian: servers to compare with. Their packages start a daemon, now and at every boot, which nobody here asked for.
-peers_from_debian() {
+# quietly SERVICE...: installs the packages that are needed. Servers among them start a daemon, now and at every boot, which nobody here asked for.
+quietly() {
     local policy=/usr/sbin/policy-rc.d server as_root=()
-    PATH="$PATH:/usr/sbin"
-    need nginx nginx
-    need haproxy haproxy
-    need apache2 apache2-bin
     ((${#packages[@]})) || return 0
     ((EUID == 0)) || as_root=(sudo -n)
     if [[ ! -e $policy ]] && "${as_root[@]}" install -m 755 /dev/stdin "$policy" <<<$'#!/bin/sh\nexit 101' 2>/dev/null; then
@@ -73,13 +69,30 @@ peers_from_debian() {
         trap "${as_root[*]} rm -f $policy" EXIT
     fi
     local installed=("${packages[@]}")
-    # Without one of them there are fewer rows, not no table.
-    (install_packages) || { say "going on without ${installed[*]}"; return 0; }
+    (install_packages) || return 1
     have systemctl || return 0
-    for server in nginx haproxy; do
+    for server in "$@"; do
         [[ " ${installed[*]} " != *" $server "* ]] || "${as_root[@]}" systemctl --quiet disable "$server" >/dev/null 2>&1 ||
             say "could not keep $server from starting at boot"
     done
+}
+
+# peers_from_debian: servers to compare with.
+peers_from_debian() {
+    PATH="$PATH:/usr/sbin"
+    need nginx nginx
+    need haproxy haproxy
+    need apache2 apache2-bin
+    # Without one of them there are fewer rows, not no table.
+    quietly nginx haproxy || say "going on without ${packages[*]}"
+}
+
+# A database, and what a Python program needs to use it: only the tests of migrations are skipped without them.
+database() {
+    packages=()
+    compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || have initdb || packages+=(postgresql)
+    python3 -c 'import psycopg2' 2>/dev/null || /usr/bin/python3 -c 'import psycopg2' 2>/dev/null || packages+=(python3-psycopg2)
+    quietly postgresql || say "going on without ${packages[*]}: the tests of migrations are skipped"
 }
 
 # peers_from_pypi: those that Debian doesn't have, into a place of their own.
@@ -116,6 +129,7 @@ test)
     need pebble pebble
     need python3 python3
     install_packages
+    database
     browser
     apps
     ;;

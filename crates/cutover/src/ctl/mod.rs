@@ -22,7 +22,7 @@ use serde_json::Value;
 
 pub(crate) use args::Command;
 use client::{Client, encode, path};
-pub(crate) use error::{Error, Exit, Reason};
+pub(crate) use error::{Error, Exit, Problem, Reason};
 
 /// What a command has to say at its end.
 #[derive(Debug)]

@@ -8,11 +8,11 @@ use tokio::time::{Instant, sleep};
 
 use super::course::{End, Failure};
 use super::options::Options;
-use super::plan::{Action, EXPAND, Memory, Step};
+use super::plan::{Action, EXPAND, Memory, Step, is_passing};
 use super::scene::Scene;
 use super::share::percent;
-use crate::ctl::Error;
 use crate::ctl::client::{CALL_TIMEOUT, Client, path};
+use crate::ctl::{Error, Problem, Reason};
 use crate::job::progress::{Progress, Step as Shown};
 use crate::job::stop::{Stop, Stopped};
 use crate::job::{self, Ended, Logs};
@@ -102,8 +102,11 @@ impl Actor<'_> {
             Action::Flip(epoch) => {
                 let body = json!({ "to": version, "if_epoch": epoch, "reason": "cutover deploy" });
                 match self.tell(Method::POST, &["flip"], &body, deadline).await {
-                    // Somebody else switched meanwhile, or this very call did before its answer got lost: the next look tells.
-                    Err(Error::Refused(problem)) if problem.status == 412 => Ok(()),
+                    // Something changed since the last look, or this very call did it before its answer got lost: the next look tells.
+                    Err(Error::Refused(problem)) if is_outdated(&problem) => {
+                        sleep(RETRY).await;
+                        Ok(())
+                    }
                     done => done.map_err(lost),
                 }
             }
@@ -227,6 +230,12 @@ impl Actor<'_> {
             }
         }
     }
+}
+
+/// Whether a flip was refused for what was not so when somebody looked last.
+fn is_outdated(problem: &Problem) -> bool {
+    let is_passing = |reason: &Reason| is_passing(reason) || reason.code == "already_active";
+    problem.status == 412 || (!problem.reasons.is_empty() && problem.reasons.iter().all(is_passing))
 }
 
 /// How a deploy ends by an error: a refusal with its reasons is one of rules.

@@ -108,11 +108,17 @@ pub(super) struct Memory {
     canary: Option<(f64, Duration)>,
     /// Since when the version is active.
     active: Option<Duration>,
+    /// What was active when the deploy began.
+    base: Option<String>,
+    has_looked: bool,
 }
 
 impl Memory {
     /// Remembers what can only be known by having looked before. `at` is the time since the deploy began.
     pub(super) fn look(&mut self, wants: &Wants, scene: &Scene, at: Duration) {
+        if !self.has_looked {
+            (self.has_looked, self.base) = (true, scene.service.active.clone());
+        }
         if scene.is_active(&wants.version) {
             self.active.get_or_insert(at);
         }
@@ -170,6 +176,12 @@ impl Wants {
     }
 }
 
+/// Whether a reason against the flip goes away while one waits.
+#[must_use]
+pub(super) fn is_passing(reason: &Reason) -> bool {
+    STAGING.contains(&reason.code.as_str()) || reason.code == "gate_closed"
+}
+
 /// The first step that isn't done, and how far it is; `None` when all are done.
 #[must_use]
 pub(super) fn next(wants: &Wants, scene: &Scene, memory: &Memory, at: Duration) -> Option<(Step, Standing)> {
@@ -216,6 +228,10 @@ pub(super) fn hopeless(wants: &Wants, scene: &Scene, memory: &Memory) -> Option<
     if memory.active.is_some() && !scene.is_active(version) {
         let active = scene.service.active.as_deref().unwrap_or("nothing");
         return Some(reason("superseded", format!("{version} is not active any more, {active} is")));
+    }
+    if memory.has_looked && !scene.is_active(version) && scene.service.active != memory.base {
+        let active = scene.service.active.as_deref().unwrap_or("nothing");
+        return Some(reason("superseded", format!("{active} became active while {version} was deployed")));
     }
     let freeze = scene.service.freeze.as_ref().filter(|_| !scene.is_active(version))?;
     Some(reason("frozen", format!("flips are frozen by {}: {}", freeze.by, freeze.reason)))

@@ -206,6 +206,12 @@ impl Report<'_> {
     fn on(&self) -> String {
         let Options { service, version, .. } = self.options;
         let again = "the same command again; what is done is not done twice";
+        let bake = self.scene.service.bake.as_ref().filter(|bake| bake.version == *version);
+        if self.scene.is_active(version) && bake.is_some_and(|bake| bake.state == "failed") {
+            return format!(
+                "if {version} is good all the same, by hand: the destructive migration, then `cutover contract {service} --force`"
+            );
+        }
         let is_rejected = self.scene.version(version).is_some_and(|found| found.rejected.is_some());
         if is_rejected {
             format!("`cutover clear {service} {version}`, then {again}")

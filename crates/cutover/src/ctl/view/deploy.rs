@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::super::error::Reason;
+use super::Summary;
 
 /// `GET /v1/services/{s}`.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -13,6 +14,8 @@ pub(crate) struct Service {
     pub(crate) active: Option<String>,
     pub(crate) epoch: u64,
     pub(crate) freeze: Option<Freeze>,
+    #[serde(default)]
+    pub(crate) roll: Summary,
     pub(crate) canary: Option<Canary>,
     pub(crate) bake: Option<Bake>,
     pub(crate) verdict: Option<Verdict>,

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::{
-    Action, EXPAND, Memory, SHARE_TOLERANCE, STAGING, Standing, Step, Wants, details, is_active, reason,
-    verdict,
+    Action, EXPAND, Memory, SHARE_TOLERANCE, STAGING, Standing, Step, Wants, details, is_active, is_passing,
+    reason, verdict,
 };
 use crate::ctl::Reason;
 use crate::ctl::view::deploy::{Canary, Gate, Version};
@@ -27,6 +27,11 @@ pub(super) fn expand(wants: &Wants, scene: &Scene) -> Standing {
 
 /// How far the backends are.
 pub(super) fn stage(wants: &Wants, scene: &Scene, memory: &Memory) -> Standing {
+    let is_to_run = wants.run && !memory.ran.contains(Step::Stage.as_str());
+    // A roll that somebody ended in its middle is not over because its version was switched to.
+    if is_to_run && matches!(scene.service.roll.state.as_str(), "running" | "frozen") {
+        return Standing::Ready(Action::Run);
+    }
     if let Some(done) = is_active(wants, scene) {
         return done;
     }
@@ -40,7 +45,7 @@ pub(super) fn stage(wants: &Wants, scene: &Scene, memory: &Memory) -> Standing {
             "{usable_backends} {count} usable, weight {usable_weight} of {expected_weight}"
         ));
     }
-    if wants.run && !memory.ran.contains(Step::Stage.as_str()) {
+    if is_to_run {
         return Standing::Ready(Action::Run);
     }
     Standing::Waits(details(missing))
@@ -138,8 +143,6 @@ pub(super) fn flip(wants: &Wants, scene: &Scene) -> Standing {
     if scene.obstacles.is_empty() {
         return Standing::Ready(Action::Flip(scene.service.epoch));
     }
-    let is_passing =
-        |reason: &&Reason| STAGING.contains(&reason.code.as_str()) || reason.code == "gate_closed";
     let grave: Vec<Reason> = scene.obstacles.iter().filter(|reason| !is_passing(reason)).cloned().collect();
     if grave.is_empty() { Standing::Waits(details(&scene.obstacles)) } else { Standing::Stuck(grave) }
 }

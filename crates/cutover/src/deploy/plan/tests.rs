@@ -215,6 +215,27 @@ fn somebody_else_who_switches_meanwhile_ends_it() {
 }
 
 #[test]
+fn a_roll_that_was_ended_in_its_middle_goes_on() {
+    let (all, mut rolled) = (Wants { run: true, ..wants() }, flipped());
+    rolled.service.roll.state = "running".to_owned();
+    let memory = Memory { ran: BTreeSet::from(["stage".to_owned()]), ..Memory::default() };
+
+    assert_eq!(fresh(&all, &rolled), "stage: Run");
+    assert_eq!(fresh(&wants(), &rolled), "drain waits: v1 drains: ");
+    assert_eq!(after(&all, &rolled, &memory), "drain waits: v1 drains: ", "it ran to its end");
+}
+
+#[test]
+fn a_switch_to_another_version_meanwhile_is_not_undone() {
+    let mut memory = Memory::default();
+    memory.look(&wants(), &staged(), Duration::ZERO);
+    let other = with(staged(), |scene| scene.service.active = Some("v1b".to_owned()));
+
+    assert_eq!(after(&wants(), &other, &memory), "flip stuck: superseded");
+    assert_eq!(fresh(&wants(), &other), "flip: Flip(1)", "who begins now wants it instead of that one");
+}
+
+#[test]
 fn a_command_that_ran_is_not_run_again_while_its_record_is_not_seen() {
     let all = everything();
     let memory = Memory { ran: BTreeSet::from(["stage".to_owned()]), ..Memory::default() };
