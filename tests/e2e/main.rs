@@ -6,6 +6,7 @@ mod acme;
 mod admin_tls;
 mod agent;
 mod api;
+mod assets;
 mod cli;
 #[path = "../../crates/resolve/tests/it/dns.rs"]
 mod dns;

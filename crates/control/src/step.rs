@@ -198,6 +198,7 @@ fn is_durable(event: &Event) -> bool {
         | Event::HoldEnded(..)
         | Event::Suspended(_)
         | Event::Resumed(_)
+        | Event::AssetsDropped(_)
         | Event::PermitGranted(_)
         | Event::PermitEnded(_)
         | Event::RollChanged(..) => true,

@@ -14,6 +14,7 @@ const BUCKETS: usize = bucket(LATENCY_MAX) + 1;
 #[derive(Debug)]
 pub struct Answers {
     failed: AtomicU64,
+    asset_misses: AtomicU64,
     /// Answers by their latency: a histogram with buckets that grow with it.
     latencies: [AtomicU64; BUCKETS],
 }
@@ -37,6 +38,17 @@ impl Answers {
         if is_failure {
             self.failed.fetch_add(1, Relaxed);
         }
+    }
+
+    /// Notes that the version does not have an asset that it was asked for.
+    pub fn note_asset_miss(&self) {
+        self.asset_misses.fetch_add(1, Relaxed);
+    }
+
+    /// Assets that it was asked for and does not have.
+    #[must_use]
+    pub fn asset_misses(&self) -> u64 {
+        self.asset_misses.load(Relaxed)
     }
 
     /// What they say; `None` before the first answer. Answers that are noted meanwhile may count or not.
@@ -67,7 +79,11 @@ impl Answers {
 
 impl Default for Answers {
     fn default() -> Self {
-        Self { failed: AtomicU64::new(0), latencies: [const { AtomicU64::new(0) }; BUCKETS] }
+        Self {
+            failed: AtomicU64::new(0),
+            asset_misses: AtomicU64::new(0),
+            latencies: [const { AtomicU64::new(0) }; BUCKETS],
+        }
     }
 }
 

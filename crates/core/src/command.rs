@@ -153,6 +153,8 @@ pub enum Change {
     },
     /// Allows it again.
     Resume(Suspended),
+    /// Assets that were kept are dropped: those with this path, or path and query; all, if none is given.
+    DropAssets(Option<String>),
     /// A backend wants to be restarted.
     AskPermit {
         /// The backend.

@@ -74,6 +74,8 @@ pub enum Event {
     Suspended(Suspended),
     /// They are not any more.
     Resumed(Suspended),
+    /// Kept assets were dropped: those with this path; all, if none was given.
+    AssetsDropped(Option<String>),
     /// A backend may be restarted.
     PermitGranted(BackendId),
     /// A restart is over, or was given up.
@@ -146,6 +148,9 @@ fn compare_service(old: &Service, new: &Service, tell: &mut dyn FnMut(Event)) {
             (Some(_), None) => tell(Event::Resumed(what)),
             _ => {}
         }
+    }
+    if let Some(drop) = new.asset_drop.as_ref().filter(|_| new.asset_drop != old.asset_drop) {
+        tell(Event::AssetsDropped(drop.target.clone()));
     }
     compare_roll(&old.roll, &new.roll, tell);
 }
@@ -237,6 +242,7 @@ impl Event {
             Self::Suspended(Suspended::Requests) => "maintenance_begun",
             Self::Resumed(Suspended::Flips) => "unfrozen",
             Self::Resumed(Suspended::Requests) => "maintenance_ended",
+            Self::AssetsDropped(_) => "assets_dropped",
             Self::PermitGranted(_) => "permit_granted",
             Self::PermitEnded(_) => "permit_ended",
             Self::RollChanged(..) => "roll_changed",
@@ -323,6 +329,8 @@ impl fmt::Display for Event {
             Self::Suspended(Suspended::Requests) => f.write_str("clients turned away for maintenance"),
             Self::Resumed(Suspended::Flips) => f.write_str("flips no longer frozen"),
             Self::Resumed(Suspended::Requests) => f.write_str("clients no longer turned away"),
+            Self::AssetsDropped(Some(target)) => write!(f, "kept assets dropped: {target}"),
+            Self::AssetsDropped(None) => f.write_str("all kept assets dropped"),
             Self::PermitGranted(id) => write!(f, "backend {id} may be restarted"),
             Self::PermitEnded(id) => write!(f, "the permit of backend {id} ended"),
             Self::RollChanged(state, reason) if reason.is_empty() => write!(f, "the roll is {state}"),

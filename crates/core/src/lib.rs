@@ -7,6 +7,7 @@
 
 pub mod address;
 pub mod answers;
+pub mod asset;
 pub mod backend;
 pub mod balance;
 pub mod canary;

@@ -2,9 +2,11 @@
 //!
 //! A policy is a plain value. Configuration files and the admin API both end here; nothing behind this point sees text.
 
+mod assets;
 mod message;
 mod upstream;
 
+pub use self::assets::AssetPolicy;
 pub use self::message::{Compression, ErrorPage, HeaderRules, Rate, Redirect};
 pub use self::upstream::{ProxyProtocol, UpstreamPolicy, UpstreamProtocol, UpstreamTls};
 use crate::route::{HostPattern, PathPrefix};
@@ -96,6 +98,8 @@ pub struct Policy {
     pub drain: DrainPolicy,
     /// In what order backends are taken out for a restart.
     pub roll: RollPolicy,
+    /// Where files are looked for that a version does not have.
+    pub assets: AssetPolicy,
     /// What the path prefix by which the service was found becomes for the app, with its leading `/`; `None` = it stays, `/` = it goes.
     pub rewrite_prefix: Option<String>,
     /// Requests that are sent elsewhere; the first that fits wins.
@@ -135,6 +139,7 @@ impl Default for Policy {
             flip: FlipPolicy::default(),
             drain: DrainPolicy::default(),
             roll: RollPolicy::default(),
+            assets: AssetPolicy::default(),
             rewrite_prefix: None,
             redirects: Vec::new(),
             request: HeaderRules::default(),

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::asset::AssetDrop;
 use crate::backend::Backend;
 use crate::contract::Contract;
 use crate::id::{BackendId, Epoch, ServiceName, VersionLabel};
@@ -40,6 +41,8 @@ pub struct Service {
     pub contract: Option<Contract>,
     /// The schema at which its database is, if anybody says.
     pub schema: Option<Schema>,
+    /// The last time that kept assets were dropped, as far as this process knows.
+    pub asset_drop: Option<AssetDrop>,
     /// How far a roll of its backends is.
     pub roll: Roll,
     /// Its backends.
@@ -90,6 +93,7 @@ impl Service {
             maintenance: None,
             contract: None,
             schema: None,
+            asset_drop: None,
             roll: Roll::default(),
             backends: BTreeMap::new(),
             versions: BTreeMap::new(),

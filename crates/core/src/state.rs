@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use crate::asset::AssetDrop;
 use crate::command::{Change, Command, Configured, Found};
 use crate::id::ServiceName;
 use crate::pin::PinKey;
@@ -119,6 +120,11 @@ fn apply_change(service: &mut Service, change: &Change, now: Timestamp) -> Resul
         Change::Suspend { what, reason, until, by } => {
             let suspension = Suspension { reason: reason.clone(), until: *until, by: by.clone(), at: now };
             suspend::suspend(service, *what, suspension);
+            Ok(())
+        }
+        Change::DropAssets(target) => {
+            let nth = service.asset_drop.as_ref().map_or(1, |last| last.nth + 1);
+            service.asset_drop = Some(AssetDrop { nth, target: target.clone() });
             Ok(())
         }
         Change::Resume(what) => suspend::resume(service, *what),

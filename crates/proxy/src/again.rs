@@ -31,6 +31,7 @@ pub(crate) async fn choose(
         let now = Instant::now();
         let waits = match decided.look(exchange, tried) {
             Prospect::Member(member) => return Ok(member),
+            _ if decided.is_search => false,
             Prospect::Pending if now < until => true,
             Prospect::Tried => false,
             // Who was asked who it is, and has not answered in time, is nobody.
@@ -142,7 +143,7 @@ impl Decided {
         Some((at, &view.services[at]))
     }
 
-    fn facts<'a>(
+    pub(crate) fn facts<'a>(
         &'a self,
         service: usize,
         may_wait: bool,

@@ -9,6 +9,7 @@ use cutover_resolve::Names;
 use cutover_tls::challenge::Tokens;
 use cutover_tls::client::Connectors;
 use cutover_tls::server::ServerTls;
+use cutover_vault::Vaults;
 
 /// Everything that is fixed while the proxy runs. What changes while it runs comes in snapshots.
 #[derive(Debug, Clone)]
@@ -25,6 +26,8 @@ pub struct ProxyConfig {
     pub names: Names,
     /// What authorities are answered over plain HTTP who ask whether a name is ours.
     pub tokens: Arc<Tokens>,
+    /// Where assets are kept.
+    pub vaults: Arc<Vaults>,
 }
 
 /// One listener.

@@ -34,6 +34,8 @@ pub(crate) struct Decided {
     pub(crate) pin: Result<Pin, NoPin>,
     /// Whether the version is the one that the request names.
     pub(crate) is_explicit: bool,
+    /// Whether it is the search for a file in a version that was not chosen: it ends with that version.
+    pub(crate) is_search: bool,
     /// Bytes of the path that are the prefix by which the service was found.
     pub(crate) prefix_len: usize,
     /// When that was.
@@ -99,6 +101,7 @@ pub(crate) async fn decide(exchange: &mut Exchange<'_>, mut routed: Routed) -> R
                     preview,
                     pin,
                     is_explicit,
+                    is_search: false,
                     prefix_len,
                     at: now,
                 });

@@ -13,10 +13,12 @@ use tokio::time::Instant;
 
 use crate::access_log::{Record, Request, Upstream};
 use crate::alarm::Alarm;
+use crate::assets::Transcript;
 use crate::compress::Coding;
 use crate::connection::{Client, Connection};
 use crate::forwarded::Origin;
 use crate::h1::framing::Framing;
+use crate::metrics::AssetOutcome;
 use crate::name::Name;
 use crate::pin::PinOutcome;
 use crate::preview;
@@ -58,6 +60,10 @@ pub(crate) struct Exchange<'a> {
     service: Option<Rc<ServiceView>>,
     decided: Option<Decided>,
     pin: Option<PinOutcome>,
+    /// Where the file was found, if it is for one.
+    asset: Option<AssetOutcome>,
+    /// What is kept of the answer, if anything is.
+    pub(crate) copy: Option<Box<Transcript>>,
     /// `None` while there is no answer.
     status: Option<StatusCode>,
     /// Body bytes of an answer of ours.
@@ -115,6 +121,8 @@ impl<'a> Exchange<'a> {
             service: None,
             decided: None,
             pin: None,
+            asset: None,
+            copy: None,
             status: None,
             own_sent: 0,
             ended: None,
@@ -208,6 +216,16 @@ impl<'a> Exchange<'a> {
         self.pin = Some(outcome);
     }
 
+    /// The file that it is for was looked for.
+    pub(crate) const fn found(&mut self, asset: AssetOutcome) {
+        self.asset = Some(asset);
+    }
+
+    /// Whether it is for a file that a backend has.
+    pub(crate) const fn is_asset_found(&self) -> bool {
+        matches!(self.asset, Some(AssetOutcome::Hit | AssetOutcome::OtherVersion))
+    }
+
     /// The body of our own answer went out.
     pub(crate) const fn sent_own(&mut self, bytes: usize) {
         self.own_sent = bytes as u64;
@@ -232,6 +250,9 @@ impl<'a> Exchange<'a> {
     }
 
     fn count(&self, took: Duration) {
+        if let Some((service, asset)) = self.service.as_ref().zip(self.asset) {
+            service.metrics.asset(asset);
+        }
         let Some(Decided { service, version, is_tunnel, .. }) = &self.decided else { return };
         let metrics = &service.metrics;
         if *is_tunnel {
@@ -282,6 +303,7 @@ impl<'a> Exchange<'a> {
             version: version.map(|version| version.label.as_str()),
             epoch: set.map(|set| set.epoch),
             pin: self.pin.map(|pin| pin.as_str()),
+            asset: self.asset.map(|asset| asset.as_str()),
             upstream: backend.map(|backend| Upstream {
                 backend: backend.id.as_str(),
                 connect: self.tries.connect,

@@ -58,7 +58,9 @@ pub(crate) async fn forward(
     // Whom it is told that it may send its body, it is told once, whatever becomes of the backend that said so.
     exchange.scratch.upload.hold(outgoing.expectation == Expectation::Waits);
     let policy = &decided.service.set.policy.upstream;
-    decided.service.budget.borrow_mut().earn(policy.retry_budget);
+    if !decided.is_search {
+        decided.service.budget.borrow_mut().earn(policy.retry_budget);
+    }
     loop {
         exchange.tries =
             Tries { member: Some(member), connect: None, first_byte: None, retries: course.retries };

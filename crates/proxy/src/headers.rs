@@ -211,7 +211,8 @@ pub fn is_looping(fields: &Fields) -> bool {
 }
 
 /// Takes out what is between two hops, and `others`. An `Upgrade` that is kept is named by a `Connection` of ours.
-fn remove_hop_by_hop(fields: &mut Fields, others: Names, keeps_upgrade: bool) {
+/// Takes out what ends at this hop, and `others`.
+pub(crate) fn remove_hop_by_hop(fields: &mut Fields, others: Names, keeps_upgrade: bool) {
     let upgrade = if keeps_upgrade { Names::of(&[Name::Upgrade]) } else { Names::default() };
     // What clients and apps mostly say names nothing that would stay.
     let names_others = fields.may_have(Names::of(&[Name::Connection]))

@@ -127,6 +127,7 @@ mod tests {
             connectors: Arc::default(),
             names: cutover_resolve::Names::default(),
             tokens: Arc::default(),
+            vaults: Arc::default(),
         }
     }
 

@@ -97,6 +97,20 @@ pub enum Mismatch {
     Forwarded,
 }
 
+/// Where an asset was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum AssetOutcome {
+    /// In the version that was chosen.
+    Hit,
+    /// In another live version.
+    OtherVersion,
+    /// In the vault.
+    Vault,
+    /// Nowhere.
+    Miss,
+}
+
 /// All metrics of the data plane, shared by its workers.
 #[derive(Debug)]
 pub struct Metrics {
@@ -123,6 +137,7 @@ pub struct Metrics {
     rate_limited: IntCounterVec,
     failures: IntCounterVec,
     mismatches: IntCounterVec,
+    assets: IntCounterVec,
     received: IntCounterVec,
     sent: IntCounterVec,
     /// Locked when a snapshot comes, never by a request.
@@ -154,6 +169,7 @@ pub struct ServiceHandles {
     previews: [IntCounter; PreviewOutcome::ALL.len()],
     failures: [IntCounter; UpstreamFailure::ALL.len()],
     mismatches: [IntCounter; Mismatch::ALL.len()],
+    assets: [IntCounter; AssetOutcome::ALL.len()],
 }
 
 /// The counters of one version.
@@ -192,6 +208,7 @@ impl Metrics {
         let failures = "Tries that failed, by how";
         let mismatches =
             "Answers of another version than the one that was decided for, by what became of them";
+        let assets = "Requests for assets, by where they were found";
         let lost = "Access-log lines that could not be written";
         Ok(Self {
             connections: gauge("cutover_connections", "Client connections that are open")?,
@@ -211,6 +228,7 @@ impl Metrics {
             rate_limited: counters("cutover_rate_limited_total", rate_limited, &of_service)?,
             failures: counters("cutover_upstream_errors_total", failures, &["service", "kind"])?,
             mismatches: counters("cutover_mismatches_total", mismatches, &["service", "outcome"])?,
+            assets: counters("cutover_assets_total", assets, &["service", "outcome"])?,
             received: counters("cutover_received_bytes_total", "Body bytes from clients", &of_service)?,
             sent: counters("cutover_sent_bytes_total", "Body bytes to clients", &of_service)?,
             known: Mutex::default(),
@@ -243,6 +261,7 @@ impl Metrics {
                 .map(|kind| self.failures.with_label_values(&[name, kind.as_str()])),
             mismatches: Mismatch::ALL
                 .map(|outcome| self.mismatches.with_label_values(&[name, outcome.as_str()])),
+            assets: AssetOutcome::ALL.map(|outcome| self.assets.with_label_values(&[name, outcome.as_str()])),
         }
     }
 
@@ -317,6 +336,9 @@ impl Metrics {
         for outcome in Mismatch::ALL {
             let _ = self.mismatches.remove_label_values(&[service, outcome.as_str()]);
         }
+        for outcome in AssetOutcome::ALL {
+            let _ = self.assets.remove_label_values(&[service, outcome.as_str()]);
+        }
         for of_service in [&self.retries, &self.rate_limited, &self.received, &self.sent] {
             let _ = of_service.remove_label_values(&[service]);
         }
@@ -339,6 +361,11 @@ impl ServiceHandles {
         self.failures[how as usize].inc();
     }
 
+    /// Counts a request for an asset.
+    pub fn asset(&self, outcome: AssetOutcome) {
+        self.assets[outcome as usize].inc();
+    }
+
     /// Counts an answer of another version than the one that was decided for.
     pub fn mismatch(&self, outcome: Mismatch) {
         self.mismatches[outcome as usize].inc();
@@ -351,6 +378,22 @@ impl VersionHandles {
         let class = usize::from(status.as_u16() / 100).clamp(1, CLASSES.len());
         self.requests[class - 1].inc();
         self.duration.observe(took.as_secs_f64());
+    }
+}
+
+impl AssetOutcome {
+    /// All of them, in the order of their numbers.
+    pub const ALL: [Self; 4] = [Self::Hit, Self::OtherVersion, Self::Vault, Self::Miss];
+
+    /// The word for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Hit => "hit",
+            Self::OtherVersion => "other_version",
+            Self::Vault => "vault",
+            Self::Miss => "miss",
+        }
     }
 }
 

@@ -60,19 +60,24 @@ fn refusal(exchange: &Exchange<'_>, error: Error) -> Own {
 pub(crate) async fn answer(exchange: &mut Exchange<'_>, own: Own) -> Next {
     // RFC 8441 section 5: any success opens a tunnel, in which nobody would be.
     let is_mistakable = own.status.is_success() && exchange.is_extended_connect();
-    let own = if is_mistakable { refusal(exchange, Error::NoSwitch) } else { own };
+    let mut own = if is_mistakable { refusal(exchange, Error::NoSwitch) } else { own };
+    exchange.client.worker.metrics.own_answer(own.status);
+    if let Some(standing) = &exchange.standing {
+        standing.write(&mut own.fields);
+    }
+    if let Some(service) = exchange.service() {
+        service.rules.response.apply_to_ours(&mut own.fields);
+    }
+    send(exchange, own).await
+}
+
+/// Sends an answer that no backend gave, with what is about the connection.
+pub(crate) async fn send(exchange: &mut Exchange<'_>, own: Own) -> Next {
     let worker = &exchange.client.worker;
-    worker.metrics.own_answer(own.status);
     exchange.scratch.upload.abandon(&mut exchange.scratch.from_client);
     let leaves_body = exchange.leaves_body();
     exchange.closes |= leaves_body || worker.stop.has_begun();
     let mut fields = own.fields;
-    if let Some(standing) = &exchange.standing {
-        standing.write(&mut fields);
-    }
-    if let Some(service) = exchange.service() {
-        service.rules.response.apply_to_ours(&mut fields);
-    }
     let Scratch { asked, interim, .. } = &mut *exchange.scratch;
     let is_bodied = asked.method != Method::HEAD && own.status != StatusCode::NO_CONTENT;
     fields.append(Name::Date, &[&worker.date(exchange.began)]);
@@ -87,8 +92,9 @@ pub(crate) async fn answer(exchange: &mut Exchange<'_>, own: Own) -> Next {
         !is_bodied,
     );
     if is_bodied {
-        interim.extend_from_slice(&own.body);
-        exchange.sent_own(own.body.len());
+        let body = own.body;
+        interim.extend_from_slice(&body);
+        exchange.sent_own(body.len());
     }
     exchange.answered(own.status);
     if !flush(exchange).await {

@@ -107,6 +107,9 @@ pub(crate) async fn pass(
 fn whole(exchange: &mut Exchange<'_>, decided: &Decided, backend: Backend, ended: Instant) -> Next {
     let Backend { connection, member, in_flight, answer } = backend;
     drop(in_flight);
+    if let Some(copy) = exchange.copy.take() {
+        copy.finish();
+    }
     let Scratch { upload, download, from_client, from_upstream, .. } = &mut *exchange.scratch;
     // What comes behind an answer without being asked for would be taken for the answer to the next request.
     if answer.keeps_alive && upload.is_done() && !download.is_cut() && from_upstream.is_empty() {
@@ -155,14 +158,19 @@ impl Pass<'_, '_> {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Passed> {
-        let Exchange { stream, scratch, client, .. } = &mut *self.exchange;
+        let Exchange { stream, scratch, client, copy, .. } = &mut *self.exchange;
         let Scratch { upload, download, from_client, from_upstream, .. } = &mut **scratch;
         let buffers = &client.worker.buffers;
         if self.is_uploading {
             // Whatever goes wrong with it: the answer is what counts now, and both connections end with it.
             self.is_uploading = upload.poll((stream, from_client, buffers), self.upstream, cx).is_pending();
         }
-        let watch = |_: &[u8]| Ok::<(), std::convert::Infallible>(());
+        let watch = |data: &[u8]| {
+            if let Some(copy) = copy {
+                copy.take(data);
+            }
+            Ok::<(), std::convert::Infallible>(())
+        };
         match download.poll((self.upstream, from_upstream, buffers), stream, cx, watch) {
             Poll::Ready(Ok(())) => return Poll::Ready(Passed::Whole),
             Poll::Ready(Err(Broken::SinkGone(_))) => return Poll::Ready(Passed::ClientGone),

@@ -118,6 +118,7 @@ impl Proxy {
                 tokens: Arc::clone(&self.config.tokens),
                 connectors: Arc::clone(&self.config.connectors),
                 limiters: Arc::clone(&limiters),
+                vaults: Arc::clone(&self.config.vaults),
                 sockets,
                 fronts: Arc::clone(&fronts),
                 reader,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use cutover_resolve::Names;
 use cutover_tls::client::Connectors;
+use cutover_vault::Vaults;
 
 use crate::rate::Limiters;
 use crate::watch::Watch;
@@ -17,6 +18,8 @@ pub(crate) struct Reach {
     pub(crate) connectors: Arc<Connectors>,
     /// How often clients may ask, shared by all workers.
     pub(crate) limiters: Arc<Limiters>,
+    /// Where assets are kept, for all workers.
+    pub(crate) vaults: Arc<Vaults>,
     /// Told when a connection begins to idle.
     pub(crate) watch: Watch,
 }

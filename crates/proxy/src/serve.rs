@@ -29,7 +29,8 @@ use crate::respond::Own;
 use crate::scratch::Scratch;
 use crate::upload::BodyLimits;
 use crate::{
-    challenge, compress, early, finish, own, pass, pin, preview, request_id, to_https, version_endpoint,
+    assets, challenge, compress, early, finish, own, pass, pin, preview, request_id, to_https,
+    version_endpoint,
 };
 
 /// What becomes of the client's connection.
@@ -73,7 +74,10 @@ pub(crate) async fn serve(connection: &mut Connection, scratch: &mut Scratch) ->
     };
     match answered {
         Ok(next) => next,
-        Err(error) => own::refuse(&mut exchange, error).await,
+        Err(error) => match Box::pin(assets::instead(&mut exchange, error)).await {
+            Some(next) => next,
+            None => own::refuse(&mut exchange, error).await,
+        },
     }
 }
 
@@ -105,7 +109,15 @@ async fn answer(exchange: &mut Exchange<'_>, is_last: bool) -> Result<Next, Erro
         return Ok(own::answer(exchange, answer).await);
     }
     let outgoing = prepare(exchange, &decided, framing);
-    let backend = forward::forward(exchange, &mut decided, &outgoing).await?;
+    let mut backend = forward::forward(exchange, &mut decided, &outgoing).await?;
+    if assets::is_missed(exchange, &decided, &outgoing) {
+        // It is rarely needed, and would be part of everything that serves a connection.
+        backend = match Box::pin(assets::search(exchange, &mut decided, &outgoing, backend)).await? {
+            assets::Found::Backend(backend) => backend,
+            assets::Found::Kept(kept) => return Ok(kept.send(exchange, &decided.service).await),
+        };
+    }
+    assets::copy(exchange, &decided, &backend);
     let passing = finish::finish(exchange, &mut decided, &backend);
     if passing == Passing::Tunnel {
         // Its state is large, and would be part of everything that serves a connection.

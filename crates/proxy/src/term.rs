@@ -76,8 +76,11 @@ impl Term {
 }
 
 impl Decided {
-    /// Whether sessions are being evicted from its version, or from this member of it.
+    /// Whether sessions are being evicted from its version, or from this member of it. A search is of none of its sessions.
     pub(crate) fn is_being_evicted(&self, member: usize, now: Timestamp) -> bool {
+        if self.is_search {
+            return false;
+        }
         let version = self.version_set();
         let windows = [version.eviction, version.members[member].eviction];
         windows.iter().flatten().any(|(begins, _)| *begins <= now)

@@ -11,6 +11,7 @@ use cutover_core::policy::{Policy, UpstreamPolicy};
 use cutover_core::retry::Budget;
 use cutover_core::snapshot::{BackendEntry, ServiceSet, Snapshot};
 use cutover_core::time::Timestamp;
+use cutover_vault::Vault;
 use tokio::time::Instant;
 
 use crate::headers::IdentityFields;
@@ -43,6 +44,8 @@ pub(crate) struct ServiceView {
     pub(crate) rules: Rc<Rules>,
     /// How often clients may ask, if there is a limit.
     pub(crate) limiter: Option<Arc<Limiter>>,
+    /// Where assets are kept, if any are.
+    pub(crate) vault: Option<Arc<Vault>>,
     /// Kept through all snapshots.
     pub(crate) budget: Rc<RefCell<Budget>>,
     pub(crate) metrics: ServiceHandles,
@@ -180,6 +183,7 @@ impl ServiceView {
         let alike = old.filter(|old| Arc::ptr_eq(&old.set.policy, &set.policy));
         let rules = alike.map_or_else(|| Rc::new(Rules::new(&set.policy)), |old| Rc::clone(&old.rules));
         let limiter = set.policy.rate_limit.map(|rate| reach.limiters.of(&set.name, rate));
-        Self { set: Arc::clone(set), versions, pools, identity, rules, limiter, budget, metrics }
+        let vault = reach.vaults.of(set.name.as_str(), set.policy.assets.vault);
+        Self { set: Arc::clone(set), versions, pools, identity, rules, limiter, vault, budget, metrics }
     }
 }

@@ -15,6 +15,7 @@ use cutover_core::traffic::Sighting;
 use cutover_resolve::Names;
 use cutover_tls::challenge::Tokens;
 use cutover_tls::client::Connectors;
+use cutover_vault::Vaults;
 use tokio::runtime::LocalOptions;
 use tokio::sync::{Notify, watch as channel};
 use tokio::task::JoinSet;
@@ -22,6 +23,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use crate::accept::{self, Front};
 use crate::access_log::Sink;
+use crate::assets::Reads;
 use crate::buffer::Buffers;
 use crate::clock::Clock;
 use crate::compress::Encoders;
@@ -64,6 +66,8 @@ pub(crate) struct Worker {
     pub(crate) pages: Arc<Pages>,
     /// The answers to challenges of authorities.
     pub(crate) tokens: Arc<Tokens>,
+    /// Assets that are being read from the vault.
+    pub(crate) vault_reads: Reads,
     reader: SnapshotReader,
     view: RefCell<Rc<View>>,
     /// Told when there is another view.
@@ -80,6 +84,7 @@ pub(crate) struct Start {
     pub(crate) tokens: Arc<Tokens>,
     pub(crate) connectors: Arc<Connectors>,
     pub(crate) limiters: Arc<Limiters>,
+    pub(crate) vaults: Arc<Vaults>,
     pub(crate) sockets: Vec<Bound>,
     pub(crate) fronts: Arc<[Front]>,
     pub(crate) reader: SnapshotReader,
@@ -117,6 +122,7 @@ impl Worker {
             spans: None,
             pages: Arc::default(),
             tokens: Arc::default(),
+            vault_reads: Reads::default(),
             reader,
             view: RefCell::new(Rc::new(View::empty(reach))),
             changed: Notify::new(),
@@ -214,6 +220,7 @@ async fn work(start: Start) -> io::Result<u64> {
         tokens,
         connectors,
         limiters,
+        vaults,
         sockets,
         fronts,
         reader,
@@ -226,7 +233,7 @@ async fn work(start: Start) -> io::Result<u64> {
         keeps_pages,
         seed,
     } = start;
-    let reach = Reach { names, connectors, limiters, ..Reach::default() };
+    let reach = Reach { names, connectors, limiters, vaults, ..Reach::default() };
     let worker =
         Rc::new(Worker { pages, tokens, spans, ..Worker::new(limits, reach, reader, metrics, log, seed) });
     let mut accepting = JoinSet::new();

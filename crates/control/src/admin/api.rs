@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use axum::body::Bytes;
 use cutover_core::time::{Millis, Timestamp};
+use cutover_vault::Vaults;
 use tokio::sync::{Semaphore, watch};
 
 use super::auth::Callers;
@@ -34,6 +35,7 @@ struct Shared {
     streams: Arc<Semaphore>,
     closing: watch::Receiver<bool>,
     document: OnceLock<Bytes>,
+    vaults: Arc<Vaults>,
     clock: Clock,
     previews: Previews,
 }
@@ -55,6 +57,7 @@ impl Api {
             streams: Arc::new(Semaphore::new(STREAMS_MAX)),
             closing,
             document: OnceLock::new(),
+            vaults: Arc::clone(&config.vaults),
             clock: Clock::start(),
             previews: config.previews.clone(),
         }))
@@ -87,6 +90,10 @@ impl Api {
     /// How previews are made.
     pub(crate) fn previews(&self) -> &Previews {
         &self.0.previews
+    }
+
+    pub(crate) fn vaults(&self) -> &Vaults {
+        &self.0.vaults
     }
 
     /// The OpenAPI document, written once.

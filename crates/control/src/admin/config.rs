@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use cutover_core::id::ServiceName;
 use cutover_tls::server::ServerTls;
+use cutover_vault::Vaults;
 
 use super::previews::Previews;
 
@@ -35,6 +36,8 @@ pub struct AdminConfig {
     pub stop_timeout: Duration,
     /// How previews are made, and where they lead.
     pub previews: Previews,
+    /// Where assets are kept.
+    pub vaults: Arc<Vaults>,
 }
 
 /// Where to listen.
@@ -92,6 +95,7 @@ impl Default for AdminConfig {
             connections_max: 1024,
             stop_timeout: Duration::from_secs(10),
             previews: Previews::default(),
+            vaults: Arc::default(),
         }
     }
 }

@@ -8,6 +8,7 @@
 
 mod answer;
 mod api;
+mod assets;
 mod auth;
 mod backends;
 mod body;

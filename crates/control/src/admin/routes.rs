@@ -15,8 +15,8 @@ use super::api::Api;
 use super::auth::{self, Role};
 use super::problem::Problem;
 use super::{
-    answer, backends, contracts, flips, gates, history, holds, host, node, permits, previews, replies, rolls,
-    services, suspensions, versions,
+    answer, assets, backends, contracts, flips, gates, history, holds, host, node, permits, previews,
+    replies, rolls, services, suspensions, versions,
 };
 
 /// A route.
@@ -71,6 +71,8 @@ pub(super) fn table() -> Vec<Route> {
         operate(routes!(suspensions::unfreeze)),
         operate(routes!(suspensions::begin_maintenance)),
         operate(routes!(suspensions::end_maintenance)),
+        read(routes!(assets::list)),
+        operate(routes!(assets::drop_all)),
         read(routes!(history::timeline)),
         read(routes!(history::events)),
         read(routes!(node::status)),

@@ -7,6 +7,7 @@
     reason = "a scenario that can't go on has failed, and its numbers are small"
 )]
 
+mod assets;
 mod balance;
 mod compile;
 mod contract;

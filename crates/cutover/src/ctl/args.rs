@@ -191,6 +191,8 @@ pub(crate) enum Command {
         #[command(flatten)]
         remote: Remote,
     },
+    /// List the assets that are kept of a service, or drop some
+    Assets(Assets),
     /// Show what happened to a service: who did what, when and why
     Timeline {
         /// The service
@@ -218,6 +220,27 @@ pub(crate) enum Command {
 }
 
 /// Services.
+/// `cutover assets`
+#[derive(Debug, clap::Args)]
+pub(crate) struct Assets {
+    /// The service
+    pub(crate) service: String,
+    /// Assets to show
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) limit: u32,
+    /// Only assets behind this path
+    #[arg(long, value_name = "PATH")]
+    pub(crate) after: Option<String>,
+    /// Drop those with this path, whatever their query, or with this path and query
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["drop_all", "after"])]
+    pub(crate) drop: Option<String>,
+    /// Drop all of them
+    #[arg(long, conflicts_with = "after")]
+    pub(crate) drop_all: bool,
+    #[command(flatten)]
+    pub(crate) remote: Remote,
+}
+
 #[derive(Debug, clap::Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Services {

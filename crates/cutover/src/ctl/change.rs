@@ -42,6 +42,7 @@ pub(super) async fn carry_out(command: Command) -> Result<Output, Error> {
         Command::Hold { version, hold, ttl, release } => {
             set_hold(&version, &hold, (!release).then_some(ttl)).await
         }
+        Command::Assets(args) => super::assets::assets(args).await,
         Command::Evict(version) => on_version(&version, "evict", None, "its drain ends now").await,
         Command::Reject { version, reason } => on_version(&version, "reject", reason, "is rejected").await,
         Command::Clear(version) => on_version(&version, "clear", None, "may be chosen again").await,

@@ -1,6 +1,7 @@
 //! The command-line client: each command is one or a few calls of the admin API, shown as text or as JSON.
 
 pub(crate) mod args;
+mod assets;
 mod change;
 pub(crate) mod client;
 mod error;

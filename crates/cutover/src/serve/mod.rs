@@ -25,8 +25,10 @@ use cutover_core::publish;
 use cutover_core::snapshot::Snapshot;
 use cutover_proxy::access_log::{AccessLog, Format};
 use cutover_proxy::metrics::Metrics;
+use cutover_proxy::vault_metrics;
 use cutover_proxy::{BindError, Handle, Proxy, StartError as ProxyError};
 use cutover_resolve::{Dns, Names};
+use cutover_vault::Vaults;
 use prometheus::Registry;
 use tokio::runtime;
 use tokio::sync::Notify;
@@ -77,6 +79,8 @@ enum Error {
     Configure(#[from] SubmitError),
     #[error("can't start the data plane")]
     Proxy(#[from] ProxyError),
+    #[error("can't keep assets")]
+    Assets(#[from] cutover_vault::StartError),
     #[error("can't open the access log")]
     AccessLog(#[source] io::Error),
     #[cfg(feature = "otlp")]
@@ -151,8 +155,10 @@ impl Planes {
         tokio::spawn(keeper.run());
         let means = acme::Means { names, connectors: Arc::default(), tokens: Arc::default() };
         let mut certificates = Certificates::load(&config, &means.connectors)?;
-        let proxy = Proxy::bind(settings::proxy(&config, &certificates, &means)?)?;
+        let vaults = Arc::new(Vaults::start(config.node.state_dir.join("assets"))?);
+        let proxy = Proxy::bind(settings::proxy(&config, &certificates, &means, &vaults)?)?;
         let registry = Registry::new();
+        vault_metrics::register(&registry, &vaults)?;
         certificates.register(&registry)?;
         let wanted = certificates.managed(&config);
         let mut issued = acme::Certificates::load(wanted, &config.node.state_dir, &means, &registry)?;
@@ -166,6 +172,7 @@ impl Planes {
         let (publisher, readers) = publish::channel(Snapshot::default(), proxy.wakes(), wake_publisher);
         let mut admin_config = settings::admin(&config, &certificates, ADMIN_STOP_TIMEOUT)?;
         admin_config.previews = settings::previews(&proxy);
+        admin_config.vaults = vaults;
         let (store, store_kind) = open_store(&config)?;
         let state_dir = (config.store == StoreKind::Embedded).then(|| config.node.state_dir.clone());
         let control = control::start(control::Settings {

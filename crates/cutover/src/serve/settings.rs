@@ -10,6 +10,7 @@ use cutover_control::admin::{self, AdminConfig, Front, Grant, Previews};
 use cutover_core::id::ServiceName;
 use cutover_proxy::keyring::Keyring;
 use cutover_proxy::{Limits, ListenerConfig, Proxy, ProxyConfig};
+use cutover_vault::Vaults;
 
 use super::certificates::Certificates;
 use crate::acme;
@@ -28,6 +29,7 @@ pub(super) fn proxy(
     config: &Config,
     certificates: &Certificates,
     means: &acme::Means,
+    vaults: &Arc<Vaults>,
 ) -> Result<ProxyConfig, ResolveError> {
     let mut listeners = Vec::with_capacity(config.listeners.len());
     for (place, listener) in config.listeners.iter().enumerate() {
@@ -55,6 +57,7 @@ pub(super) fn proxy(
         connectors: Arc::clone(&means.connectors),
         names: means.names.clone(),
         tokens: Arc::clone(&means.tokens),
+        vaults: Arc::clone(vaults),
     })
 }
 

@@ -44,6 +44,9 @@ fn write_own_fields(out: &mut Vec<u8>, record: &Record<'_>) {
     }
     text(out, "backend", record.upstream.map(|upstream| upstream.backend.as_bytes()));
     text(out, "pin", record.pin.map(str::as_bytes));
+    if record.asset.is_some() {
+        text(out, "asset", record.asset.map(str::as_bytes));
+    }
     let _ = write!(out, " received={}", record.received);
     seconds(out, "time", Some(record.took));
     seconds(out, "connect", record.upstream.and_then(|upstream| upstream.connect));

@@ -7,7 +7,7 @@ use super::record::{Record, cut};
 use super::timestamp;
 use crate::json;
 
-/// Appends one line with its line feed. What is not known is `null`; times are in microseconds.
+/// Appends one line with its line feed. What is not known is `null`, but only requests for assets have `asset`; times are in microseconds.
 pub(super) fn write(out: &mut Vec<u8>, record: &Record<'_>) {
     let request = &record.request;
     out.extend_from_slice(b"{\"time\":\"");
@@ -29,6 +29,9 @@ pub(super) fn write(out: &mut Vec<u8>, record: &Record<'_>) {
     number(out, "epoch", record.epoch.map(|epoch| epoch.0));
     text(out, "backend", record.upstream.map(|upstream| upstream.backend.as_bytes()));
     text(out, "pin", record.pin.map(str::as_bytes));
+    if record.asset.is_some() {
+        text(out, "asset", record.asset.map(str::as_bytes));
+    }
     number(out, "connect_us", record.upstream.and_then(|upstream| upstream.connect).map(micros));
     number(out, "first_byte_us", record.upstream.and_then(|upstream| upstream.first_byte).map(micros));
     number(out, "retries", Some(record.upstream.map_or(0, |upstream| upstream.retries).into()));

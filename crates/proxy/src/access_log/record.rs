@@ -40,6 +40,8 @@ pub struct Record<'a> {
     pub epoch: Option<Epoch>,
     /// What became of the pin: [`PinOutcome::as_str`](crate::pin::PinOutcome::as_str).
     pub pin: Option<&'a str>,
+    /// Where an asset was found: [`AssetOutcome::as_str`](crate::metrics::AssetOutcome::as_str).
+    pub asset: Option<&'a str>,
     /// The backend that answered, or was tried last.
     pub upstream: Option<Upstream<'a>>,
     /// The id under which the app knows the request.

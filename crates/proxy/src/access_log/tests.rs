@@ -32,6 +32,7 @@ fn record() -> Record<'static> {
         version: Some("v1"),
         epoch: Some(Epoch(3)),
         pin: Some("kept"),
+        asset: None,
         upstream: Some(Upstream {
             backend: "a",
             connect: None,

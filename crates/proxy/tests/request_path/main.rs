@@ -8,6 +8,7 @@
 )]
 
 mod app;
+mod assets;
 mod backend;
 mod both_h2;
 mod client;

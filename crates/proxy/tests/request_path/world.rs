@@ -24,6 +24,7 @@ use cutover_proxy::metrics::Metrics;
 use cutover_proxy::trace::SpanSink;
 use cutover_proxy::{Handle, Limits, ListenerConfig, Network, Proxy, ProxyConfig};
 use cutover_resolve::{Dns, Names};
+use cutover_vault::Vaults;
 
 use prometheus::Registry;
 
@@ -43,6 +44,7 @@ pub(crate) struct Setup {
     pub(crate) backends: Vec<(&'static str, String, &'static str)>,
     pub(crate) log: Option<Format>,
     pub(crate) spans: Option<SpanSink>,
+    pub(crate) vaults: Arc<Vaults>,
 }
 
 /// A running proxy with one service, `web`.
@@ -83,6 +85,7 @@ impl Setup {
             backends: backends.collect(),
             log: None,
             spans: None,
+            vaults: Arc::default(),
         }
     }
 
@@ -135,6 +138,7 @@ impl Setup {
             connectors: Arc::default(),
             names: names(),
             tokens: Arc::default(),
+            vaults: Arc::clone(&self.vaults),
         };
         let proxy = Proxy::bind(config).unwrap().with_spans(self.spans);
         let state = state(self.policy, &self.backends);

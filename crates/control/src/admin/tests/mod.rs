@@ -1,6 +1,7 @@
 //! The admin API as its callers see it: whole requests through the router, over a running control plane.
 
 mod access;
+mod assets;
 mod errors;
 mod garbage;
 mod life;

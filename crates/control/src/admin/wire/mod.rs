@@ -3,6 +3,7 @@
 //! Architecture invariant: these are the only types of the control plane that are written to or read from JSON, beside the
 //! store's records. A field may be added, never renamed: clients of all releases read them.
 
+pub mod assets;
 pub mod backends;
 pub mod flip;
 pub mod json;

@@ -14,7 +14,7 @@ use super::health::ProbeProtocol;
 use super::later::LATER;
 use super::spec::{Affinity, Balance, Identity, OnMissingVersion, ServiceSpec};
 use super::upstream::UpstreamProtocol;
-use super::{backends, flip, headers, health, limits, message, pin, upstream};
+use super::{assets, backends, flip, headers, health, limits, message, pin, upstream};
 use crate::document::{Check, Later, Path, Problems, read};
 
 /// For waits that would fail everything at zero.
@@ -86,6 +86,7 @@ impl ServiceSpec {
             flip: flip::flip(&self.flip, &mut check.table("flip")),
             drain: flip::drain(&self.drain, &mut check.table("drain")),
             roll: flip::roll(&self.roll, &mut check.table("roll")),
+            assets: assets::assets(&self.assets, &mut check.table("assets")),
             rewrite_prefix: message::rewrite_prefix(self, check),
             redirects,
             request: headers::of_requests(&self.request, &mut check.table("request")),

@@ -3,6 +3,7 @@
 //! [`ServiceSpec`] is the text, [`Policy`](cutover_core::policy::Policy) what it means. [`from_json`] reads the one into the other
 //! with every problem at once; `ServiceSpec::from(&policy)` writes it back, which also makes the defaults of the two one thing.
 
+mod assets;
 mod backends;
 mod check;
 mod flip;
@@ -18,6 +19,7 @@ mod tests;
 mod upstream;
 mod write;
 
+pub use assets::AssetsSpec;
 pub use check::{from_json, read_policy};
 pub use flip::{DrainSpec, FlipMode, FlipSpec, QuorumSpec, RollSpec, RollStrategy};
 pub use headers::{HeaderRulesSpec, name_in_requests};

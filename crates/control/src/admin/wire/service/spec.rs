@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::assets::AssetsSpec;
 use super::flip::{DrainSpec, FlipSpec, RollSpec};
 use super::headers::HeaderRulesSpec;
 use super::health::{HealthSpec, OutlierSpec};
@@ -78,6 +79,8 @@ pub struct ServiceSpec {
     pub upstream: UpstreamSpec,
     /// Limits that are lower than the proxy's own.
     pub limits: ServiceLimitsSpec,
+    /// Where files are looked for that a version does not have.
+    pub assets: AssetsSpec,
     /// Requests that are sent elsewhere; the first that fits wins.
     pub redirect: Vec<RedirectSpec>,
     /// What is changed in the head of a request on its way to the app.

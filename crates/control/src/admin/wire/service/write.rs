@@ -3,6 +3,7 @@
 use cutover_core::policy::{self, HashOn, IdentitySource, Policy};
 use cutover_core::route::HostPattern;
 
+use super::assets::AssetsSpec;
 use super::flip::{DrainSpec, FlipSpec, QuorumSpec, RollSpec};
 use super::health::{HealthSpec, OutlierSpec};
 use super::limits::ServiceLimitsSpec;
@@ -52,6 +53,7 @@ impl From<&Policy> for ServiceSpec {
             outlier: (&policy.outlier).into(),
             upstream: (&policy.upstream).into(),
             limits: (&policy.limits).into(),
+            assets: (&policy.assets).into(),
             redirect: policy.redirects.iter().map(Into::into).collect(),
             request: (&policy.request).into(),
             response: (&policy.response).into(),
@@ -111,6 +113,7 @@ default_is_the_written_policy! {
     UpstreamSpec => policy::UpstreamPolicy,
     UpstreamTlsSpec => policy::UpstreamTls,
     ServiceLimitsSpec => policy::ServiceLimits,
+    AssetsSpec => policy::AssetPolicy,
     FlipSpec => policy::FlipPolicy,
     DrainSpec => policy::DrainPolicy,
     RollSpec => policy::RollPolicy,
