@@ -21,6 +21,7 @@ mod health;
 mod http;
 mod idempotency;
 mod identity;
+mod import;
 mod in_place;
 mod ipv6;
 mod load;

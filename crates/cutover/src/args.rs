@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::{agent, ctl, demo, deploy, roll};
+use crate::{agent, ctl, demo, deploy, import, roll};
 
 /// A reverse-proxy load balancer that knows which version of the code each server runs.
 #[derive(Debug, Parser)]
@@ -46,6 +46,8 @@ pub(crate) enum Command {
     Roll(roll::Options),
     /// Take a version from its first migration to its last: expand, stage, canary, flip, bake, drain, contract
     Deploy(deploy::Options),
+    /// Turn a configuration of Apache, nginx or HAProxy into one of cutover
+    Import(import::Options),
     /// Make a token for the admin API, and its line for the configuration
     Token(Token),
     /// Print the completions for a shell

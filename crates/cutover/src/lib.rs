@@ -7,6 +7,7 @@ pub mod config;
 mod ctl;
 pub mod demo;
 mod deploy;
+pub mod import;
 mod job;
 #[cfg(feature = "otlp")]
 mod otlp;

@@ -10,7 +10,7 @@ use tokio::runtime;
 use crate::args::{Cli, Command};
 use crate::config::{self, Report};
 use crate::ctl::{self, Exit};
-use crate::{agent, demo, deploy, roll, serve, token};
+use crate::{agent, demo, deploy, import, roll, serve, token};
 
 /// Runs what the arguments of the process ask for.
 #[must_use]
@@ -43,6 +43,7 @@ pub fn main() -> ExitCode {
                 Err(error) => fail(&error).into(),
             }
         }),
+        Command::Import(options) => import::run(&options, json).into(),
         Command::Token(args) => said(token::make(&args).and_then(|made| print(&made.text(json)))),
         Command::Completions { shell } => {
             let mut text = Vec::new();

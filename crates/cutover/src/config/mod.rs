@@ -257,6 +257,27 @@ pub fn parse(file: &str, text: &str, lookup: variable::Lookup<'_>) -> Result<Con
     read(file, text, lookup, Files::Unasked)
 }
 
+/// What [`check`] says of a text that is not in a file yet.
+///
+/// # Errors
+/// Everything that is wrong with it, or with the files that it names.
+pub(crate) fn check_text(name: &str, text: &str) -> Result<Config, Report> {
+    read(name, text, &|variable| std::env::var(variable).ok(), Files::Needed)
+}
+
+/// The same by the keys of a configuration that is not written yet.
+pub(crate) fn problems(raw: &raw::RawConfig) -> Problems {
+    let (mut problems, root) = (Problems::default(), document::Path::root());
+    // Of strings, numbers and tables with string keys there is always a document.
+    let mut value = serde_json::to_value(raw).unwrap_or_default();
+    later::strip(&mut value, &mut problems);
+    if let Some(raw) = document::read::<raw::RawConfig>(value, &root, &mut problems) {
+        files::check(&raw, &mut problems);
+        check::config(&raw, &|variable| std::env::var(variable).ok(), &mut problems);
+    }
+    problems
+}
+
 /// Whether the files that a configuration names have to be there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Files {
