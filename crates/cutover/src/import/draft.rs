@@ -128,7 +128,14 @@ impl Service {
             self.changed(directive, format!("weights are from 1 to {WEIGHT_MAX}; this one became {fitting}"));
         }
         let version = Some(VERSION.to_owned());
-        self.spec.backends.push(BackendSpec { id, address: text, version, weight: fitting });
+        self.spec.backends.push(BackendSpec {
+            id,
+            address: text,
+            version,
+            weight: fitting,
+            schema_min: None,
+            schema_max: None,
+        });
     }
 
     /// Sends requests under `prefix` to `target`'s path: it stays, goes, or becomes another one.

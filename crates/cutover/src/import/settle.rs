@@ -199,7 +199,7 @@ fn variables(value: &Value, at: &Path, problems: &mut Problems) {
             items.iter().enumerate().for_each(|(index, item)| variables(item, &at.index(index), problems));
         }
         Value::Object(table) => {
-            table.iter().for_each(|(key, value)| variables(value, &at.key(key), problems))
+            table.iter().for_each(|(key, value)| variables(value, &at.key(key), problems));
         }
         _ => {}
     }

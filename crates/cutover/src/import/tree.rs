@@ -55,6 +55,11 @@ impl Directive {
         self.name == name
     }
 
+    /// Whether its name is one of these words.
+    pub(super) fn is_one_of(&self, words: &str) -> bool {
+        words.split_whitespace().any(|word| word == self.name)
+    }
+
     /// The directives in its block.
     pub(super) fn inner(&self) -> &[Self] {
         self.block.as_deref().unwrap_or_default()

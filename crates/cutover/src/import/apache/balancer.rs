@@ -42,11 +42,10 @@ pub(super) fn balancers<'a>(scopes: &[&'a [Directive]]) -> Vec<Balancer<'a>> {
                 places.push((at, directive, 0));
                 places.extend(directive.inner().iter().map(|inner| (at, inner, 0)));
             }
-        } else if matches!(directive.name.as_str(), "balancermember" | "proxyset") {
-            if let Some(at) = add(directive.arg(0), directive) {
+        } else if matches!(directive.name.as_str(), "balancermember" | "proxyset")
+            && let Some(at) = add(directive.arg(0), directive) {
                 places.push((at, directive, 1));
             }
-        }
     }
     for (at, directive, skipped) in places {
         let Some(balancer) = balancers.get_mut(at) else { continue };
@@ -122,9 +121,9 @@ pub(super) fn of_route(
             | "growth"
     );
     if is_of_group {
-        of_group(service, directive, parameter)
+        of_group(service, directive, parameter);
     } else {
-        of_server(service, directive, parameter, checks)
+        of_server(service, directive, parameter, checks);
     }
 }
 

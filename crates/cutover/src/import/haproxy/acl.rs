@@ -73,7 +73,7 @@ fn group_match(proxy: &Proxy<'_>, group: &[String], is_unless: bool) -> Result<M
             (Test::Tls, true) => found.is_plain = true,
             (Test::Hosts(hosts), false) if found.hosts.is_empty() => found.hosts = hosts,
             (Test::Paths(paths, change), false) if found.paths.is_empty() => {
-                (found.paths, found.change) = (paths, change)
+                (found.paths, found.change) = (paths, change);
             }
             _ => {
                 return Err(
@@ -145,7 +145,7 @@ fn test(words: &[String]) -> Result<Test, String> {
         return Ok(Test::Hosts(values.iter().map(|value| format!("*{value}")).collect()));
     }
     match (fetch, method) {
-        ("path_beg", _) | ("path", "beg") | ("path_dir" | "url_beg", _) => {
+        ("path_beg" | "path_dir" | "url_beg", _) | ("path", "beg") => {
             let change = "a prefix is one of whole segments: /api is for /api and /api/x, not for /apix";
             let is_whole = fetch == "path_dir" || values.iter().all(is_cut);
             Ok(paths(values, (!is_whole).then_some(change)))

@@ -46,7 +46,7 @@ fn balance(service: &mut Service, proxy: &Proxy<'_>) {
         text => match text.strip_prefix("hdr(").and_then(|rest| rest.strip_suffix(')')) {
             Some(header) => service.hash(format!("header:{header}")),
             None => {
-                service.lost(line, format!("there is no balancing {text:?}; see `balance` and `hash_on`"))
+                service.lost(line, format!("there is no balancing {text:?}; see `balance` and `hash_on`"));
             }
         },
     }
@@ -111,7 +111,7 @@ fn check(service: &mut Service, line: &Directive) {
             match header.map(|at| (line.keyword(at + 1), line.arg(at + 2))) {
                 Some((name, host)) if name == "host" => host.clone_into(&mut service.spec.health.host),
                 Some(_) => {
-                    service.lost(line, "headers of health checks: only Host can be set, by health.host")
+                    service.lost(line, "headers of health checks: only Host can be set, by health.host");
                 }
                 None => {}
             }
@@ -138,7 +138,7 @@ fn check(service: &mut Service, line: &Directive) {
             }
         }
         "disable-on-404" => {
-            service.notes.push(Note::lost(line, "a server leaves by `cutover drain`, or by its agent"))
+            service.notes.push(Note::lost(line, "a server leaves by `cutover drain`, or by its agent"));
         }
         _ => service.lost(line, "a health check is one request and its status; see [service.health]"),
     }

@@ -5,13 +5,14 @@ mod backend;
 mod bind;
 mod proxy;
 mod reader;
+mod reason;
 mod route;
 mod rule;
 mod server;
 
 use super::draft::Draft;
 use super::files::Files;
-use super::note::{Kind, Ledger, Note};
+use super::note::{Ledger, Note};
 use super::tree::{Directive, named};
 use super::value::{Unit, duration};
 use super::{ImportError, Read};
@@ -28,7 +29,7 @@ pub(super) fn import(files: &mut Files) -> Result<(Draft, Read), ImportError> {
     let ledger = std::mem::take(&mut draft.ledger);
     translate(&tree, files, &ledger, &mut draft);
     draft.ledger = ledger;
-    Ok((draft, Read { tree, why }))
+    Ok((draft, Read { tree, why: reason::why }))
 }
 
 fn translate(tree: &[Directive], files: &Files, ledger: &Ledger, draft: &mut Draft) {
@@ -93,115 +94,5 @@ fn limits(proxy: &Proxy<'_>, draft: &mut Draft) {
                 .notes
                 .push(Note::lost(line, "[limits] are those of all listeners, and another one came first"));
         }
-    }
-}
-
-/// What there is to say about a line that nothing above asked for.
-fn why(line: &Directive) -> (Kind, &'static str) {
-    const OWN_WAY: [&str; 30] = [
-        "log",
-        "chroot",
-        "user",
-        "group",
-        "daemon",
-        "maxconn",
-        "pidfile",
-        "nbproc",
-        "cpu-map",
-        "uid",
-        "gid",
-        "ulimit-n",
-        "node",
-        "description",
-        "master-worker",
-        "hard-stop-after",
-        "spread-checks",
-        "ssl-default-bind-ciphers",
-        "ssl-default-bind-ciphersuites",
-        "ssl-default-bind-options",
-        "ssl-default-server-ciphers",
-        "ssl-default-server-ciphersuites",
-        "ssl-default-server-options",
-        "ssl-dh-param-file",
-        "http-reuse",
-        "hash-type",
-        "backlog",
-        "id",
-        "server-state-file",
-        "load-server-state-from-file",
-    ];
-    const OWN_OPTIONS: [&str; 17] = [
-        "httplog",
-        "dontlognull",
-        "dontlog-normal",
-        "http-server-close",
-        "http-keep-alive",
-        "httpclose",
-        "forceclose",
-        "redispatch",
-        "tcplog",
-        "log-health-checks",
-        "tcp-smart-accept",
-        "tcp-smart-connect",
-        "splice-auto",
-        "http-use-htx",
-        "prefer-last-server",
-        "tcp-check",
-        "contstats",
-    ];
-    if OWN_WAY.contains(&line.name.as_str()) || line.name.starts_with("tune.") {
-        return (Kind::Moot, "cutover has its own way of this");
-    }
-    let first = line.keyword(0);
-    match line.name.as_str() {
-        "option" if OWN_OPTIONS.contains(&first.as_str()) => (Kind::Moot, "cutover has its own way of this"),
-        "stats" => (
-            Kind::Lost,
-            "`cutover status` shows what it showed, /metrics of the admin API is for Prometheus, `cutover maint` and `cutover drain` take servers out",
-        ),
-        "bind" => (Kind::Lost, "nothing that comes there goes to a service"),
-        "acl" => (
-            Kind::Lost,
-            "nothing that is carried over asks for it; services are chosen by host and path prefix",
-        ),
-        "stick-table" | "stick" => (
-            Kind::Lost,
-            "sessions are tied to servers by affinity = \"backend\", and rates are limited by [service.rate_limit]",
-        ),
-        "http-request" | "tcp-request"
-            if first.starts_with("track-sc")
-                || matches!(first.as_str(), "deny" | "tarpit" | "reject" | "content") =>
-        {
-            (
-                Kind::Lost,
-                "rates are limited by [service.rate_limit], and connections by max_connections_per_client; who may see what is for the app",
-            )
-        }
-        "http-request"
-            if matches!(first.as_str(), "set-path" | "replace-path" | "replace-uri" | "set-uri") =>
-        {
-            (Kind::Lost, "rules rewrite path prefixes only; see strip_prefix and rewrite_prefix")
-        }
-        "http-request" | "http-response" | "http-after-response" => {
-            (Kind::Lost, "rules set, add and remove headers with fixed values; let the app do it")
-        }
-        "server-template" => (
-            Kind::Lost,
-            "a backend whose name has several addresses uses all of them; add it with that name, or let servers register themselves",
-        ),
-        "userlist" | "peers" | "resolvers" | "mailers" | "cache" | "program" | "ring" | "http-errors"
-        | "log-forward" | "fcgi-app" => (Kind::Lost, "there is no such section; all in it is left out"),
-        "backend" => (Kind::Lost, "no frontend sends anything there"),
-        "monitor-uri" | "monitor" => {
-            (Kind::Lost, "/livez and /readyz of the admin API are for whoever watches cutover")
-        }
-        "timeout" => (Kind::Lost, "see [limits] and [service.upstream]"),
-        "capture" | "log-format" | "unique-id-format" | "unique-id-header" => {
-            (Kind::Lost, "see [access_log]; every request has an X-Request-Id")
-        }
-        _ => (
-            Kind::Lost,
-            "cutover has nothing like it, or nothing that is carried over asks for it; leave it to the app, or see config/reference.toml",
-        ),
     }
 }

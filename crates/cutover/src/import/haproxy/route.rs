@@ -110,7 +110,7 @@ fn routes<'a>(proxy: &Proxy<'a>, proxies: &[Proxy<'a>], notes: &mut Vec<Note>) -
     match proxy.last("default_backend") {
         Some(line) => add(line, line.arg(0), vec![Match::any()]),
         None if proxy.is_back() && proxy.own().iter().any(|line| line.is("server")) => {
-            add(proxy.section, proxy.name(), vec![Match::any()])
+            add(proxy.section, proxy.name(), vec![Match::any()]);
         }
         None => {}
     }

@@ -79,14 +79,14 @@ fn parameters(service: &mut Service, server: &mut Server, line: &Directive, at: 
             "no-ssl" => server.is_tls = false,
             "send-proxy" => service.spec.upstream.proxy_protocol = ProxyProtocol::V1,
             "send-proxy-v2" | "send-proxy-v2-ssl" | "send-proxy-v2-ssl-cn" => {
-                service.spec.upstream.proxy_protocol = ProxyProtocol::V2
+                service.spec.upstream.proxy_protocol = ProxyProtocol::V2;
             }
             "proto" | "alpn" | "check-proto" | "check-alpn" => {
-                server.is_h2 |= words.next().is_some_and(|value| value.split(',').any(|name| name == "h2"))
+                server.is_h2 |= words.next().is_some_and(|value| value.split(',').any(|name| name == "h2"));
             }
             "verify" => server.verifies = words.next() != Some("none"),
             word if takes_value(word) => {
-                with_value(service, server, line, word, words.next().unwrap_or_default(), files)
+                with_value(service, server, line, word, words.next().unwrap_or_default(), files);
             }
             word => service.lost(line, format!("there is nothing like {word:?} of a server")),
         }

@@ -35,7 +35,7 @@ pub(super) fn is_redirect(server: &Server<'_>) -> bool {
             .next_back()
             .is_some_and(|directive| matches!(returned(directive), Ok(Return::ToHttps)))
     };
-    let passes = |location: &Directive| location.inner().iter().any(|inner| is_pass(inner));
+    let passes = |location: &Directive| location.inner().iter().any(is_pass);
     let in_root =
         named(scope, "location").any(|location| location.arg(0) == "/" && is_to_https(location.inner()));
     (is_to_https(scope) || in_root) && !named(scope, "location").any(passes)
@@ -245,9 +245,9 @@ fn redirect(
             }
             Return::Elsewhere(to, status, true) => {
                 let to = format!("{}{}", to.trim_end_matches('/'), path.trim_end_matches('/'));
-                (path.clone(), to, status)
+                (path, to, status)
             }
-            Return::Elsewhere(to, status, false) => (path.clone(), trimmed(&to), status),
+            Return::Elsewhere(to, status, false) => (path, trimmed(&to), status),
         }
     };
     if to.contains('$') {

@@ -189,7 +189,7 @@ impl Cursor<'_> {
                     None => return Err(ImportError::at(place, format!("the quote {quote} is not closed"))),
                     Some(c) if c == quote => return Ok(word),
                     Some('\\') if self.peek().is_some_and(|c| matches!(c, '"' | '\'' | '\\')) => {
-                        word.extend(self.next())
+                        word.extend(self.next());
                     }
                     Some(c) => word.push(c),
                 }
