@@ -14,7 +14,7 @@ use cutover_core::time::Millis;
 use http::Uri;
 
 use self::admin::admin;
-use self::listener::{check_challenges, listener};
+use self::listener::{check_addresses, check_challenges, listener};
 use super::raw::{LimitsSpec, ListenerSpec, NodeSpec, RawConfig, TracingSpec};
 use super::variable::Lookup;
 use super::{AccessLog, Config, Limits, Node, Tracing, address, default, routes};
@@ -33,6 +33,7 @@ pub(super) fn config(raw: &RawConfig, lookup: Lookup<'_>, problems: &mut Problem
     let listeners =
         listeners.iter().enumerate().map(|(index, raw)| listener(raw, &mut root.element("listener", index)));
     let listeners = listeners.collect();
+    check_addresses(&raw.listener, &mut root);
     check_challenges(&raw.listener, &mut root);
     let limits = limits(&raw.limits, &mut root.table("limits"));
     let admin = admin(&raw.admin, &mut root.table("admin"));

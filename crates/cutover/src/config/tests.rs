@@ -135,6 +135,18 @@ fn a_listener_may_speak_tls() {
 }
 
 #[test]
+fn an_address_has_one_listener() {
+    let listeners = |second: &str| {
+        format!("[[listener]]\nbind = [\"[::1]:80\", \"[::1]:0\"]\n[[listener]]\nbind = [{second}]\n")
+    };
+    assert_eq!(config(&listeners("\"[::1]:0\", \"[::1]:81\"")).listeners.len(), 2);
+    assert_eq!(
+        errors(&listeners("\"[::1]:81\", \"[0::1]:80\"")),
+        "c.toml:4:21: listener[1].bind[1]: \"[::1]:80\" is an address of listener 0 already; give one of them another"
+    );
+}
+
+#[test]
 fn a_challenge_over_plain_http_needs_a_listener_that_speaks_it() {
     let error = errors(
         "[[listener]]\nbind = [\"[::1]:0\"]\nprotocol = \"https\"\ntls.acme = { domains = [\"example.com\"], challenge = \"http-01\" }\n",

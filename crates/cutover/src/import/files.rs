@@ -150,6 +150,6 @@ impl Files {
     fn name_of(&self, path: &Path) -> String {
         let beside = self.main.parent().and_then(|directory| std::path::absolute(directory).ok());
         let short = beside.as_ref().and_then(|directory| path.strip_prefix(directory).ok());
-        short.unwrap_or(path).display().to_string()
+        super::tree::shown(&short.unwrap_or(path).display().to_string())
     }
 }

@@ -53,6 +53,8 @@ impl Note {
     }
 
     fn new(kind: Kind, directive: &Directive, why: String) -> Self {
+        // A reason may quote what was read, and no comment may have what could be in that.
+        let why = why.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
         Self { kind, place: directive.place.clone(), text: directive.text.clone(), why }
     }
 }

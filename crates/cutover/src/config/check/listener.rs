@@ -1,5 +1,6 @@
 //! Reads `[[listener]]`.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 
 use cutover_control::admin::wire::service::name_in_requests;
@@ -11,7 +12,7 @@ use http::Uri;
 use crate::config::raw::{
     self, AcmeSpec, Challenge, ListenerProtocol, ListenerSpec, ListenerTlsSpec, TlsVersion,
 };
-use crate::config::{Acme, AcmeChallenge, Listener, ListenerTls, address};
+use crate::config::{Acme, AcmeChallenge, BindAddress, Listener, ListenerTls, address};
 
 /// What `raw` means.
 pub(super) fn listener(raw: &ListenerSpec, check: &mut Check<'_>) -> Listener {
@@ -41,6 +42,28 @@ pub(super) fn listener(raw: &ListenerSpec, check: &mut Check<'_>) -> Listener {
         proxy_protocol: raw.proxy_protocol,
         tls: raw.tls.as_ref().map(|raw| tls(raw, &mut check.table("tls"))),
         redirect_to_https: raw.redirect_to_https,
+    }
+}
+
+/// Reports addresses that an earlier listener has already: only one of them would be asked. Port 0 is another one each time.
+pub(super) fn check_addresses(listeners: &[ListenerSpec], root: &mut Check<'_>) {
+    let mut owners: BTreeMap<String, usize> = BTreeMap::new();
+    for (index, listener) in listeners.iter().enumerate() {
+        let addresses =
+            listener.bind.iter().map(|text| text.parse::<BindAddress>().map(|bind| bind.to_string()));
+        for (at, address) in addresses.enumerate() {
+            let Ok(address) = address else { continue };
+            match owners.get(&address) {
+                Some(&owner) if owner != index && !address.ends_with(":0") => {
+                    let message = format!(
+                        "{address:?} is an address of listener {owner} already; give one of them another"
+                    );
+                    root.element("listener", index).wrong_element("bind", at, message);
+                }
+                Some(_) => {}
+                None => drop(owners.insert(address, index)),
+            }
+        }
     }
 }
 

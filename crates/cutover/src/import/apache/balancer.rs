@@ -43,9 +43,10 @@ pub(super) fn balancers<'a>(scopes: &[&'a [Directive]]) -> Vec<Balancer<'a>> {
                 places.extend(directive.inner().iter().map(|inner| (at, inner, 0)));
             }
         } else if matches!(directive.name.as_str(), "balancermember" | "proxyset")
-            && let Some(at) = add(directive.arg(0), directive) {
-                places.push((at, directive, 1));
-            }
+            && let Some(at) = add(directive.arg(0), directive)
+        {
+            places.push((at, directive, 1));
+        }
     }
     for (at, directive, skipped) in places {
         let Some(balancer) = balancers.get_mut(at) else { continue };

@@ -123,7 +123,9 @@ fn words(listener: &mut Listener, line: &Directive, bases: &Bases<'_>, files: &F
                 words.next();
             }
             word => {
-                listener.notes.push(Note::lost(line, format!("there is nothing like {word:?} of a listener")));
+                listener
+                    .notes
+                    .push(Note::lost(line, format!("there is nothing like {word:?} of a listener")));
             }
         }
     }

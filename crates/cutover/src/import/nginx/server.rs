@@ -237,8 +237,9 @@ fn trusted(listener: &mut Listener, server: &Server<'_>) {
     }
     server.levels.last("real_ip_recursive");
     if let Some(header) = server.levels.last("real_ip_header")
-        && !matches!(header.keyword(0).as_str(), "x-forwarded-for" | "proxy_protocol") {
-            let why = "clients are told apart by X-Forwarded-For and Forwarded of trusted proxies; let them send one of these";
-            listener.notes.push(Note::lost(header, why));
-        }
+        && !matches!(header.keyword(0).as_str(), "x-forwarded-for" | "proxy_protocol")
+    {
+        let why = "clients are told apart by X-Forwarded-For and Forwarded of trusted proxies; let them send one of these";
+        listener.notes.push(Note::lost(header, why));
+    }
 }
