@@ -39,20 +39,20 @@ pub(super) struct Ledger {
 impl Note {
     /// It is not in what is written.
     pub(super) fn lost(directive: &Directive, why: impl Into<String>) -> Self {
-        Self::new(Kind::Lost, directive, why.into())
+        Self::new(Kind::Lost, directive, &why.into())
     }
 
     /// It means something else in what is written.
     pub(super) fn changed(directive: &Directive, why: impl Into<String>) -> Self {
-        Self::new(Kind::Changed, directive, why.into())
+        Self::new(Kind::Changed, directive, &why.into())
     }
 
     /// It has no meaning for cutover.
     pub(super) fn moot(directive: &Directive, why: impl Into<String>) -> Self {
-        Self::new(Kind::Moot, directive, why.into())
+        Self::new(Kind::Moot, directive, &why.into())
     }
 
-    fn new(kind: Kind, directive: &Directive, why: String) -> Self {
+    fn new(kind: Kind, directive: &Directive, why: &str) -> Self {
         // A reason may quote what was read, and no comment may have what could be in that.
         let why = why.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
         Self { kind, place: directive.place.clone(), text: directive.text.clone(), why }
