@@ -7,6 +7,7 @@ mod admin_tls;
 mod agent;
 mod api;
 mod assets;
+mod bake;
 mod cli;
 #[path = "../../crates/resolve/tests/it/dns.rs"]
 mod dns;

@@ -29,6 +29,7 @@ use tokio::sync::watch;
 use crate::error::{LoadError, SubmitError};
 use crate::event_log::EventLog;
 use crate::handle::{Current, Done, Request};
+use crate::judge::{Judge, VerdictBoard};
 use crate::metrics::Metrics;
 use crate::reconcile;
 use crate::reply::{KeptReply, Reply};
@@ -68,6 +69,7 @@ pub struct Controller {
     events: Arc<EventLog>,
     replies: ReplyLog,
     skew: Skew,
+    judge: Judge,
     current: watch::Sender<Current>,
     /// Whether the configuration was applied. Before, nothing is known of its services but their records, so nothing may be decided.
     is_configured: bool,
@@ -110,6 +112,7 @@ impl Controller {
             events: Arc::new(EventLog::new(timeline)),
             replies: ReplyLog::new(replies),
             skew: Skew::default(),
+            judge: Judge::default(),
             current: watch::Sender::new(current),
             is_configured: false,
             is_in_doubt: false,
@@ -180,6 +183,7 @@ impl Controller {
         {
             self.pass_volatile(traffic, now);
         }
+        self.judge(now).await;
     }
 
     /// The control state.
@@ -218,6 +222,12 @@ impl Controller {
         self.current.subscribe()
     }
 
+    /// What is thought right now of the versions that are watched.
+    #[must_use]
+    pub fn verdicts(&self) -> &Arc<VerdictBoard> {
+        self.judge.board()
+    }
+
     /// Everything that happened.
     #[must_use]
     pub fn events(&self) -> &Arc<EventLog> {
@@ -253,6 +263,20 @@ impl Controller {
             }
         }
         Err(SubmitError::Unavailable { source: "others keep committing first".into() })
+    }
+
+    /// Looks at how new versions answer, and carries out what follows from it. What can't be committed is found again by the next look.
+    async fn judge(&mut self, now: Timestamp) {
+        let judgements =
+            self.judge.look(&self.state, &self.parts.publisher.current(), &self.parts.metrics, now);
+        if judgements.is_empty() {
+            return;
+        }
+        let Ok(after) = self.state.apply(&Command::Judged(judgements), now) else { return };
+        let step = self.step(after, &Why::itself(), now);
+        if self.advance(step).await.is_err() {
+            tracing::warn!("a verdict could not be committed; it is given again");
+        }
     }
 
     /// What was answered to the request before, if it has been carried out already.
@@ -328,7 +352,17 @@ impl Controller {
     }
 
     fn step(&self, after: State, why: &Why, now: Timestamp) -> Step {
+        let after = self.freeze(after, now);
         Step::between(&self.state, after, why, (self.revision, &self.events), now)
+    }
+
+    /// A bake that begins is compared with how the old version answered until now, which is part of the same step.
+    fn freeze(&self, after: State, now: Timestamp) -> State {
+        let baselines = self.judge.freeze(&self.state, &after, &self.parts.publisher.current());
+        if baselines.is_empty() {
+            return after;
+        }
+        after.apply(&Command::Judged(baselines), now).unwrap_or(after)
     }
 
     /// Commits the step if it must be, then makes it true. Answers the generation that holds it.

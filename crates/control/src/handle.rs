@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use cutover_core::command::Command;
 use cutover_core::id::{BackendId, Revision, ServiceName};
+use cutover_core::judge::Verdict;
 use cutover_core::snapshot::Snapshot;
 use cutover_core::state::State;
 use cutover_core::time::Timestamp;
@@ -12,6 +13,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::error::SubmitError;
 use crate::event_log::{EventLog, Subscription};
+use crate::judge::VerdictBoard;
 use crate::probe::{ProbeBoard, ProbeReport};
 use crate::reply::{Once, Reply};
 use crate::timeline::{Actor, Entry, EventId};
@@ -146,6 +148,12 @@ impl Control {
         self.0.probes.last(service, backend)
     }
 
+    /// What is thought right now of the version that a service watches, if it watches one.
+    #[must_use]
+    pub fn verdict(&self, service: &ServiceName) -> Option<Verdict> {
+        self.0.verdicts.of(service)
+    }
+
     /// Whether the state is loaded and configured, and the data plane decides by it.
     #[must_use]
     pub fn is_ready(&self) -> bool {
@@ -175,6 +183,7 @@ pub(crate) struct Shared {
     pub(crate) current: watch::Receiver<Current>,
     pub(crate) events: Arc<EventLog>,
     pub(crate) probes: Arc<ProbeBoard>,
+    pub(crate) verdicts: Arc<VerdictBoard>,
     pub(crate) is_ready: Arc<AtomicBool>,
     pub(crate) about: About,
 }

@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cutover_core::backend::Operational;
+use cutover_core::bake;
 use cutover_core::command::{Change, Command};
 use cutover_core::id::{Revision, ServiceName};
+use cutover_core::judge::{Kind, Standing, Verdict};
 use cutover_core::service::{Service, Source};
 use cutover_core::state::State;
-use prometheus::{Histogram, HistogramOpts, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+use prometheus::{GaugeVec, Histogram, HistogramOpts, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
 use crate::error::SubmitError;
 use crate::walk::differences;
@@ -26,6 +28,9 @@ pub struct Metrics {
     version_epoch: IntGaugeVec,
     backends: IntGaugeVec,
     flips: IntCounterVec,
+    bake_state: IntGaugeVec,
+    evidence: GaugeVec,
+    verdicts: IntCounterVec,
     probes: IntCounterVec,
     revision: IntGauge,
     commit_seconds: Histogram,
@@ -46,6 +51,10 @@ impl Metrics {
                 let counters = IntCounterVec::new(Opts::new(name, help), labels)?;
                 registry.register(Box::new(counters.clone())).map(|()| counters)
             };
+        let evidence =
+            "How much speaks for the version that is watched being worse: it is judged bad at 100.";
+        let evidence = GaugeVec::new(Opts::new("cutover_judge_evidence", evidence), &["service"])?;
+        registry.register(Box::new(evidence.clone()))?;
         let revision =
             IntGauge::new("cutover_revision", "The last committed revision of the control state.")?;
         registry.register(Box::new(revision.clone()))?;
@@ -74,6 +83,17 @@ impl Metrics {
                 "cutover_flips_total",
                 "Changes of the active version, by outcome.",
                 &["service", "outcome"],
+            )?,
+            bake_state: gauges(
+                "cutover_bake_state",
+                "1 for the state that the last bake of the service is in.",
+                &["service", "state"],
+            )?,
+            evidence,
+            verdicts: counters(
+                "cutover_verdicts_total",
+                "Versions that were judged, by what they were watched in and by the verdict.",
+                &["service", "kind", "verdict"],
             )?,
             probes: counters("cutover_probes_total", "Health checks, by result.", &["service", "result"])?,
             revision,
@@ -117,6 +137,26 @@ impl Metrics {
         self.flips.with_label_values(&[service.as_str(), "by_itself"]).inc();
     }
 
+    /// Counts a version that was rolled back because it was judged bad.
+    pub(crate) fn count_rollback(&self, service: &ServiceName) {
+        self.flips.with_label_values(&[service.as_str(), "rolled_back"]).inc();
+    }
+
+    /// Counts a verdict.
+    pub(crate) fn count_verdict(&self, service: &ServiceName, kind: Kind, standing: Standing) {
+        self.verdicts.with_label_values(&[service.as_str(), kind.as_str(), standing.as_str()]).inc();
+    }
+
+    /// Shows the evidence against the version that a service watches; `None` when it watches none.
+    pub(crate) fn show_evidence(&self, service: &ServiceName, verdict: Option<&Verdict>) {
+        let labels = [service.as_str()];
+        match verdict {
+            Some(verdict) => self.evidence.with_label_values(&labels).set(verdict.numbers.evidence),
+            // An error says that there is no such series, which is what is wanted.
+            None => drop(self.evidence.remove_label_values(&labels)),
+        }
+    }
+
     /// Follows a change of the state. Services that the two states share cost a comparison of pointers.
     pub(crate) fn follow(&self, before: &State, after: &State, revision: Revision) {
         self.revision.set(signed(revision.0));
@@ -132,6 +172,12 @@ impl Metrics {
     fn follow_service(&self, old: &Service, new: &Service) {
         let name = new.name.as_str();
         self.version_epoch.with_label_values(&[name]).set(signed(new.epoch.0));
+        if old.bake != new.bake {
+            for state in bake::State::ALL {
+                let is_in = new.bake.as_ref().is_some_and(|bake| bake.state == state);
+                self.bake_state.with_label_values(&[name, state.as_str()]).set(i64::from(is_in));
+            }
+        }
         for (id, _, backend) in differences(&old.backends, &new.backends) {
             let labels = [name, id.as_str()];
             match backend {
@@ -162,6 +208,13 @@ impl Metrics {
         drop(self.version_epoch.remove_label_values(&[name]));
         for outcome in OUTCOMES {
             drop(self.flips.remove_label_values(&[name, outcome]));
+        }
+        for state in bake::State::ALL {
+            drop(self.bake_state.remove_label_values(&[name, state.as_str()]));
+        }
+        drop(self.evidence.remove_label_values(&[name]));
+        for (kind, standing) in Kind::ALL.into_iter().flat_map(|kind| Standing::ALL.map(|it| (kind, it))) {
+            drop(self.verdicts.remove_label_values(&[name, kind.as_str(), standing.as_str()]));
         }
         for result in ["ok", "failed"] {
             drop(self.probes.remove_label_values(&[name, result]));
@@ -212,6 +265,7 @@ mod tests {
         let fewer = world.change(leave).await.expect("it may leave").state;
         metrics.count_activation(&web());
         metrics.count_probe(&web(), true);
+        metrics.count_verdict(&web(), Kind::Bake, Standing::Bad);
         metrics.follow(&full, &fewer, Revision(6));
         assert!(!series(&registry).iter().any(|series| series.contains("{b,") || series.contains(",v2}")));
         metrics.follow(&fewer, &State::default(), Revision(7));

@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use cutover_core::backend::{Backend, Operational};
+use cutover_core::bake;
 use cutover_core::effect::Event;
 use cutover_core::id::{BackendId, ServiceName};
+use cutover_core::judge::{Kind, Standing};
 use cutover_core::report::Traffic;
 use cutover_core::snapshot::{BackendEntry, Snapshot};
 use cutover_core::state::State;
@@ -77,7 +79,17 @@ pub(crate) fn carry_out(step: &Step, snapshot: &Snapshot, metrics: &Metrics) {
                     entry.traffic.forget_errors();
                 }
             }
-            Event::Activated { .. } if step.is_by_itself() => metrics.count_activation(service),
+            Event::Activated { to, .. } if step.is_by_itself() => {
+                let is_back = |other: &Event| matches!(other, Event::BakeEnded(_, bake::State::RolledBack));
+                if step.events().iter().any(|(other, event)| other == service && is_back(event)) {
+                    tracing::warn!(%service, %to, "rolled back, because the new version was judged bad");
+                    metrics.count_rollback(service);
+                } else {
+                    metrics.count_activation(service);
+                }
+            }
+            Event::Baked(..) => metrics.count_verdict(service, Kind::Bake, Standing::Good),
+            Event::JudgedBad(_, kind, _) => metrics.count_verdict(service, *kind, Standing::Bad),
             _ => {}
         }
     }

@@ -125,6 +125,7 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
         current: current.clone(),
         events: Arc::clone(controller.events()),
         probes: Arc::clone(&probes),
+        verdicts: Arc::clone(controller.verdicts()),
         is_ready: Arc::clone(&is_ready),
         about: About { node, store: store_kind, started_at: clock.began() },
     });

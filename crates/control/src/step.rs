@@ -201,6 +201,10 @@ fn is_durable(event: &Event) -> bool {
         | Event::AssetsDropped(_)
         | Event::PermitGranted(_)
         | Event::PermitEnded(_)
+        | Event::BakeBegan { .. }
+        | Event::Baked(..)
+        | Event::BakeEnded(..)
+        | Event::JudgedBad(..)
         | Event::RollChanged(..) => true,
     }
 }

@@ -7,6 +7,7 @@ use crate::address::Address;
 use crate::backend::{AdminState, Weight};
 use crate::contract::RecordContract;
 use crate::id::{BackendId, Epoch, GateName, HoldName, ServiceName, VersionLabel};
+use crate::judge::{Baseline, Verdict};
 use crate::pin::PinKey;
 use crate::policy::Policy;
 use crate::report::Traffic;
@@ -35,6 +36,8 @@ pub enum Command {
     Service(ServiceName, Change),
     /// What probes found out. What they found out about services and backends that are gone is ignored.
     Probed(Vec<Found>),
+    /// What the judge found out about new versions. What it found out about services and periods that are over is ignored.
+    Judged(Vec<Judgement>),
     /// From now on this key signs pins; those that signed before still verify.
     AddPinKey(PinKey),
     /// Time passed, and traffic was seen.
@@ -219,6 +222,26 @@ pub enum Finding {
     },
     /// It does not answer.
     Down,
+}
+
+/// What the judge found out about the new version of one service.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Judgement {
+    /// The service.
+    pub service: ServiceName,
+    /// The epoch that it was in when that was found out.
+    pub epoch: Epoch,
+    /// What was found out.
+    pub ruling: Ruling,
+}
+
+/// What the judge found out.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Ruling {
+    /// How the version answered that was replaced just now.
+    Baseline(Baseline),
+    /// What is thought of the new one. A good one is believed when its bake is over.
+    Verdict(Verdict),
 }
 
 /// Makes a version active.

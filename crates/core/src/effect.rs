@@ -4,7 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::backend::{AdminState, Backend, Identity, Operational};
+use crate::bake::{self, Bake};
 use crate::id::{BackendId, Epoch, GateName, HoldName, ServiceName, VersionLabel};
+use crate::judge::{Kind, Standing, Verdict};
 use crate::roll::{self, Permit, Roll};
 use crate::schema::Schema;
 use crate::service::Service;
@@ -80,6 +82,21 @@ pub enum Event {
     PermitGranted(BackendId),
     /// A restart is over, or was given up.
     PermitEnded(BackendId),
+    /// A version is watched from now on.
+    BakeBegan {
+        /// The version.
+        version: VersionLabel,
+        /// The version that it is compared with.
+        from: VersionLabel,
+        /// For how long.
+        duration: Millis,
+    },
+    /// A version passed its bake, and why that is thought.
+    Baked(VersionLabel, String),
+    /// A bake ended without a verdict: the version was rolled back, or replaced.
+    BakeEnded(VersionLabel, bake::State),
+    /// A version was judged bad in a bake or canary, and why.
+    JudgedBad(VersionLabel, Kind, String),
     /// A roll began, was frozen, went on, or ended.
     RollChanged(roll::State, String),
 }
@@ -107,6 +124,11 @@ pub fn compare(before: &State, after: &State) -> Vec<(ServiceName, Event)> {
 fn compare_service(old: &Service, new: &Service, tell: &mut dyn FnMut(Event)) {
     if old.policy != new.policy {
         tell(Event::ServiceChanged);
+    }
+    // First of all: what else happens may follow from it.
+    let is_bad = |verdict: &&Verdict| verdict.standing == Standing::Bad;
+    if let Some(bad) = new.verdict.as_ref().filter(is_bad).filter(|bad| old.verdict.as_ref() != Some(bad)) {
+        tell(Event::JudgedBad(bad.version.clone(), bad.kind, bad.reason.clone()));
     }
     for id in old.backends.keys().filter(|&id| !new.backends.contains_key(id)) {
         tell(Event::BackendRemoved(id.clone()));
@@ -152,7 +174,35 @@ fn compare_service(old: &Service, new: &Service, tell: &mut dyn FnMut(Event)) {
     if let Some(drop) = new.asset_drop.as_ref().filter(|_| new.asset_drop != old.asset_drop) {
         tell(Event::AssetsDropped(drop.target.clone()));
     }
+    compare_bake(old, new, tell);
     compare_roll(&old.roll, &new.roll, tell);
+}
+
+fn compare_bake(old: &Service, new: &Service, tell: &mut dyn FnMut(Event)) {
+    let is_running = |bake: &&Bake| bake.state == bake::State::Running;
+    if let Some(ended) = old.bake.as_ref().filter(is_running) {
+        let known = new.bake.as_ref().filter(|bake| bake.epoch == ended.epoch);
+        let version = ended.version.clone();
+        match known.map_or(bake::State::Superseded, |bake| bake.state) {
+            bake::State::Passed => {
+                let reason = new.verdict.as_ref().map(|verdict| verdict.reason.clone());
+                tell(Event::Baked(version, reason.unwrap_or_default()));
+            }
+            state @ (bake::State::RolledBack | bake::State::Superseded) => {
+                tell(Event::BakeEnded(version, state));
+            }
+            // Of a failed one its verdict tells.
+            bake::State::Running | bake::State::Failed => {}
+        }
+    }
+    let is_known = |bake: &&Bake| old.bake.as_ref().is_some_and(|old| old.epoch == bake.epoch);
+    if let Some(bake) = new.bake.as_ref().filter(is_running).filter(|bake| !is_known(bake)) {
+        tell(Event::BakeBegan {
+            version: bake.version.clone(),
+            from: bake.from.clone(),
+            duration: bake.ends_at.since(bake.began_at),
+        });
+    }
 }
 
 fn compare_roll(old: &Roll, new: &Roll, tell: &mut dyn FnMut(Event)) {
@@ -245,6 +295,10 @@ impl Event {
             Self::AssetsDropped(_) => "assets_dropped",
             Self::PermitGranted(_) => "permit_granted",
             Self::PermitEnded(_) => "permit_ended",
+            Self::BakeBegan { .. } => "bake_began",
+            Self::Baked(..) => "baked",
+            Self::BakeEnded(..) => "bake_ended",
+            Self::JudgedBad(..) => "judged_bad",
             Self::RollChanged(..) => "roll_changed",
         }
     }
@@ -276,6 +330,10 @@ impl Event {
             | Self::Activated { to: label, .. }
             | Self::Drained(label, _)
             | Self::Contracted(label)
+            | Self::BakeBegan { version: label, .. }
+            | Self::Baked(label, _)
+            | Self::BakeEnded(label, _)
+            | Self::JudgedBad(label, ..)
             | Self::GateChanged(label, ..)
             | Self::PreviewMade(label, _)
             | Self::HoldTaken(label, _)
@@ -333,6 +391,19 @@ impl fmt::Display for Event {
             Self::AssetsDropped(None) => f.write_str("all kept assets dropped"),
             Self::PermitGranted(id) => write!(f, "backend {id} may be restarted"),
             Self::PermitEnded(id) => write!(f, "the permit of backend {id} ended"),
+            Self::BakeBegan { version, from, duration } => {
+                write!(f, "version {version} is compared with {from} for {duration}")
+            }
+            Self::Baked(label, reason) => write!(f, "version {label} passed its bake: {reason}"),
+            Self::BakeEnded(label, bake::State::RolledBack) => {
+                write!(f, "the bake of version {label} ended with its rollback")
+            }
+            Self::BakeEnded(label, _) => {
+                write!(f, "the bake of version {label} ended because another version became active")
+            }
+            Self::JudgedBad(label, kind, reason) => {
+                write!(f, "version {label} was judged bad in its {kind}: {reason}")
+            }
             Self::RollChanged(state, reason) if reason.is_empty() => write!(f, "the roll is {state}"),
             Self::RollChanged(state, reason) => write!(f, "the roll is {state}: {reason}"),
         }

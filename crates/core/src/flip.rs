@@ -1,5 +1,6 @@
 //! The switch: when it is allowed, and what it changes.
 
+use crate::bake;
 use crate::command::Flip;
 use crate::contract;
 use crate::id::VersionLabel;
@@ -13,7 +14,7 @@ use crate::version::Role;
 /// Makes `request.to` active, if nothing stands in the way.
 pub(crate) fn flip(service: &mut Service, request: &Flip, now: Timestamp) -> Result<(), Rejected> {
     Rejected::if_any(obstacles(service, request, now))?;
-    activate(service, &request.to, now);
+    replace(service, &request.to, now);
     Ok(())
 }
 
@@ -85,6 +86,13 @@ fn wrong_role(service: &Service, to: &VersionLabel, role: Role, rejected: Option
         Role::Staged | Role::Canary | Role::Draining | Role::Drained => return None,
     };
     Some(reason)
+}
+
+/// Makes `to` active in place of the version that is, and watches it from now on.
+pub(crate) fn replace(service: &mut Service, to: &VersionLabel, now: Timestamp) {
+    let from = service.active.clone();
+    activate(service, to, now);
+    bake::begin(service, from, now);
 }
 
 /// Makes `to` active in the next epoch. What was active drains.

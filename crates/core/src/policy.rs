@@ -3,10 +3,12 @@
 //! A policy is a plain value. Configuration files and the admin API both end here; nothing behind this point sees text.
 
 mod assets;
+mod bake;
 mod message;
 mod upstream;
 
 pub use self::assets::AssetPolicy;
+pub use self::bake::BakePolicy;
 pub use self::message::{Compression, ErrorPage, HeaderRules, Rate, Redirect};
 pub use self::upstream::{ProxyProtocol, UpstreamPolicy, UpstreamProtocol, UpstreamTls};
 use crate::route::{HostPattern, PathPrefix};
@@ -94,6 +96,8 @@ pub struct Policy {
     pub limits: ServiceLimits,
     /// When a flip is allowed.
     pub flip: FlipPolicy,
+    /// How a version is watched after it became active.
+    pub bake: BakePolicy,
     /// How the old version leaves.
     pub drain: DrainPolicy,
     /// In what order backends are taken out for a restart.
@@ -137,6 +141,7 @@ impl Default for Policy {
             upstream: UpstreamPolicy::default(),
             limits: ServiceLimits::default(),
             flip: FlipPolicy::default(),
+            bake: BakePolicy::default(),
             drain: DrainPolicy::default(),
             roll: RollPolicy::default(),
             assets: AssetPolicy::default(),

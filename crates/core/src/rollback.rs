@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::bake;
 use crate::command::{Rollback, Sessions};
 use crate::contract;
 use crate::flip::activate;
@@ -39,6 +40,7 @@ pub(crate) fn rollback(service: &mut Service, request: &Rollback, now: Timestamp
     Rejected::if_any(reasons)?;
     let (Some(to), Some(bad)) = (to, service.active.clone()) else { return Ok(()) };
     activate(service, &to, now);
+    bake::roll_back(service);
     if let Some(bad) = service.version_mut(&bad) {
         bad.rejected = Some(request.reason.clone());
         if request.sessions == Sessions::Move {

@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use crate::asset::AssetDrop;
 use crate::backend::Backend;
+use crate::bake::Bake;
 use crate::contract::Contract;
 use crate::id::{BackendId, Epoch, ServiceName, VersionLabel};
+use crate::judge::Verdict;
 use crate::policy::Policy;
 use crate::roll::Roll;
 use crate::schema::Schema;
@@ -45,6 +47,10 @@ pub struct Service {
     pub asset_drop: Option<AssetDrop>,
     /// How far a roll of its backends is.
     pub roll: Roll,
+    /// The watch over the version that was flipped to last, if it replaced another one.
+    pub bake: Option<Bake>,
+    /// What was thought last of a version when it was no longer watched, or judged bad.
+    pub verdict: Option<Verdict>,
     /// Its backends.
     pub backends: BTreeMap<BackendId, Arc<Backend>>,
     /// The versions that it knows.
@@ -95,6 +101,8 @@ impl Service {
             schema: None,
             asset_drop: None,
             roll: Roll::default(),
+            bake: None,
+            verdict: None,
             backends: BTreeMap::new(),
             versions: BTreeMap::new(),
             next_seen: 1,

@@ -31,7 +31,7 @@ pub(crate) fn settle(service: &mut Service, now: Timestamp) {
             follow(service, now);
         }
     } else if let Some(label) = next_by_itself(service, now) {
-        flip::activate(service, &label, now);
+        flip::replace(service, &label, now);
         follow(service, now);
     }
     roll::conclude(service);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::asset::AssetDrop;
-use crate::command::{Change, Command, Configured, Found};
+use crate::command::{Change, Command, Configured, Found, Judgement};
 use crate::id::ServiceName;
 use crate::pin::PinKey;
 use crate::policy::Policy;
@@ -14,7 +14,7 @@ use crate::service::{Service, Source};
 use crate::suspend::{self, Suspension};
 use crate::time::{Millis, Timestamp};
 use crate::{
-    contract, drain, flip, gate, identity, outlier, preview, registry, roll, rollback, schema, settle,
+    bake, contract, drain, flip, gate, identity, outlier, preview, registry, roll, rollback, schema, settle,
 };
 
 /// Most services of one proxy.
@@ -56,6 +56,7 @@ impl State {
                 }
             }
             Command::Probed(findings) => probed(&mut next, findings, now),
+            Command::Judged(judgements) => judged(&mut next, judgements, now),
             Command::AddPinKey(key) => add_pin_key(&mut next, key),
             Command::Tick(traffic) => tick(&mut next, traffic, now),
         }
@@ -240,6 +241,19 @@ fn probed(state: &mut State, findings: &[Found], now: Timestamp) {
         let Some(service) = state.services.get_mut(name) else { continue };
         let mut changed = Service::clone(service);
         findings.into_iter().for_each(|found| identity::probed(&mut changed, found, now));
+        settle::settle(&mut changed, now);
+        if changed != **service {
+            *service = Arc::new(changed);
+        }
+    }
+}
+
+/// What is over by now changes nothing.
+fn judged(state: &mut State, judgements: &[Judgement], now: Timestamp) {
+    for judgement in judgements {
+        let Some(service) = state.services.get_mut(&judgement.service) else { continue };
+        let mut changed = Service::clone(service);
+        bake::judged(&mut changed, judgement, now);
         settle::settle(&mut changed, now);
         if changed != **service {
             *service = Arc::new(changed);

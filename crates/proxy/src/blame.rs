@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use crate::decide::Decided;
 use crate::error::Error;
 use crate::exchange::Exchange;
-use crate::metrics::{Mismatch, UpstreamFailure};
+use crate::metrics::{Fault, Mismatch, UpstreamFailure};
 use crate::sighting::Answerer;
 use crate::upstream::{ConnectError, Connection};
 use crate::worker::Worker;
@@ -128,6 +128,10 @@ pub(crate) fn other_answerer(
 ) -> Option<Failed> {
     let failed = Failed::by_another(is_sent);
     let is_replayed = failed.allows_retry(exchange);
+    if answerer == Answerer::OtherVersion {
+        decided.version_set().traffic.answers.note_mismatch();
+        decided.service.metrics.versions[decided.choice.version].fault(Fault::Mismatch);
+    }
     match answerer {
         Answerer::Expected => return None,
         Answerer::OtherVersion if is_replayed => decided.service.metrics.mismatch(Mismatch::Replayed),
@@ -158,10 +162,11 @@ pub(crate) fn failed(
 
 /// A process that dies in the middle of an answer may be another one at the next connection.
 pub(crate) fn broke_off(
-    exchange: &Exchange<'_>,
+    exchange: &mut Exchange<'_>,
     decided: &Decided,
     (member, connection): (usize, &mut Connection),
 ) {
+    exchange.failed(true);
     let entry = &decided.version_set().members[member];
     let worker: &Worker = &exchange.client.worker;
     decided.service.metrics.upstream_failed(UpstreamFailure::BrokenBody);

@@ -160,6 +160,20 @@ impl Error {
         matches!(self, Self::PreviewExpired | Self::PreviewInvalid | Self::PreviewUnavailable)
     }
 
+    /// Whether the version owes the client an answer: its backends could not be reached, or did not answer as they should.
+    pub(crate) const fn is_owed(self) -> bool {
+        matches!(
+            self,
+            Self::Unavailable
+                | Self::Overloaded
+                | Self::NotConnected
+                | Self::ConnectTimeout
+                | Self::NoAnswer
+                | Self::AnswerTimeout
+                | Self::BadAnswer
+        )
+    }
+
     /// Whether the connection can't be used for another request: the rest of this one is still on its way, or was never understood.
     pub(crate) const fn closes(self) -> bool {
         matches!(

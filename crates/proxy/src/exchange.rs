@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use cutover_core::answers::Outcome;
 use cutover_core::snapshot::BackendEntry;
 use cutover_core::traffic::InFlight;
 use http::{StatusCode, Version};
@@ -19,6 +20,7 @@ use crate::connection::{Client, Connection};
 use crate::forwarded::Origin;
 use crate::h1::framing::Framing;
 use crate::metrics::AssetOutcome;
+use crate::metrics::Fault;
 use crate::name::Name;
 use crate::pin::PinOutcome;
 use crate::preview;
@@ -66,6 +68,8 @@ pub(crate) struct Exchange<'a> {
     pub(crate) copy: Option<Box<Transcript>>,
     /// `None` while there is no answer.
     status: Option<StatusCode>,
+    /// How the answer was, where its status does not tell.
+    outcome: Option<Outcome>,
     /// Body bytes of an answer of ours.
     own_sent: u64,
     /// When it was over, if that is known already.
@@ -124,6 +128,7 @@ impl<'a> Exchange<'a> {
             asset: None,
             copy: None,
             status: None,
+            outcome: None,
             own_sent: 0,
             ended: None,
         }
@@ -211,6 +216,11 @@ impl<'a> Exchange<'a> {
         self.status = Some(status);
     }
 
+    /// The version owes the client an answer, or the rest of one, or what is wrong is none of its business.
+    pub(crate) const fn failed(&mut self, is_owed: bool) {
+        self.outcome = Some(if is_owed { Outcome::Reset } else { Outcome::Good });
+    }
+
     /// This became of its pin.
     pub(crate) const fn pinned(&mut self, outcome: PinOutcome) {
         self.pin = Some(outcome);
@@ -262,7 +272,12 @@ impl<'a> Exchange<'a> {
             metrics.versions[*version].answered(status, took);
             // Streams and tunnels last as long as they like: how fast the version is shows at the head.
             let latency = self.tries.first_byte.unwrap_or(took);
-            service.set.versions[*version].traffic.answers.note(status.is_server_error(), latency);
+            let by_status = if status.is_server_error() { Outcome::Failed } else { Outcome::Good };
+            let outcome = self.outcome.unwrap_or(by_status);
+            if outcome == Outcome::Reset {
+                metrics.versions[*version].fault(Fault::Reset);
+            }
+            service.set.versions[*version].traffic.answers.note(outcome, latency);
         }
         if let Some(outcome) = self.pin {
             metrics.pin(outcome);

@@ -111,6 +111,18 @@ pub enum AssetOutcome {
     Miss,
 }
 
+/// What a version did wrong beside its statuses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Fault {
+    /// Its answer broke off or never came.
+    Reset,
+    /// An asset was asked for, and its answer was none.
+    AssetMiss,
+    /// An answer that it was to give named another version.
+    Mismatch,
+}
+
 /// All metrics of the data plane, shared by its workers.
 #[derive(Debug)]
 pub struct Metrics {
@@ -138,6 +150,7 @@ pub struct Metrics {
     failures: IntCounterVec,
     mismatches: IntCounterVec,
     assets: IntCounterVec,
+    faults: IntCounterVec,
     received: IntCounterVec,
     sent: IntCounterVec,
     /// Locked when a snapshot comes, never by a request.
@@ -176,6 +189,7 @@ pub struct ServiceHandles {
 #[derive(Debug, Clone)]
 pub struct VersionHandles {
     requests: [IntCounter; CLASSES.len()],
+    faults: [IntCounter; Fault::ALL.len()],
     duration: Histogram,
 }
 
@@ -209,6 +223,7 @@ impl Metrics {
         let mismatches =
             "Answers of another version than the one that was decided for, by what became of them";
         let assets = "Requests for assets, by where they were found";
+        let faults = "What a version did wrong beside its statuses, by what";
         let lost = "Access-log lines that could not be written";
         Ok(Self {
             connections: gauge("cutover_connections", "Client connections that are open")?,
@@ -229,6 +244,7 @@ impl Metrics {
             failures: counters("cutover_upstream_errors_total", failures, &["service", "kind"])?,
             mismatches: counters("cutover_mismatches_total", mismatches, &["service", "outcome"])?,
             assets: counters("cutover_assets_total", assets, &["service", "outcome"])?,
+            faults: counters("cutover_version_faults_total", faults, &["service", "version", "kind"])?,
             received: counters("cutover_received_bytes_total", "Body bytes from clients", &of_service)?,
             sent: counters("cutover_sent_bytes_total", "Body bytes to clients", &of_service)?,
             known: Mutex::default(),
@@ -310,6 +326,8 @@ impl Metrics {
     fn version(&self, service: &str, version: &str) -> VersionHandles {
         VersionHandles {
             requests: CLASSES.map(|class| self.requests.with_label_values(&[service, version, class])),
+            faults: Fault::ALL
+                .map(|fault| self.faults.with_label_values(&[service, version, fault.as_str()])),
             duration: self.duration.with_label_values(&[service, version]),
         }
     }
@@ -319,6 +337,9 @@ impl Metrics {
     fn forget_version(&self, service: &str, version: &str) {
         for class in CLASSES {
             let _ = self.requests.remove_label_values(&[service, version, class]);
+        }
+        for fault in Fault::ALL {
+            let _ = self.faults.remove_label_values(&[service, version, fault.as_str()]);
         }
         let _ = self.duration.remove_label_values(&[service, version]);
     }
@@ -378,6 +399,11 @@ impl VersionHandles {
         let class = usize::from(status.as_u16() / 100).clamp(1, CLASSES.len());
         self.requests[class - 1].inc();
         self.duration.observe(took.as_secs_f64());
+    }
+
+    /// Counts what the version did wrong.
+    pub fn fault(&self, fault: Fault) {
+        self.faults[fault as usize].inc();
     }
 }
 
@@ -487,6 +513,21 @@ impl Mismatch {
     }
 }
 
+impl Fault {
+    /// All of them, in the order of their numbers.
+    pub const ALL: [Self; 3] = [Self::Reset, Self::AssetMiss, Self::Mismatch];
+
+    /// The word for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Reset => "reset",
+            Self::AssetMiss => "asset_miss",
+            Self::Mismatch => "mismatch",
+        }
+    }
+}
+
 fn register<C: Collector + Clone + 'static>(registry: &Registry, metric: C) -> prometheus::Result<C> {
     registry.register(Box::new(metric.clone()))?;
     Ok(metric)
@@ -581,6 +622,9 @@ mod tests {
         }
         for (at, why) in Unserved::ALL.into_iter().enumerate() {
             assert_eq!(why as usize, at, "{}", why.as_str());
+        }
+        for (at, fault) in Fault::ALL.into_iter().enumerate() {
+            assert_eq!(fault as usize, at, "{}", fault.as_str());
         }
         for (at, outcome) in Mismatch::ALL.into_iter().enumerate() {
             assert_eq!(outcome as usize, at, "{}", outcome.as_str());

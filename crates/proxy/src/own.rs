@@ -21,6 +21,7 @@ pub(crate) async fn refuse(exchange: &mut Exchange<'_>, error: Error) -> Next {
     if matches!(error, Error::ClientGone) {
         return Next::Reset;
     }
+    exchange.failed(error.is_owed());
     let own = refusal(exchange, error);
     exchange.closes |= error.closes();
     match answer(exchange, own).await {

@@ -30,7 +30,12 @@ use crate::handle::{self, Done};
     responses((status = 200, description = "The services, by name.", body = ServiceList)))]
 pub(super) async fn list(State(api): State<Api>, call: Call<(), Fresh>) -> Answered<ServiceList> {
     let current = api.fresh(call.query).await;
-    let services = current.state.services.values().map(|service| ServiceView::new(service)).collect();
+    let services = current
+        .state
+        .services
+        .values()
+        .map(|service| ServiceView::new(service, api.control().verdict(&service.name).as_ref()));
+    let services = services.collect();
     Ok(Answer::ok(current.revision, ServiceList { services }))
 }
 
@@ -45,7 +50,7 @@ pub(super) async fn list(State(api): State<Api>, call: Call<(), Fresh>) -> Answe
 pub(super) async fn show(State(api): State<Api>, call: Call<ServiceName, Fresh>) -> Answered<ServiceView> {
     let current = api.fresh(call.query).await;
     let service = current.state.service(&call.at)?;
-    Ok(Answer::ok(current.revision, ServiceView::with_policy(service)))
+    Ok(Answer::ok(current.revision, view(&api, service)))
 }
 
 /// Creates a service, or replaces its policy. What runs is kept: nothing is flipped, drained or deregistered by it, except that the
@@ -74,7 +79,7 @@ pub(super) async fn put(
     let before = done.before.services.get(name).cloned();
     let done = replace_static(&api, &call, before.as_deref(), configured.backends, done).await?;
     let service = done.state.service(name)?;
-    Ok(Answer::put(before.is_none(), done.revision, ServiceView::with_policy(service)))
+    Ok(Answer::put(before.is_none(), done.revision, view(&api, service)))
 }
 
 /// Removes a service with all its backends.
@@ -84,6 +89,10 @@ pub(super) async fn put(
 pub(super) async fn remove(State(api): State<Api>, call: Call<ServiceName>) -> Result<Gone, Problem> {
     let request = call.request(Command::RemoveService(call.at.clone()), None);
     Ok(Gone(api.control().submit(request).await?.revision))
+}
+
+fn view(api: &Api, service: &Service) -> ServiceView {
+    ServiceView::with_policy(service, api.control().verdict(&service.name).as_ref())
 }
 
 /// The files that a document names are on this host: now is when somebody is there to be told what is wrong with them.

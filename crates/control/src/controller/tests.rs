@@ -54,11 +54,11 @@ async fn a_change_is_committed_published_and_told() {
     let kinds: Vec<_> = world
         .controller
         .events()
-        .timeline(&web(), 3, None)
+        .timeline(&web(), 4, None)
         .iter()
         .map(|entry| entry.kind.to_string())
         .collect();
-    assert_eq!(kinds, ["activated", "role_changed", "role_changed"]);
+    assert_eq!(kinds, ["bake_began", "activated", "role_changed", "role_changed"]);
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 //! observed anew after a restart, so it changes no record.
 
 mod backend;
+mod bake;
 mod entry;
 mod pin_key;
 mod reply;

@@ -16,7 +16,7 @@ fn a_flip_tells_of_both_roles_and_of_the_switch() {
     let mut world = World::serving(Policy::default(), "v1", &["a"]);
     world.join("v2", &["b"]);
     let told = kinds(&mut world, |world| world.flip_when_stable("v2"));
-    assert_eq!(told, ["role_changed", "role_changed", "activated"]);
+    assert_eq!(told, ["role_changed", "role_changed", "activated", "bake_began"]);
 }
 
 #[test]

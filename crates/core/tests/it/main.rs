@@ -8,6 +8,7 @@
 )]
 
 mod assets;
+mod bake;
 mod balance;
 mod compile;
 mod contract;

@@ -109,7 +109,7 @@ fn the_hash_of_a_token_may_lie_in_a_file() {
 
 #[test]
 fn a_later_feature_that_is_off_is_accepted() {
-    config("[[service]]\nname = \"web\"\nhook = []\nbake = { duration = \"0s\" }\n");
+    config("[[service]]\nname = \"web\"\nhook = []\n");
 }
 
 #[test]

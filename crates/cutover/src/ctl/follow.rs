@@ -117,7 +117,7 @@ async fn look(client: &Client, only: Option<&str>) -> Result<(Value, String), Er
     let now = jiff::Timestamp::now();
     let mut text = format!("{}  {}\n\n", client.target(), now.strftime("%H:%M:%S UTC"));
     text.push_str(&show::services(&services));
-    text.push_str(&show::rolls(&services));
+    text.push_str(&show::notes(&services));
     let mut documents = Vec::with_capacity(services.len());
     for service in &services {
         let name = service.name.as_str();

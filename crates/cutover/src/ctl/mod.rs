@@ -6,6 +6,7 @@ mod change;
 pub(crate) mod client;
 mod error;
 mod follow;
+mod judged;
 mod migrate;
 pub(crate) mod permit;
 mod preview;
@@ -90,7 +91,7 @@ async fn carry_out(command: Command, json: bool) -> Result<Option<Output>, Error
             let (mut document, status) = client.read(&path(&["status"])).await?;
             let (_, list): (_, view::Services) = client.read(&path(&["services"])).await?;
             document["rolls"] = show::rolls_document(&list.services);
-            Output::new(document, show::status(&status) + &show::rolls(&list.services))
+            Output::new(document, show::status(&status) + &show::notes(&list.services))
         }
         Command::Services(args) => services(args).await?,
         Command::Backends { service, remote } => {

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
+use super::judged::{self, millis, percent};
 use super::table::{or_dash, table, time, until};
 use super::view::{
     Backend, Contract, ContractDryRun, Contracted, DryRun, Entry, Flipped, Granted, Permit, Registered,
@@ -30,6 +31,7 @@ pub(super) fn services(services: &[Service]) -> String {
             "USABLE",
             "BACKENDS",
             "VERSIONS",
+            "BAKE",
             "ROLL",
             "FROZEN",
             "MAINTENANCE",
@@ -43,6 +45,7 @@ pub(super) fn services(services: &[Service]) -> String {
                 format!("{}/{}", service.usable_weight, service.expected_weight),
                 service.backends.to_string(),
                 or_dash(Some(&versions_in_short(service))),
+                or_dash(service.bake.as_ref().map(|bake| bake.state.as_str())),
                 or_dash(roll_in_short(&service.roll).as_deref()),
                 or_dash(suspended(service.freeze.as_ref()).as_deref()),
                 or_dash(suspended(service.maintenance.as_ref()).as_deref()),
@@ -93,7 +96,7 @@ pub(super) fn rolls(services: &[Service]) -> String {
 
 /// What there is to say about services beyond the table.
 pub(super) fn notes(services: &[Service]) -> String {
-    rolls(services) + &databases(services)
+    rolls(services) + &judged::lines(services) + &databases(services)
 }
 
 /// A line for each service of whose database something is known.
@@ -143,7 +146,20 @@ pub(super) fn versions(versions: &[Version], now: jiff::Timestamp) -> String {
         return "no versions\n".to_owned();
     }
     table(
-        &["VERSION", "ROLE", "EPOCH", "BACKENDS", "USABLE", "IN FLIGHT", "TUNNELS", "PINS", "HOLDS", "GATES"],
+        &[
+            "VERSION",
+            "ROLE",
+            "EPOCH",
+            "BACKENDS",
+            "USABLE",
+            "IN FLIGHT",
+            "TUNNELS",
+            "ERRORS",
+            "P99",
+            "PINS",
+            "HOLDS",
+            "GATES",
+        ],
         versions.iter().map(|version| {
             let role = match &version.drained {
                 Some(drained) => format!("{} by {}", version.role, drained.by),
@@ -157,6 +173,8 @@ pub(super) fn versions(versions: &[Version], now: jiff::Timestamp) -> String {
                 format!("{}/{}", version.usable_weight, version.expected_weight),
                 version.in_flight.to_string(),
                 version.tunnels.to_string(),
+                percent(version.error_rate),
+                millis(version.p99_ms),
                 until(version.latest_pin_expiry.as_deref(), now),
                 or_dash(Some(&version.holds.keys().cloned().collect::<Vec<_>>().join(", "))),
                 or_dash(Some(&gates(version))),

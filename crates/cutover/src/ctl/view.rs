@@ -1,12 +1,14 @@
 //! What the client reads of the admin API's answers. Fields that it has no use for are left out, so newer servers are understood.
 
 pub(crate) mod deploy;
+mod judge;
 mod roll;
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+pub(crate) use self::judge::{Bake, Verdict};
 pub(crate) use self::roll::{Granted, NotYet, Permit, Policy, Roll, RolledService, Summary};
 
 /// `GET /v1/services`.
@@ -31,6 +33,8 @@ pub(super) struct Service {
     pub(super) backends: u64,
     #[serde(default)]
     pub(super) roll: Summary,
+    pub(super) bake: Option<Bake>,
+    pub(super) verdict: Option<Verdict>,
     pub(super) freeze: Option<Suspension>,
     pub(super) maintenance: Option<Suspension>,
     pub(super) contract: Option<Contract>,
@@ -122,6 +126,8 @@ pub(super) struct Version {
     pub(super) in_flight: u64,
     #[serde(default)]
     pub(super) tunnels: u64,
+    pub(super) error_rate: Option<f64>,
+    pub(super) p99_ms: Option<f64>,
     pub(super) latest_pin_expiry: Option<String>,
     #[serde(default)]
     pub(super) holds: BTreeMap<String, serde_json::Value>,

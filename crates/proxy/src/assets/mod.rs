@@ -21,7 +21,7 @@ use crate::decide::Decided;
 use crate::error::Error;
 use crate::exchange::Exchange;
 use crate::forward::Outgoing;
-use crate::metrics::AssetOutcome;
+use crate::metrics::{AssetOutcome, Fault};
 use crate::serve::Next;
 use crate::view::ServiceView;
 
@@ -37,6 +37,7 @@ pub(crate) fn is_missed(exchange: &mut Exchange<'_>, decided: &Decided, outgoing
     }
     if miss::is_miss(exchange.scratch.asked.path(), &exchange.scratch.answer) {
         decided.version_set().traffic.answers.note_asset_miss();
+        decided.service.metrics.versions[decided.choice.version].fault(Fault::AssetMiss);
         return true;
     }
     exchange.found(AssetOutcome::Hit);

@@ -74,7 +74,7 @@ fn a_file_of_a_page_from_before_the_flip_is_found_in_its_version() {
     let page = client.get("/");
     assert_eq!((page.body.as_str(), page.field("set-cookie").is_some()), ("page", true));
     assert_eq!(v2.connections(), 1, "the answer that nobody got was read to its end");
-    let misses = |version: &str| world.set().version(version).unwrap().traffic.answers.asset_misses();
+    let misses = |version: &str| world.set().version(version).unwrap().traffic.answers.tally().asset_misses;
     assert_eq!((misses("v1"), misses("v2")), (0, 1));
     world.eventually("nothing is in flight", || world.in_flight("v1") + world.in_flight("v2") == 0);
 }

@@ -5,6 +5,7 @@
 
 pub mod assets;
 pub mod backends;
+pub mod bake;
 pub mod flip;
 pub mod json;
 pub mod previews;

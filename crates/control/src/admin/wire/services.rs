@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use cutover_core::bake;
+use cutover_core::judge::Verdict;
 use cutover_core::schema::Schema;
 use cutover_core::service::{Service, Source};
 use cutover_core::suspend::Suspension;
@@ -9,6 +11,7 @@ use cutover_core::version::Version;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::bake::{BakeView, VerdictView};
 use super::roll::RollView;
 use super::schema::ContractView;
 use super::service::ServiceSpec;
@@ -44,6 +47,10 @@ pub struct ServiceView {
     pub backends: usize,
     /// How far a roll of its backends is.
     pub roll: RollView,
+    /// The watch over the version that was flipped to last; `null` if there was none.
+    pub bake: Option<BakeView>,
+    /// What is thought of the version that is watched, or was last; `null` if none ever was.
+    pub verdict: Option<VerdictView>,
     /// Whether flips are refused, and why.
     pub freeze: Option<SuspensionView>,
     /// Whether clients are turned away, and why. The policy may turn them away too.
@@ -107,9 +114,9 @@ pub struct VersionSummary {
 }
 
 impl ServiceView {
-    /// The service without its policy.
+    /// The service without its policy, with what is thought right now of a version that it watches.
     #[must_use]
-    pub fn new(service: &Service) -> Self {
+    pub fn new(service: &Service, verdict: Option<&Verdict>) -> Self {
         let capacities = service.capacities();
         let capacity = |version: &Version| capacities.get(&version.label).copied().unwrap_or_default();
         Self {
@@ -124,6 +131,8 @@ impl ServiceView {
             usable_weight: service.active_version().map_or(0, |active| capacity(active).usable_weight),
             backends: service.backends.len(),
             roll: RollView::new(service),
+            bake: service.bake.as_ref().map(BakeView::new),
+            verdict: shown(service, verdict).map(VerdictView::new),
             freeze: service.freeze.as_ref().map(SuspensionView::new),
             maintenance: service.maintenance.as_ref().map(SuspensionView::new),
             contract: service.contract.as_ref().map(ContractView::new),
@@ -145,8 +154,8 @@ impl ServiceView {
 
     /// The service with its policy.
     #[must_use]
-    pub fn with_policy(service: &Service) -> Self {
-        Self { policy: Some(ServiceSpec::from(&*service.policy)), ..Self::new(service) }
+    pub fn with_policy(service: &Service, verdict: Option<&Verdict>) -> Self {
+        Self { policy: Some(ServiceSpec::from(&*service.policy)), ..Self::new(service, verdict) }
     }
 }
 
@@ -161,6 +170,12 @@ impl SuspensionView {
             at: time::write(suspension.at),
         }
     }
+}
+
+/// The running verdict of what is watched, else the last one that was given.
+fn shown<'a>(service: &'a Service, running: Option<&'a Verdict>) -> Option<&'a Verdict> {
+    let is_watching = service.bake.as_ref().is_some_and(|bake| bake.state == bake::State::Running);
+    if is_watching { running } else { service.verdict.as_ref() }
 }
 
 /// The versions of a service in the order in which people look for them.

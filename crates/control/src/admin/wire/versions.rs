@@ -56,7 +56,17 @@ pub struct VersionView {
     pub in_flight: u64,
     /// Tunnels (WebSocket and other upgrades) that are open.
     pub tunnels: u64,
-    /// The share of its answers, 0 to 1, that had a status of 5xx, since this process knows it; `null` before the first.
+    /// Its answers since this process knows it.
+    pub requests: u64,
+    /// Those of them that had a status of 5xx.
+    pub failed: u64,
+    /// Those of them that broke off, or never came so that the client got one of cutover's own.
+    pub resets: u64,
+    /// Those of them that were no asset though one was asked for.
+    pub asset_misses: u64,
+    /// Answers that named another version than this one.
+    pub mismatches: u64,
+    /// The share of its answers, 0 to 1, that had a status of 5xx, broke off or never came; `null` before the first.
     pub error_rate: Option<f64>,
     /// The time in milliseconds within which 99 of 100 answers began, to an eighth; `null` before the first.
     pub p99_ms: Option<f64>,
@@ -234,6 +244,11 @@ impl VersionView {
             },
             in_flight: load.in_flight,
             tunnels: load.tunnels,
+            requests: answering.map_or(0, |answering| answering.answered),
+            failed: answering.map_or(0, |answering| answering.failed),
+            resets: answering.map_or(0, |answering| answering.resets),
+            asset_misses: answering.map_or(0, |answering| answering.asset_misses),
+            mismatches: answering.map_or(0, |answering| answering.mismatches),
             error_rate: answering.map(|answering| answering.error_rate),
             p99_ms: answering.map(|answering| answering.p99_ms),
             latest_pin_expiry: pins_until.map(time::write),

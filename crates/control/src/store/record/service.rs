@@ -13,6 +13,7 @@ use cutover_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::ReadPolicy;
+use super::bake::{BakeRecord, VerdictRecord};
 use super::roll::RollRecord;
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -32,6 +33,10 @@ pub(super) struct ServiceRecord {
     schema: Option<u64>,
     #[serde(default)]
     roll: RollRecord,
+    #[serde(default)]
+    bake: Option<BakeRecord>,
+    #[serde(default)]
+    verdict: Option<VerdictRecord>,
 }
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -76,6 +81,8 @@ impl ServiceRecord {
             contract: service.contract.as_ref().map(ContractRecord::of),
             schema: service.schema.map(Schema::value),
             roll: RollRecord::of(&service.roll),
+            bake: service.bake.as_ref().map(BakeRecord::of),
+            verdict: service.verdict.as_ref().map(VerdictRecord::of),
         }
     }
 
@@ -101,6 +108,8 @@ impl ServiceRecord {
             contract: self.contract.map(ContractRecord::contract).transpose()?,
             schema: self.schema.map(schema).transpose()?,
             roll: self.roll.roll()?,
+            bake: self.bake.map(BakeRecord::bake).transpose()?,
+            verdict: self.verdict.map(VerdictRecord::verdict).transpose()?,
             ..Service::new(name, policy, source)
         })
     }

@@ -3,9 +3,11 @@
 use std::fmt::Write as _;
 
 use cutover_core::backend::{Admin, AdminState, Lease, Origin, Weight};
+use cutover_core::bake::{self, Bake};
 use cutover_core::command::Registration;
 use cutover_core::contract::Contract;
 use cutover_core::id::{Epoch, Revision};
+use cutover_core::judge::{Baseline, Kind, Numbers, Standing, Verdict};
 use cutover_core::pin::PinKey;
 use cutover_core::roll::{self, Permit, Process, Roll};
 use cutover_core::schema::{Schema, SchemaRange};
@@ -49,6 +51,8 @@ async fn full() -> State {
     service.contract = Some(contract());
     service.schema = Schema::new(5);
     service.roll = roll();
+    service.bake = Some(bake());
+    service.verdict = Some(verdict());
     let backend = Arc::make_mut(service.backends.get_mut(&id("a")).expect("a"));
     backend.patched_weight = Weight::new(5);
     backend.admin = Admin { state: AdminState::Maint, by: "ops".to_owned(), since: Timestamp(7) };
@@ -73,6 +77,37 @@ async fn full() -> State {
 fn contract() -> Contract {
     let (by, note) = ("dba".to_owned(), "dropped users.name".to_owned());
     Contract { at: NOW, by, note, floor: label("v1"), seen: 3 }
+}
+
+fn bake() -> Bake {
+    Bake {
+        version: label("v2"),
+        from: label("v1"),
+        epoch: Epoch(7),
+        began_at: NOW,
+        ends_at: NOW + Millis::from_secs(300),
+        state: bake::State::Failed,
+        baseline: Baseline { requests: 1000, errors: 1, p95_us: Some(2047), p99_us: Some(4095) },
+    }
+}
+
+fn verdict() -> Verdict {
+    Verdict {
+        kind: Kind::Bake,
+        version: label("v2"),
+        against: label("v1"),
+        since: NOW,
+        standing: Standing::Bad,
+        reason: "too many errors".to_owned(),
+        numbers: Numbers {
+            requests: 400,
+            errors: 20,
+            baseline_error_rate: Some(0.001),
+            evidence: 104.5,
+            p99_ms: Some(4.095),
+            baseline_p99_ms: Some(4.095),
+        },
+    }
 }
 
 fn roll() -> Roll {

@@ -4,7 +4,6 @@ use crate::document::{Later, Off};
 
 /// Keys of a service that this version refuses by name, with paths from the service down.
 pub const LATER: &[Later] = &[
-    table(&["bake"]),
     table(&["canary"]),
     table(&["hook"]),
     values(&["pin", "policy"], &["page"], "write \"session\" or \"none\""),

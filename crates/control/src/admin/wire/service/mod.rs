@@ -5,6 +5,7 @@
 
 mod assets;
 mod backends;
+mod bake;
 mod check;
 mod flip;
 mod headers;
@@ -20,6 +21,7 @@ mod upstream;
 mod write;
 
 pub use assets::AssetsSpec;
+pub use bake::BakeSpec;
 pub use check::{from_json, read_policy};
 pub use flip::{DrainSpec, FlipMode, FlipSpec, QuorumSpec, RollSpec, RollStrategy};
 pub use headers::{HeaderRulesSpec, name_in_requests};

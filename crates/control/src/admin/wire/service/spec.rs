@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::assets::AssetsSpec;
+use super::bake::BakeSpec;
 use super::flip::{DrainSpec, FlipSpec, RollSpec};
 use super::headers::HeaderRulesSpec;
 use super::health::{HealthSpec, OutlierSpec};
@@ -95,6 +96,8 @@ pub struct ServiceSpec {
     pub compression: CompressionSpec,
     /// When a flip is allowed.
     pub flip: FlipSpec,
+    /// How a version is watched after it became active.
+    pub bake: BakeSpec,
     /// How the old version leaves.
     pub drain: DrainSpec,
     /// In what order backends are taken out for a restart.

@@ -93,7 +93,7 @@ fn every_problem_of_shape_and_sense_is_reported_at_once() {
         "name": "api", "hosts": ["a b", "x.com", "x.com"], "paths": [], "identity": "guess", "version_header": "x y",
         "version_pointer": "a/b", "boot_id_header": "Content-Length", "balance": "hash", "hash_on": "tenant",
         "affinty": "version", "expected_weight": -1, "min_capacity": 1.5, "slow_start": "soon", "queue_timeout": 1,
-        "bake": {"duration": "5m"}, "strip_prefix": "yes", "canary": {"steps": []},
+        "bake": {"duration": "long", "max_error_rate": 2.0}, "strip_prefix": "yes", "canary": {"steps": []},
         "roll": {"strategy": "all", "batches": 1, "permit_deadline": "0s"},
         "pin": {"idle": "2h", "life": "1h", "cookie": "__Host-a", "partitioned": true, "policy": "page"},
         "health": {"path": "up", "interval": "1ms", "rise": 0, "expect": "20-x", "port": 70000, "host": "http://x"},

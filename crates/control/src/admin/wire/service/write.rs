@@ -4,6 +4,7 @@ use cutover_core::policy::{self, HashOn, IdentitySource, Policy};
 use cutover_core::route::HostPattern;
 
 use super::assets::AssetsSpec;
+use super::bake::BakeSpec;
 use super::flip::{DrainSpec, FlipSpec, QuorumSpec, RollSpec};
 use super::health::{HealthSpec, OutlierSpec};
 use super::limits::ServiceLimitsSpec;
@@ -65,6 +66,7 @@ impl From<&Policy> for ServiceSpec {
                 .collect(),
             compression: policy.compression.into(),
             flip: (&policy.flip).into(),
+            bake: (&policy.bake).into(),
             drain: (&policy.drain).into(),
             roll: (&policy.roll).into(),
         }
@@ -115,6 +117,7 @@ default_is_the_written_policy! {
     ServiceLimitsSpec => policy::ServiceLimits,
     AssetsSpec => policy::AssetPolicy,
     FlipSpec => policy::FlipPolicy,
+    BakeSpec => policy::BakePolicy,
     DrainSpec => policy::DrainPolicy,
     RollSpec => policy::RollPolicy,
 }
