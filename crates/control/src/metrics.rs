@@ -6,8 +6,10 @@ use std::time::Duration;
 use cutover_core::backend::Operational;
 use cutover_core::bake;
 use cutover_core::command::{Change, Command};
+use cutover_core::hook::Ended;
 use cutover_core::id::{Revision, ServiceName};
 use cutover_core::judge::{Kind, Standing, Verdict};
+use cutover_core::policy::HookPoint;
 use cutover_core::service::{Service, Source};
 use cutover_core::state::State;
 use prometheus::{GaugeVec, Histogram, HistogramOpts, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
@@ -31,6 +33,7 @@ pub struct Metrics {
     bake_state: IntGaugeVec,
     evidence: GaugeVec,
     verdicts: IntCounterVec,
+    hooks: IntCounterVec,
     probes: IntCounterVec,
     revision: IntGauge,
     commit_seconds: Histogram,
@@ -95,6 +98,11 @@ impl Metrics {
                 "Versions that were judged, by what they were watched in and by the verdict.",
                 &["service", "kind", "verdict"],
             )?,
+            hooks: counters(
+                "cutover_hooks_total",
+                "Calls of hooks that have ended, by the turn that they told of and by outcome.",
+                &["service", "on", "outcome"],
+            )?,
             probes: counters("cutover_probes_total", "Health checks, by result.", &["service", "result"])?,
             revision,
             commit_seconds,
@@ -157,6 +165,12 @@ impl Metrics {
         }
     }
 
+    /// Counts a call of a hook that has ended, however often it was tried.
+    pub(crate) fn count_hook(&self, service: &ServiceName, ended: &Ended) {
+        let outcome = if ended.is_delivered { "succeeded" } else { "failed" };
+        self.hooks.with_label_values(&[service.as_str(), ended.turn.on.as_str(), outcome]).inc();
+    }
+
     /// Follows a change of the state. Services that the two states share cost a comparison of pointers.
     pub(crate) fn follow(&self, before: &State, after: &State, revision: Revision) {
         self.revision.set(signed(revision.0));
@@ -215,6 +229,11 @@ impl Metrics {
         drop(self.evidence.remove_label_values(&[name]));
         for (kind, standing) in Kind::ALL.into_iter().flat_map(|kind| Standing::ALL.map(|it| (kind, it))) {
             drop(self.verdicts.remove_label_values(&[name, kind.as_str(), standing.as_str()]));
+        }
+        for on in HookPoint::ALL {
+            for outcome in ["succeeded", "failed"] {
+                drop(self.hooks.remove_label_values(&[name, on.as_str(), outcome]));
+            }
         }
         for result in ["ok", "failed"] {
             drop(self.probes.remove_label_values(&[name, result]));

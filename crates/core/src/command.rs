@@ -6,12 +6,14 @@ use std::sync::Arc;
 use crate::address::Address;
 use crate::backend::{AdminState, Weight};
 use crate::contract::RecordContract;
+use crate::hook::HookReport;
 use crate::id::{BackendId, Epoch, GateName, HoldName, ServiceName, VersionLabel};
 use crate::judge::{Baseline, Verdict};
 use crate::pin::PinKey;
 use crate::policy::Policy;
 use crate::report::Traffic;
 use crate::schema::{SchemaRange, SetSchema};
+use crate::service::ServiceDocument;
 use crate::suspend::Suspended;
 use crate::time::{Millis, Timestamp};
 
@@ -28,7 +30,7 @@ pub enum Command {
         /// Its policy.
         policy: Arc<Policy>,
         /// The document that it was read from, for the record.
-        document: Arc<str>,
+        document: ServiceDocument,
     },
     /// Removes a service with all its backends.
     RemoveService(ServiceName),
@@ -97,6 +99,8 @@ pub enum Change {
     Contract(RecordContract),
     /// The database is at another schema.
     SetSchema(SetSchema),
+    /// Hooks were called.
+    Hook(HookReport),
     /// Opens or closes a gate.
     SetGate {
         /// For this version.

@@ -4,11 +4,13 @@
 
 mod assets;
 mod bake;
+mod hook;
 mod message;
 mod upstream;
 
 pub use self::assets::AssetPolicy;
 pub use self::bake::BakePolicy;
+pub use self::hook::{Hook, HookPoint, HookUrl, HookUrlError, Secret};
 pub use self::message::{Compression, ErrorPage, HeaderRules, Rate, Redirect};
 pub use self::upstream::{ProxyProtocol, UpstreamPolicy, UpstreamProtocol, UpstreamTls};
 use crate::route::{HostPattern, PathPrefix};
@@ -118,6 +120,8 @@ pub struct Policy {
     pub error_pages: Vec<ErrorPage>,
     /// Whether answers are compressed that the app did not compress; `None` = never.
     pub compression: Option<Compression>,
+    /// Whom it tells of the turns of its deployments, and whom it asks before a flip.
+    pub hooks: Vec<Hook>,
     /// Whether the app is closed to everybody: every request gets a 503, in the words of the error page for it.
     pub is_in_maintenance: bool,
 }
@@ -152,6 +156,7 @@ impl Default for Policy {
             rate_limit: None,
             error_pages: Vec::new(),
             compression: None,
+            hooks: Vec::new(),
             is_in_maintenance: false,
         }
     }

@@ -6,6 +6,7 @@
 mod backend;
 mod bake;
 mod entry;
+mod hooks;
 mod pin_key;
 mod reply;
 mod roll;

@@ -7,6 +7,7 @@ pub mod assets;
 pub mod backends;
 pub mod bake;
 pub mod flip;
+pub mod hooks;
 pub mod json;
 pub mod previews;
 pub mod problem;

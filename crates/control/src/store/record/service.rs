@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ReadPolicy;
 use super::bake::{BakeRecord, VerdictRecord};
+use super::hooks::HooksRecord;
 use super::roll::RollRecord;
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -31,6 +32,8 @@ pub(super) struct ServiceRecord {
     contract: Option<ContractRecord>,
     #[serde(default)]
     schema: Option<u64>,
+    #[serde(default, skip_serializing_if = "HooksRecord::is_nothing")]
+    hooks: HooksRecord,
     #[serde(default)]
     roll: RollRecord,
     #[serde(default)]
@@ -70,7 +73,7 @@ impl ServiceRecord {
         Self {
             source: match &service.source {
                 Source::Config => SourceRecord::Config,
-                Source::Api(document) => SourceRecord::Api { document: Arc::clone(document) },
+                Source::Api(document) => SourceRecord::Api { document: document.text().into() },
             },
             active: service.active.as_ref().map(ToString::to_string),
             epoch: service.epoch.0,
@@ -80,6 +83,7 @@ impl ServiceRecord {
             maintenance: service.maintenance.as_ref().map(SuspensionRecord::of),
             contract: service.contract.as_ref().map(ContractRecord::of),
             schema: service.schema.map(Schema::value),
+            hooks: HooksRecord::of(&service.hooks),
             roll: RollRecord::of(&service.roll),
             bake: service.bake.as_ref().map(BakeRecord::of),
             verdict: service.verdict.as_ref().map(VerdictRecord::of),
@@ -93,7 +97,7 @@ impl ServiceRecord {
             SourceRecord::Api { document } => {
                 let policy = read_policy(&name, &document)
                     .map_err(|error| format!("the document of the service is not valid any more: {error}"))?;
-                (policy, Source::Api(document))
+                (policy, Source::Api((&*document).into()))
             }
         };
         let schema = |number| Schema::new(number).ok_or_else(|| format!("{number} is no schema"));
@@ -107,6 +111,7 @@ impl ServiceRecord {
             maintenance: self.maintenance.map(SuspensionRecord::suspension),
             contract: self.contract.map(ContractRecord::contract).transpose()?,
             schema: self.schema.map(schema).transpose()?,
+            hooks: self.hooks.hooks()?,
             roll: self.roll.roll()?,
             bake: self.bake.map(BakeRecord::bake).transpose()?,
             verdict: self.verdict.map(VerdictRecord::verdict).transpose()?,

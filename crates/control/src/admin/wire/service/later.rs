@@ -3,11 +3,8 @@
 use crate::document::{Later, Off};
 
 /// Keys of a service that this version refuses by name, with paths from the service down.
-pub const LATER: &[Later] = &[
-    table(&["canary"]),
-    table(&["hook"]),
-    values(&["pin", "policy"], &["page"], "write \"session\" or \"none\""),
-];
+pub const LATER: &[Later] =
+    &[table(&["canary"]), values(&["pin", "policy"], &["page"], "write \"session\" or \"none\"")];
 
 const fn table(path: &'static [&'static str]) -> Later {
     Later { path, off: Off::Nothing, instead: "remove it" }

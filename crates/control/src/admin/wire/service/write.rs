@@ -69,6 +69,7 @@ impl From<&Policy> for ServiceSpec {
             bake: (&policy.bake).into(),
             drain: (&policy.drain).into(),
             roll: (&policy.roll).into(),
+            hook: policy.hooks.iter().map(Into::into).collect(),
         }
     }
 }
