@@ -18,6 +18,7 @@ mod garbage;
 mod grpc;
 mod h2;
 mod health;
+mod holds;
 mod http;
 mod idempotency;
 mod identity;
