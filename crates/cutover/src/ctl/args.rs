@@ -378,6 +378,9 @@ pub(crate) struct Flip {
     /// Wait until the old version is drained
     #[arg(long)]
     pub(crate) wait: bool,
+    /// End the drain of the old version: at once, or with --wait when the time is over
+    #[arg(long, conflicts_with = "dry_run")]
+    pub(crate) evict: bool,
     #[command(flatten)]
     pub(crate) limit: Limit,
     #[command(flatten)]
