@@ -19,6 +19,7 @@ mod garbage;
 mod grpc;
 mod h2;
 mod health;
+mod holds;
 mod hooks;
 mod http;
 mod idempotency;

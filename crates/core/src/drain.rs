@@ -98,7 +98,7 @@ pub(crate) fn observe(service: &mut Service, traffic: &Traffic, now: Timestamp) 
 /// Ends a version's drain now; its sessions move at their next request.
 pub(crate) fn evict(service: &mut Service, label: &VersionLabel, now: Timestamp) -> Result<(), Rejected> {
     let version = known(service, label)?;
-    if version.role != Role::Draining {
+    if !is_leaving(version) {
         let detail = format!("version {label} is {}, not draining", version.role);
         return Err(Rejected::because(Code::WrongRole, detail));
     }

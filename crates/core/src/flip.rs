@@ -61,10 +61,9 @@ pub fn obstacles(service: &Service, request: &Flip, now: Timestamp) -> Vec<Reaso
         }
     }
     if let Some(freeze) = &service.freeze {
-        reasons.push(Reason::new(
-            Code::Frozen,
-            format!("{} is frozen by {}: {}", service.name, freeze.by, freeze.reason),
-        ));
+        let until = freeze.until.map(|until| format!(" until {until}")).unwrap_or_default();
+        let detail = format!("{} is frozen{until} by {}: {}", service.name, freeze.by, freeze.reason);
+        reasons.push(Reason::new(Code::Frozen, detail));
     }
     reasons
 }

@@ -4,7 +4,7 @@ use axum::extract::State;
 use cutover_core::command::Change;
 use cutover_core::id::ServiceName;
 use cutover_core::suspend::Suspended;
-use cutover_core::time::Timestamp;
+use cutover_core::time::{Millis, Timestamp};
 
 use super::answer::{Answer, Answered, Gone};
 use super::api::Api;
@@ -16,6 +16,9 @@ use super::wire::services::SuspensionView;
 use super::wire::suspension::{FreezeBody, MaintenanceBody};
 use super::wire::time;
 use crate::document::Check;
+
+/// Nobody suspends anything for less.
+const LASTING_MIN: Millis = Millis::from_secs(1);
 
 /// Refuses flips from now on, unless they are forced.
 #[utoipa::path(put, path = "/v1/services/{service}/freeze", tag = "services", operation_id = "freeze",
@@ -29,12 +32,13 @@ pub(super) async fn freeze(
     State(api): State<Api>,
     call: Call<ServiceName, (), Json<FreezeBody>>,
 ) -> Answered<SuspensionView> {
-    let FreezeBody { reason, until } = &call.body.0;
+    let FreezeBody { reason, owner, until, lasting } = &call.body.0;
     let now = api.now();
     let said = make_sense(|check| {
         let reason = text::required(check, "reason", reason);
-        let until = end(check, until.as_deref(), now);
-        Some((Some(reason?), until))
+        let owner = text::read(check, "owner", owner.as_deref());
+        let until = end(check, (until.as_deref(), lasting.as_deref()), now);
+        Some(Said { reason: Some(reason?), owner, until })
     })?;
     suspend(&api, &call, Suspended::Flips, said).await
 }
@@ -60,11 +64,12 @@ pub(super) async fn begin_maintenance(
     State(api): State<Api>,
     call: Call<ServiceName, (), Json<MaintenanceBody>>,
 ) -> Answered<SuspensionView> {
-    let MaintenanceBody { reason, until } = &call.body.0;
+    let MaintenanceBody { reason, until, lasting } = &call.body.0;
     let now = api.now();
     let said = make_sense(|check| {
         let reason = text::read(check, "reason", reason.as_deref());
-        Some((reason, end(check, until.as_deref(), now)))
+        let until = end(check, (until.as_deref(), lasting.as_deref()), now);
+        Some(Said { reason, owner: None, until })
     })?;
     suspend(&api, &call, Suspended::Requests, said).await
 }
@@ -81,8 +86,25 @@ pub(super) async fn end_maintenance(
     resume(&api, &call, Suspended::Requests).await
 }
 
-/// When a suspension ends by itself, if that was said.
-fn end(check: &mut Check<'_>, until: Option<&str>, now: Timestamp) -> Option<Timestamp> {
+/// What is said with a suspension.
+struct Said {
+    reason: Option<String>,
+    owner: Option<String>,
+    until: Option<Timestamp>,
+}
+
+/// When a suspension ends by itself, if that was said, in one of the two ways.
+fn end(
+    check: &mut Check<'_>,
+    (until, lasting): (Option<&str>, Option<&str>),
+    now: Timestamp,
+) -> Option<Timestamp> {
+    if let Some(lasting) = lasting {
+        if until.is_some() {
+            check.wrong("for", "stands beside `until`; say one of them");
+        }
+        return Some(now + check.duration_from("for", lasting, LASTING_MIN));
+    }
     let until = until.map(time::parse);
     match &until {
         Some(Err(error)) => check.wrong("until", error),
@@ -98,9 +120,9 @@ async fn suspend<B>(
     api: &Api,
     call: &Call<ServiceName, (), B>,
     what: Suspended,
-    (reason, until): (Option<String>, Option<Timestamp>),
+    Said { reason, owner, until }: Said,
 ) -> Answered<SuspensionView> {
-    let by = call.actor.name.clone();
+    let by = owner.unwrap_or_else(|| call.actor.name.clone());
     let change = Change::Suspend { what, reason: reason.clone().unwrap_or_default(), until, by };
     let done = api.control().submit(call.change(&call.at, change, reason)).await?;
     let before = done.before.services.get(&call.at).and_then(|before| what.of(before));

@@ -402,6 +402,20 @@ fn an_evicted_version_keeps_no_tunnel() {
 }
 
 #[test]
+fn what_is_left_of_a_rejected_version_can_be_evicted_too() {
+    let mut world = flipped(Policy::default());
+    let hold = HoldName::parse("worker").unwrap();
+    let ttl = Millis::from_secs(3600);
+    world.change(Change::SetHold { version: label("v2"), hold, ttl, by: "w".into() }).unwrap();
+    world.rollback(Sessions::Move).unwrap();
+    world.wait(Millis::from_secs(1));
+    assert_eq!(by(&world, "v2"), None, "it is held");
+    world.change(Change::Evict(label("v2"))).unwrap();
+    assert_eq!((by(&world, "v2"), world.role("v2")), (Some(DrainedBy::Deadline), "rejected"));
+    assert_eq!(codes(world.change(Change::Evict(label("v2")))), [Code::WrongRole]);
+}
+
+#[test]
 fn a_backend_that_is_taken_out_ends_its_own_tunnels_only() {
     let mut world = World::serving(Policy::default(), "v1", &["a", "b"]);
     let now = world.now;

@@ -1,6 +1,7 @@
 //! Versions that are tried out before everybody gets them, or after nobody gets them any more.
 
 use cutover_core::command::{Change, Preview as Request, Sessions};
+use cutover_core::contract::RecordContract;
 use cutover_core::decide::{Decision, Facts};
 use cutover_core::effect::compare;
 use cutover_core::pin::{Pin, version_hash};
@@ -156,4 +157,19 @@ fn what_can_not_be_tried_out_is_refused() {
         world.change(Change::Deregister { backend: id(backend), drain: Millis::ZERO }).unwrap();
     }
     assert_eq!(codes(world.change(make("v2"))), [Code::Retired]);
+}
+
+#[test]
+fn the_database_is_nothing_any_more_for_what_is_behind_the_floor() {
+    let mut world = staged(Policy::default());
+    world.join("v3", &["e"]);
+    world.change(make("v2")).unwrap();
+    world.flip_when_stable("v3");
+    let facts = of(&world, "v2", None);
+    assert_eq!(world.served(&facts).version, "v2");
+    let (note, schema, by) = (String::new(), None, "dba".to_owned());
+    world.change(Change::Contract(RecordContract { note, schema, force: true, by })).unwrap();
+    assert_eq!(decided(&mut world, "v2"), Decision::NoPreview);
+    assert_eq!(codes(world.change(make("v2"))), [Code::BelowFloor]);
+    world.change(make("v3")).unwrap();
 }

@@ -123,25 +123,17 @@ pub(crate) enum Command {
     /// Say at which schema the database is, or show it
     Schema(Schema),
     /// Hold a version: it is not drained while something other than web sessions needs it
-    Hold {
-        #[command(flatten)]
-        version: VersionArgs,
-        /// The name of the hold
-        hold: String,
-        /// How long it lasts unless it is renewed
-        #[arg(long, value_name = "TIME", default_value = "5m", value_parser = duration)]
-        ttl: Duration,
-        /// Give it up
-        #[arg(long, conflicts_with = "ttl")]
-        release: bool,
-    },
+    Hold(Hold),
     /// Wait until a version has a role
     Wait {
         #[command(flatten)]
         version: VersionArgs,
         /// The role
-        #[arg(long = "for", value_enum, value_name = "ROLE")]
-        role: Role,
+        #[arg(long = "for", value_enum, value_name = "ROLE", required_unless_present = "evict")]
+        role: Option<Role>,
+        /// Wait until it is drained, and end its drain when the time is over
+        #[arg(long, conflicts_with = "role")]
+        evict: bool,
         #[command(flatten)]
         limit: Limit,
     },
@@ -159,22 +151,8 @@ pub(crate) enum Command {
     Clear(VersionArgs),
     /// Try a version out before, or after, everybody gets it: a link, and a header for tests
     Preview(Preview),
-    /// Forbid flips of a service
-    Freeze {
-        /// The service
-        service: String,
-        /// Why
-        #[arg(long, required_unless_present = "off")]
-        reason: Option<String>,
-        /// Until when, as 2026-01-31T12:00:00Z
-        #[arg(long, value_name = "TIME")]
-        until: Option<jiff::Timestamp>,
-        /// Allow flips again
-        #[arg(long, conflicts_with_all = ["reason", "until"])]
-        off: bool,
-        #[command(flatten)]
-        remote: Remote,
-    },
+    /// Forbid flips of a service, allow them again, or list who forbids what
+    Freeze(Freeze),
     /// Turn the clients of a service away for maintenance, or let them in again
     Maintenance {
         /// The service
@@ -185,9 +163,9 @@ pub(crate) enum Command {
         /// Why; clients are not told
         #[arg(long)]
         reason: Option<String>,
-        /// Until when, as 2026-01-31T12:00:00Z; clients are told to come again then
-        #[arg(long, value_name = "TIME")]
-        until: Option<jiff::Timestamp>,
+        /// Clients are told to come again then
+        #[command(flatten)]
+        end: End,
         #[command(flatten)]
         remote: Remote,
     },
@@ -327,6 +305,57 @@ pub(crate) struct Register {
     pub(crate) metadata: Vec<(String, String)>,
 }
 
+/// A hold.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "A nightly job that needs the code of v1 to stay:\n\n  \
+                        cutover hold web v1 nightly --while './nightly.sh --all'")]
+pub(crate) struct Hold {
+    #[command(flatten)]
+    pub(crate) version: VersionArgs,
+    /// The name of the hold
+    pub(crate) hold: String,
+    /// How long it lasts unless it is renewed
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = duration)]
+    pub(crate) ttl: Duration,
+    /// Give it up
+    #[arg(long, conflicts_with_all = ["ttl", "command"])]
+    pub(crate) release: bool,
+    /// Hold it while this command runs, which is given to `sh -c`, and end as that does
+    #[arg(long = "while", id = "command", value_name = "CMD")]
+    pub(crate) command: Option<String>,
+}
+
+/// A freeze.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Freeze {
+    /// The service; without a reason, what freezes it is shown, and of all services when there is none
+    pub(crate) service: Option<String>,
+    /// Why
+    #[arg(long)]
+    pub(crate) reason: Option<String>,
+    /// Whom to ask about it; by default whoever freezes
+    #[arg(long, value_name = "NAME", requires = "reason")]
+    pub(crate) owner: Option<String>,
+    #[command(flatten)]
+    pub(crate) end: End,
+    /// Allow flips again
+    #[arg(long, conflicts_with_all = ["reason", "owner", "until", "for"])]
+    pub(crate) off: bool,
+    #[command(flatten)]
+    pub(crate) remote: Remote,
+}
+
+/// When something ends by itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq, clap::Args)]
+pub(crate) struct End {
+    /// Until when, as 2026-01-31T12:00:00Z
+    #[arg(long, value_name = "TIME", conflicts_with = "for")]
+    pub(crate) until: Option<jiff::Timestamp>,
+    /// For how long, as 2h
+    #[arg(long = "for", id = "for", value_name = "TIME", value_parser = duration)]
+    pub(crate) lasting: Option<Duration>,
+}
+
 /// A flip.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Flip {
@@ -349,6 +378,9 @@ pub(crate) struct Flip {
     /// Wait until the old version is drained
     #[arg(long)]
     pub(crate) wait: bool,
+    /// End the drain of the old version: at once, or with --wait when the time is over
+    #[arg(long, conflicts_with = "dry_run")]
+    pub(crate) evict: bool,
     #[command(flatten)]
     pub(crate) limit: Limit,
     #[command(flatten)]

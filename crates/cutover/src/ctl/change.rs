@@ -16,7 +16,7 @@ use super::args::{
 use super::client::{CALL_TIMEOUT, Client, path};
 use super::error::{Error, Exit};
 use super::permit::{self, Asked, Told};
-use super::{Output, migrate, preview, show, suspend, view, wait};
+use super::{Output, hold, migrate, preview, show, suspend, view, wait};
 use crate::signals::{Signal, Signals};
 
 /// The largest document of a service that is read from a file.
@@ -39,19 +39,14 @@ pub(super) async fn carry_out(command: Command) -> Result<Output, Error> {
         }
         Command::Contract(args) => migrate::contract(args).await,
         Command::Schema(args) => migrate::schema(args).await,
-        Command::Hold { version, hold, ttl, release } => {
-            set_hold(&version, &hold, (!release).then_some(ttl)).await
-        }
         Command::Assets(args) => super::assets::assets(args).await,
+        Command::Hold(args) => hold::carry_out(args).await,
         Command::Evict(version) => on_version(&version, "evict", None, "its drain ends now").await,
         Command::Reject { version, reason } => on_version(&version, "reject", reason, "is rejected").await,
         Command::Clear(version) => on_version(&version, "clear", None, "may be chosen again").await,
         Command::Preview(args) => preview::make(args).await,
-        Command::Freeze { service, reason, until, off, remote } => {
-            suspend::freeze(&Client::new(&remote), &service, (reason, until), off).await
-        }
-        Command::Maintenance { service, switch, reason, until, remote } => {
-            suspend::maintenance(&Client::new(&remote), &service, (reason, until), switch).await
+        Command::Maintenance { service, switch, reason, end, remote } => {
+            suspend::maintenance(&Client::new(&remote), &service, (reason, end), switch).await
         }
         Command::Status { .. }
         | Command::Watch { .. }
@@ -59,6 +54,7 @@ pub(super) async fn carry_out(command: Command) -> Result<Output, Error> {
         | Command::Backends { .. }
         | Command::Versions { .. }
         | Command::Wait { .. }
+        | Command::Freeze(_)
         | Command::Timeline { .. }
         | Command::Events { .. } => Err(Error::Usage("this command changes nothing".to_owned())),
     }
@@ -165,12 +161,14 @@ async fn flip(args: Flip) -> Result<Output, Error> {
     }
     let view: view::Flipped = client.view(&answer)?;
     let mut said = show::flipped(service, &view);
-    if let (true, Some(old)) = (args.wait, &view.from) {
-        // A flip to what is active already leaves nothing to wait for.
-        if *old != view.to {
-            wait::for_role(&client, service, old, "drained", args.limit.timeout).await?;
-            said.push_str(&format!("{service}: {old} is drained\n"));
-        }
+    // A flip to what is active already leaves nothing to wait for.
+    if let Some(old) = view.from.filter(|old| *old != view.to && (args.wait || args.evict)) {
+        let limit = if args.wait { args.limit.timeout } else { Duration::ZERO };
+        match args.evict {
+            true => wait::or_evict(&client, service, &old, limit).await?,
+            false => wait::for_role(&client, service, &old, "drained", limit).await?,
+        };
+        said.push_str(&format!("{service}: {old} is drained\n"));
     }
     Ok(Output::new(answer, said))
 }
@@ -288,23 +286,6 @@ async fn set_gate(
     let answer = Client::new(remote).call(Method::PUT, &path, Some(&body), CALL_TIMEOUT).await?;
     let state = if open { "open" } else { "closed" };
     Ok(Output::new(answer.body, format!("{service}: gate {gate} is {state} for {version}\n")))
-}
-
-async fn set_hold(args: &VersionArgs, hold: &str, ttl: Option<Duration>) -> Result<Output, Error> {
-    let VersionArgs { service, version, remote } = args;
-    let (client, path) =
-        (Client::new(remote), path(&["services", service, "versions", version, "holds", hold]));
-    match ttl {
-        Some(ttl) => {
-            let body = json!({ "ttl": text(ttl) });
-            let answer = client.call(Method::PUT, &path, Some(&body), CALL_TIMEOUT).await?;
-            Ok(Output::new(answer.body, format!("{service}: {hold} holds {version} for {}\n", text(ttl))))
-        }
-        None => {
-            let answer = client.call(Method::DELETE, &path, None, CALL_TIMEOUT).await?;
-            Ok(Output::new(answer.body, format!("{service}: {hold} no longer holds {version}\n")))
-        }
-    }
 }
 
 async fn on_version(

@@ -23,6 +23,8 @@ pub(crate) enum Exit {
     Unreachable,
     /// What was waited for did not happen in time.
     TimedOut,
+    /// As the command that was run did.
+    Of(u8),
 }
 
 impl From<Exit> for ExitCode {
@@ -33,6 +35,7 @@ impl From<Exit> for ExitCode {
             Exit::Usage => 2,
             Exit::Unreachable => 3,
             Exit::TimedOut => 4,
+            Exit::Of(code) => code,
         })
     }
 }

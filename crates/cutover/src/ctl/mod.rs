@@ -6,6 +6,7 @@ mod change;
 pub(crate) mod client;
 mod error;
 mod follow;
+mod hold;
 mod judged;
 mod migrate;
 pub(crate) mod permit;
@@ -109,11 +110,16 @@ async fn carry_out(command: Command, json: bool) -> Result<Option<Output>, Error
             let (document, view) = Client::new(&remote).read::<view::Timeline>(&path).await?;
             Output::new(document, show::timeline(&view.entries, view.next))
         }
-        Command::Wait { version, role, limit } => {
-            let (client, service, role) = (Client::new(&version.remote), &version.service, role.as_str());
-            let document = wait::for_role(&client, service, &version.version, role, limit.timeout).await?;
-            Output::new(document, format!("{service}: {} is {role}\n", version.version))
+        Command::Wait { version, role, limit, .. } => {
+            let (client, service, label) = (Client::new(&version.remote), &version.service, &version.version);
+            // Without a role it is told to evict.
+            let (document, role) = match role.map(args::Role::as_str) {
+                Some(role) => (wait::for_role(&client, service, label, role, limit.timeout).await?, role),
+                None => (wait::or_evict(&client, service, label, limit.timeout).await?, "drained"),
+            };
+            Output::new(document, format!("{service}: {label} is {role}\n"))
         }
+        Command::Freeze(args) => suspend::freeze(args).await?,
         Command::Watch { service, remote } => {
             follow::watch(&Client::new(&remote), service.as_deref(), json).await?;
             return Ok(None);

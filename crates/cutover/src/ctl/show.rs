@@ -133,7 +133,7 @@ fn permit(permit: &Permit) -> String {
 
 /// Why something is suspended, and until when; nothing where it is not.
 fn suspended(suspension: Option<&Suspension>) -> Option<String> {
-    let Suspension { reason, until } = suspension?;
+    let Suspension { reason, until, .. } = suspension?;
     let reason = if reason.is_empty() { "yes" } else { reason };
     Some(match until {
         Some(end) => format!("{reason} until {}", time(end)),

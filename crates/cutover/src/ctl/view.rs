@@ -84,6 +84,8 @@ pub(super) struct SchemaAnswer {
 pub(super) struct Suspension {
     #[serde(default)]
     pub(super) reason: String,
+    #[serde(default)]
+    pub(super) by: String,
     pub(super) until: Option<String>,
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use http::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use super::client::{CALL_TIMEOUT, Client, encode, path};
@@ -45,6 +45,31 @@ pub(super) async fn for_role(
                 sleep(POLL).await;
             }
             Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Waits until `version` is drained, and ends its drain when it is not after `limit`; answers the version.
+///
+/// # Errors
+/// The server refuses: the version does not drain.
+pub(super) async fn or_evict(
+    client: &Client,
+    service: &str,
+    version: &str,
+    limit: Duration,
+) -> Result<Value, Error> {
+    match for_role(client, service, version, "drained", limit).await {
+        Err(Error::TimedOut { .. }) => {}
+        ended => return ended,
+    }
+    let reason = json!({ "reason": "its time was over" });
+    let path = path(&["services", service, "versions", version, "evict"]);
+    match client.call(Method::POST, &path, Some(&reason), CALL_TIMEOUT).await {
+        Ok(answer) => Ok(answer.body),
+        // It may have been drained in that very moment.
+        Err(refused) => {
+            for_role(client, service, version, "drained", Duration::ZERO).await.map_err(|_| refused)
         }
     }
 }

@@ -211,6 +211,15 @@ async fn a_value_that_makes_no_sense_is_422_and_named() {
         ("reason", (post(format!("{version}/reject")), json!({"reason": long}))),
         ("reason", (put("/v1/services/web/freeze"), json!({"reason": " "}))),
         ("until", (put("/v1/services/web/freeze"), json!({"reason": "x", "until": "tomorrow"}))),
+        ("for", (put("/v1/services/web/freeze"), json!({"reason": "x", "for": "0s"}))),
+        (
+            "for",
+            (
+                put("/v1/services/web/freeze"),
+                json!({"reason": "x", "for": "1h", "until": "2199-01-01T00:00:00Z"}),
+            ),
+        ),
+        ("owner", (put("/v1/services/web/freeze"), json!({"reason": "x", "owner": "a\u{7}"}))),
         ("until", (put("/v1/services/web/freeze"), json!({"reason": "x", "until": "2020-01-01T00:00:00Z"}))),
         ("reason", (put("/v1/services/web/maintenance"), json!({"reason": "a\u{7}"}))),
         ("until", (put("/v1/services/web/maintenance"), json!({"until": "2020-01-01T00:00:00Z"}))),
