@@ -44,7 +44,7 @@ pub(crate) fn fleet(policies: impl IntoIterator<Item = (String, Policy)>, backen
         apply(Command::PutService {
             service: service.clone(),
             policy: Arc::new(policy),
-            document: Arc::from("{}"),
+            document: "{}".into(),
         });
         for number in 0..backends {
             let backend = BackendId::parse(&format!("b{number}")).expect("a name");

@@ -80,3 +80,14 @@ pub enum StartError {
     #[error("the metrics could not be registered")]
     Metrics(#[source] Cause),
 }
+
+/// Why a flip that waits for hooks must not be made.
+#[derive(Debug, Error)]
+pub enum LeaveError {
+    /// One of them refused, or could not be asked.
+    #[error("{0}")]
+    Refused(String),
+    /// What they answered could not be recorded.
+    #[error(transparent)]
+    Submit(#[from] SubmitError),
+}

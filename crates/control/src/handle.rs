@@ -3,15 +3,18 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use cutover_core::command::Command;
-use cutover_core::id::{BackendId, Revision, ServiceName};
+use cutover_core::command::{Change, Command};
+use cutover_core::hook::HookReport;
+use cutover_core::id::{BackendId, Revision, ServiceName, VersionLabel};
+use cutover_core::service::Service;
 use cutover_core::snapshot::Snapshot;
 use cutover_core::state::State;
 use cutover_core::time::Timestamp;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::error::SubmitError;
+use crate::error::{LeaveError, SubmitError};
 use crate::event_log::{EventLog, Subscription};
+use crate::hooks::{self, Means};
 use crate::probe::{ProbeBoard, ProbeReport};
 use crate::reply::{Once, Reply};
 use crate::timeline::{Actor, Entry, EventId};
@@ -146,6 +149,26 @@ impl Control {
         self.0.probes.last(service, backend)
     }
 
+    /// Asks the `pre_flip` hooks of a service about a flip to `to`, for `actor`, and has their answer recorded. It takes as long as their
+    /// timeouts and the pauses between tries.
+    ///
+    /// # Errors
+    /// [`LeaveError`]: the flip must not be made.
+    pub async fn ask_leave(
+        &self,
+        service: &Service,
+        to: &VersionLabel,
+        at: Timestamp,
+        actor: Actor,
+    ) -> Result<(), LeaveError> {
+        let (calls, leave) = hooks::ask(&self.0.means, service, to, at).await;
+        let (to, epoch) = (to.clone(), service.epoch);
+        let report = HookReport::Answered { to, epoch, calls, leave: leave.clone() };
+        let command = Command::Service(service.name.clone(), Change::Hook(report));
+        self.submit(Request::new(command, actor)).await?;
+        leave.map_err(LeaveError::Refused)
+    }
+
     /// Whether the state is loaded and configured, and the data plane decides by it.
     #[must_use]
     pub fn is_ready(&self) -> bool {
@@ -175,6 +198,7 @@ pub(crate) struct Shared {
     pub(crate) current: watch::Receiver<Current>,
     pub(crate) events: Arc<EventLog>,
     pub(crate) probes: Arc<ProbeBoard>,
+    pub(crate) means: Means,
     pub(crate) is_ready: Arc<AtomicBool>,
     pub(crate) about: About,
 }

@@ -9,6 +9,7 @@ pub mod error;
 pub mod event_log;
 pub mod handle;
 mod hex;
+mod hooks;
 pub mod limited_store;
 pub mod metrics;
 pub mod pin_dates;

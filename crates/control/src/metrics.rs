@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use cutover_core::backend::Operational;
 use cutover_core::command::{Change, Command};
+use cutover_core::hook::Ended;
 use cutover_core::id::{Revision, ServiceName};
+use cutover_core::policy::HookPoint;
 use cutover_core::service::{Service, Source};
 use cutover_core::state::State;
 use prometheus::{Histogram, HistogramOpts, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
@@ -26,6 +28,7 @@ pub struct Metrics {
     version_epoch: IntGaugeVec,
     backends: IntGaugeVec,
     flips: IntCounterVec,
+    hooks: IntCounterVec,
     probes: IntCounterVec,
     revision: IntGauge,
     commit_seconds: Histogram,
@@ -75,6 +78,11 @@ impl Metrics {
                 "Changes of the active version, by outcome.",
                 &["service", "outcome"],
             )?,
+            hooks: counters(
+                "cutover_hooks_total",
+                "Calls of hooks that have ended, by the turn that they told of and by outcome.",
+                &["service", "on", "outcome"],
+            )?,
             probes: counters("cutover_probes_total", "Health checks, by result.", &["service", "result"])?,
             revision,
             commit_seconds,
@@ -115,6 +123,12 @@ impl Metrics {
     /// Counts a version that became active by itself.
     pub(crate) fn count_activation(&self, service: &ServiceName) {
         self.flips.with_label_values(&[service.as_str(), "by_itself"]).inc();
+    }
+
+    /// Counts a call of a hook that has ended, however often it was tried.
+    pub(crate) fn count_hook(&self, service: &ServiceName, ended: &Ended) {
+        let outcome = if ended.is_delivered { "succeeded" } else { "failed" };
+        self.hooks.with_label_values(&[service.as_str(), ended.turn.on.as_str(), outcome]).inc();
     }
 
     /// Follows a change of the state. Services that the two states share cost a comparison of pointers.
@@ -162,6 +176,11 @@ impl Metrics {
         drop(self.version_epoch.remove_label_values(&[name]));
         for outcome in OUTCOMES {
             drop(self.flips.remove_label_values(&[name, outcome]));
+        }
+        for on in HookPoint::ALL {
+            for outcome in ["succeeded", "failed"] {
+                drop(self.hooks.remove_label_values(&[name, on.as_str(), outcome]));
+            }
         }
         for result in ["ok", "failed"] {
             drop(self.probes.remove_label_values(&[name, result]));

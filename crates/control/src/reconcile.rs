@@ -77,6 +77,7 @@ pub(crate) fn carry_out(step: &Step, snapshot: &Snapshot, metrics: &Metrics) {
                     entry.traffic.forget_errors();
                 }
             }
+            Event::HookEnded(ended) => metrics.count_hook(service, ended),
             Event::Activated { .. } if step.is_by_itself() => metrics.count_activation(service),
             _ => {}
         }

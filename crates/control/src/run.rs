@@ -24,6 +24,7 @@ use crate::clock::{self, Clock, SkewWatch};
 use crate::controller::{Controller, Parts};
 use crate::error::{StartError, SubmitError};
 use crate::handle::{About, Call, Control, Done, REQUESTS_MAX, Request, Shared};
+use crate::hooks::{Dispatcher, Means};
 use crate::limited_store::LimitedStore;
 use crate::metrics::Metrics;
 use crate::pin_dates::{DatesFile, Keeper, PinDates};
@@ -81,6 +82,7 @@ pub struct Running {
     stop: Arc<Notify>,
     controller: JoinHandle<()>,
     prober: JoinHandle<()>,
+    dispatcher: JoinHandle<()>,
     keeper: Option<Keeper>,
 }
 
@@ -119,12 +121,15 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
     let stop = Arc::new(Notify::new());
     let is_ready = Arc::new(AtomicBool::new(false));
     let probes = Arc::new(ProbeBoard::default());
+    let means =
+        Means { connectors: Arc::clone(&connectors), names: names.clone(), node: Arc::from(node.as_str()) };
     let current = controller.watch();
     let control = Control::new(Shared {
         calls,
         current: current.clone(),
         events: Arc::clone(controller.events()),
         probes: Arc::clone(&probes),
+        means: means.clone(),
         is_ready: Arc::clone(&is_ready),
         about: About { node, store: store_kind, started_at: clock.began() },
     });
@@ -153,8 +158,9 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
         next_tick: Instant::now(),
     };
     let prober = tokio::spawn(prober.run());
+    let dispatcher = tokio::spawn(Dispatcher { control: control.clone(), means }.run());
     let controller = tokio::spawn(inner.run());
-    Ok(Running { control, stop, controller, prober, keeper })
+    Ok(Running { control, stop, controller, prober, dispatcher, keeper })
 }
 
 impl Running {
@@ -176,6 +182,8 @@ impl Running {
         self.stop.notify_one();
         self.ended().await;
         self.prober.abort();
+        // What it had under way is owed still, and is called again by the next process.
+        self.dispatcher.abort();
         if let Some(keeper) = self.keeper {
             keeper.stop().await;
         }

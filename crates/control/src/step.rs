@@ -194,6 +194,7 @@ fn is_durable(event: &Event) -> bool {
         | Event::Contracted(_)
         | Event::SchemaChanged(_)
         | Event::PreviewMade(..)
+        | Event::HookEnded(_)
         | Event::HoldTaken(..)
         | Event::HoldEnded(..)
         | Event::Suspended(_)

@@ -6,11 +6,13 @@ use std::sync::Arc;
 use crate::address::Address;
 use crate::backend::{AdminState, Weight};
 use crate::contract::RecordContract;
+use crate::hook::HookReport;
 use crate::id::{BackendId, Epoch, GateName, HoldName, ServiceName, VersionLabel};
 use crate::pin::PinKey;
 use crate::policy::Policy;
 use crate::report::Traffic;
 use crate::schema::{SchemaRange, SetSchema};
+use crate::service::ServiceDocument;
 use crate::suspend::Suspended;
 use crate::time::{Millis, Timestamp};
 
@@ -27,7 +29,7 @@ pub enum Command {
         /// Its policy.
         policy: Arc<Policy>,
         /// The document that it was read from, for the record.
-        document: Arc<str>,
+        document: ServiceDocument,
     },
     /// Removes a service with all its backends.
     RemoveService(ServiceName),
@@ -94,6 +96,8 @@ pub enum Change {
     Contract(RecordContract),
     /// The database is at another schema.
     SetSchema(SetSchema),
+    /// Hooks were called.
+    Hook(HookReport),
     /// Opens or closes a gate.
     SetGate {
         /// For this version.

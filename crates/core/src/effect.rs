@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::backend::{AdminState, Backend, Identity, Operational};
+use crate::hook::Ended;
 use crate::id::{BackendId, Epoch, GateName, HoldName, ServiceName, VersionLabel};
 use crate::roll::{self, Permit, Roll};
 use crate::schema::Schema;
@@ -66,6 +67,8 @@ pub enum Event {
     SchemaChanged(Option<Schema>),
     /// A preview was made, which lasts so long.
     PreviewMade(VersionLabel, Millis),
+    /// A hook was called, and took it or did not.
+    HookEnded(Arc<Ended>),
     /// A hold was taken.
     HoldTaken(VersionLabel, HoldName),
     /// A hold was given up, or lapsed.
@@ -142,6 +145,9 @@ fn compare_service(old: &Service, new: &Service, tell: &mut dyn FnMut(Event)) {
     if old.schema != new.schema {
         tell(Event::SchemaChanged(new.schema));
     }
+    for ended in new.hooks.recent.iter().filter(|ended| ended.number >= old.hooks.next) {
+        tell(Event::HookEnded(Arc::clone(ended)));
+    }
     for what in Suspended::ALL {
         match (what.of(old), what.of(new)) {
             (old, Some(new)) if old != Some(new) => tell(Event::Suspended(what)),
@@ -214,7 +220,7 @@ fn compare_version(old: &Version, new: &Version, tell: &mut dyn FnMut(Event)) {
 impl Event {
     /// The word for the kind of event, as in the timeline and in the stream of events.
     #[must_use]
-    pub const fn kind(&self) -> &'static str {
+    pub fn kind(&self) -> &'static str {
         match self {
             Self::ServiceAdded => "service_added",
             Self::ServiceChanged => "service_changed",
@@ -236,6 +242,8 @@ impl Event {
             Self::Contracted(_) => "contracted",
             Self::SchemaChanged(_) => "schema_changed",
             Self::PreviewMade(..) => "preview_made",
+            Self::HookEnded(ended) if ended.is_delivered => "hook_succeeded",
+            Self::HookEnded(_) => "hook_failed",
             Self::HoldTaken(..) => "hold_taken",
             Self::HoldEnded(..) => "hold_ended",
             Self::Suspended(Suspended::Flips) => "frozen",
@@ -268,8 +276,9 @@ impl Event {
 
     /// The version that it is about.
     #[must_use]
-    pub const fn version(&self) -> Option<&VersionLabel> {
+    pub fn version(&self) -> Option<&VersionLabel> {
         match self {
+            Self::HookEnded(ended) => Some(&ended.turn.version),
             Self::IdentityChanged(_, _, Some(label))
             | Self::VersionAdded(label)
             | Self::RoleChanged { version: label, .. }
@@ -321,6 +330,7 @@ impl fmt::Display for Event {
                 write!(f, "contract migration recorded; nothing older than {floor} becomes active again")
             }
             Self::SchemaChanged(Some(schema)) => write!(f, "the database is at schema {schema}"),
+            Self::HookEnded(ended) => ended.fmt(f),
             Self::SchemaChanged(None) => f.write_str("nobody says at which schema the database is"),
             Self::PreviewMade(label, ttl) => write!(f, "preview of version {label} made for {ttl}"),
             Self::HoldTaken(label, hold) => write!(f, "hold {hold} taken on version {label}"),

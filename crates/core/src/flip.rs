@@ -2,6 +2,7 @@
 
 use crate::command::Flip;
 use crate::contract;
+use crate::hook;
 use crate::id::VersionLabel;
 use crate::quorum::Quorum;
 use crate::rejected::{Code, Reason, Rejected};
@@ -12,12 +13,16 @@ use crate::version::Role;
 
 /// Makes `request.to` active, if nothing stands in the way.
 pub(crate) fn flip(service: &mut Service, request: &Flip, now: Timestamp) -> Result<(), Rejected> {
-    Rejected::if_any(obstacles(service, request, now))?;
+    let mut reasons = obstacles(service, request, now);
+    if reasons.is_empty() && !request.force && hook::must_ask(service, &request.to, now) {
+        reasons.push(hook::unasked(&request.to));
+    }
+    Rejected::if_any(reasons)?;
     activate(service, &request.to, now);
     Ok(())
 }
 
-/// Everything that stands in the way of a flip; empty when it is allowed.
+/// Everything that stands in the way of a flip; empty when it is allowed, given the leave of the `pre_flip` hooks.
 #[must_use]
 pub fn obstacles(service: &Service, request: &Flip, now: Timestamp) -> Vec<Reason> {
     let mut reasons = Vec::new();
@@ -105,4 +110,5 @@ pub(crate) fn activate(service: &mut Service, to: &VersionLabel, now: Timestamp)
     }
     service.active = Some(to.clone());
     service.epoch = epoch;
+    service.hooks.asked = None;
 }

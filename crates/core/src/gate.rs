@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::hook;
 use crate::id::{GateName, HoldName, VersionLabel};
 use crate::rejected::{Code, Rejected};
 use crate::service::Service;
@@ -101,6 +102,7 @@ pub(crate) fn reject(service: &mut Service, label: &VersionLabel, reason: &str) 
 }
 
 pub(crate) fn clear(service: &mut Service, label: &VersionLabel) -> Result<(), Rejected> {
+    let is_forgiven = hook::forgive(service, label);
     let version = known(service, label)?;
     let is_rejected = version.rejected.is_some();
     match version.role {
@@ -108,6 +110,7 @@ pub(crate) fn clear(service: &mut Service, label: &VersionLabel) -> Result<(), R
             version.is_kept = true;
             version.role = Role::Staged;
         }
+        _ if is_forgiven && !is_rejected => {}
         _ if !is_rejected => {
             let detail = format!("version {label} is {}, neither rejected nor superseded", version.role);
             return Err(Rejected::because(Code::WrongRole, detail));

@@ -21,6 +21,7 @@ pub mod entropy;
 pub mod flip;
 pub mod gate;
 pub mod health;
+pub mod hook;
 pub mod id;
 pub mod identity;
 pub mod mix;

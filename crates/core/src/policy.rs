@@ -3,10 +3,12 @@
 //! A policy is a plain value. Configuration files and the admin API both end here; nothing behind this point sees text.
 
 mod assets;
+mod hook;
 mod message;
 mod upstream;
 
 pub use self::assets::AssetPolicy;
+pub use self::hook::{Hook, HookPoint, HookUrl, HookUrlError, Secret};
 pub use self::message::{Compression, ErrorPage, HeaderRules, Rate, Redirect};
 pub use self::upstream::{ProxyProtocol, UpstreamPolicy, UpstreamProtocol, UpstreamTls};
 use crate::route::{HostPattern, PathPrefix};
@@ -114,6 +116,8 @@ pub struct Policy {
     pub error_pages: Vec<ErrorPage>,
     /// Whether answers are compressed that the app did not compress; `None` = never.
     pub compression: Option<Compression>,
+    /// Whom it tells of the turns of its deployments, and whom it asks before a flip.
+    pub hooks: Vec<Hook>,
     /// Whether the app is closed to everybody: every request gets a 503, in the words of the error page for it.
     pub is_in_maintenance: bool,
 }
@@ -147,6 +151,7 @@ impl Default for Policy {
             rate_limit: None,
             error_pages: Vec::new(),
             compression: None,
+            hooks: Vec::new(),
             is_in_maintenance: false,
         }
     }

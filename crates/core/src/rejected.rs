@@ -83,6 +83,10 @@ pub enum Code {
     BelowFloor,
     /// The version can't work with the schema at which the database is.
     SchemaOutOfRange,
+    /// A hook that has to be asked was not asked yet.
+    HookUnasked,
+    /// A hook refused, or could not be asked.
+    HookFailed,
 }
 
 /// How a refusal is to be understood.
@@ -162,6 +166,8 @@ impl Code {
             Self::NothingActive => "nothing_active",
             Self::BelowFloor => "below_floor",
             Self::SchemaOutOfRange => "schema_out_of_range",
+            Self::HookUnasked => "hook_unasked",
+            Self::HookFailed => "hook_failed",
         }
     }
 

@@ -1,11 +1,13 @@
 //! One service: its policy, its backends and versions, and which version is active in which epoch.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 use crate::asset::AssetDrop;
 use crate::backend::Backend;
 use crate::contract::Contract;
+use crate::hook::Hooks;
 use crate::id::{BackendId, Epoch, ServiceName, VersionLabel};
 use crate::policy::Policy;
 use crate::roll::Roll;
@@ -43,6 +45,8 @@ pub struct Service {
     pub schema: Option<Schema>,
     /// The last time that kept assets were dropped, as far as this process knows.
     pub asset_drop: Option<AssetDrop>,
+    /// What is owed to its hooks.
+    pub hooks: Hooks,
     /// How far a roll of its backends is.
     pub roll: Roll,
     /// Its backends.
@@ -62,8 +66,12 @@ pub enum Source {
     /// The configuration file.
     Config,
     /// The admin API; the document as it was sent, for the record.
-    Api(Arc<str>),
+    Api(ServiceDocument),
 }
+
+/// The document that a service was put with. It may hold secrets of hooks, so nothing prints it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ServiceDocument(Arc<str>);
 
 /// Counts and weights of one version's backends.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -94,6 +102,7 @@ impl Service {
             contract: None,
             schema: None,
             asset_drop: None,
+            hooks: Hooks::default(),
             roll: Roll::default(),
             backends: BTreeMap::new(),
             versions: BTreeMap::new(),
@@ -156,6 +165,26 @@ impl Service {
     /// Changes a version in place, copying it only if somebody else looks at it.
     pub(crate) fn version_mut(&mut self, label: &VersionLabel) -> Option<&mut Version> {
         self.versions.get_mut(label).map(Arc::make_mut)
+    }
+}
+
+impl ServiceDocument {
+    /// The text of the document.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&str> for ServiceDocument {
+    fn from(text: &str) -> Self {
+        Self(text.into())
+    }
+}
+
+impl fmt::Debug for ServiceDocument {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ServiceDocument({} bytes)", self.0.len())
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::backend::Origin;
 use crate::flip;
+use crate::hook;
 use crate::id::VersionLabel;
 use crate::policy::FlipMode;
 use crate::quorum::Quorum;
@@ -31,8 +32,12 @@ pub(crate) fn settle(service: &mut Service, now: Timestamp) {
             follow(service, now);
         }
     } else if let Some(label) = next_by_itself(service, now) {
-        flip::activate(service, &label, now);
-        follow(service, now);
+        if hook::must_ask(service, &label, now) {
+            hook::ask(service, label, now);
+        } else {
+            flip::activate(service, &label, now);
+            follow(service, now);
+        }
     }
     roll::conclude(service);
     forget(service);
@@ -165,7 +170,7 @@ fn first_to_activate(service: &Service) -> Option<VersionLabel> {
         .map(|(version, _)| version.label.clone())
 }
 
-/// In mode `auto`: the newest staged version, if nothing stands in its way. Never one that was active before: an old
+/// In mode `auto`: the newest staged version, if nothing stands in its way and no hook is waited for. Never one that was active before: an old
 /// server that rejoins can't pull traffic back.
 fn next_by_itself(service: &Service, now: Timestamp) -> Option<VersionLabel> {
     if service.policy.flip.mode == FlipMode::Manual || service.active.is_none() {
@@ -187,7 +192,9 @@ fn next_by_itself(service: &Service, now: Timestamp) -> Option<VersionLabel> {
         return None;
     }
     let request = crate::command::Flip { to: newest.label.clone(), if_epoch: None, force: false };
-    flip::obstacles(service, &request, now).is_empty().then(|| newest.label.clone())
+    let is_free =
+        !hook::is_held_up(service, &newest.label) && flip::obstacles(service, &request, now).is_empty();
+    is_free.then(|| newest.label.clone())
 }
 
 /// Forgets the oldest retired versions beyond the limit.

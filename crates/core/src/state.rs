@@ -14,7 +14,7 @@ use crate::service::{Service, Source};
 use crate::suspend::{self, Suspension};
 use crate::time::{Millis, Timestamp};
 use crate::{
-    contract, drain, flip, gate, identity, outlier, preview, registry, roll, rollback, schema, settle,
+    contract, drain, flip, gate, hook, identity, outlier, preview, registry, roll, rollback, schema, settle,
 };
 
 /// Most services of one proxy.
@@ -43,7 +43,7 @@ impl State {
         match command {
             Command::Configure(services) => configure(&mut next, services, now)?,
             Command::PutService { service, policy, document } => {
-                put_service(&mut next, service, policy, Source::Api(Arc::clone(document)), now)?;
+                put_service(&mut next, service, policy, Source::Api(document.clone()), now)?;
             }
             Command::RemoveService(name) => remove_service(&mut next, name)?,
             Command::Service(name, change) => {
@@ -59,6 +59,7 @@ impl State {
             Command::AddPinKey(key) => add_pin_key(&mut next, key),
             Command::Tick(traffic) => tick(&mut next, traffic, now),
         }
+        tell_hooks(self, &mut next, now);
         Ok(next)
     }
 
@@ -105,6 +106,10 @@ fn apply_change(service: &mut Service, change: &Change, now: Timestamp) -> Resul
         Change::Deregister { backend, drain } => registry::deregister(service, backend, *drain, now),
         Change::Flip(flip) => flip::flip(service, flip, now),
         Change::Rollback(rollback) => rollback::rollback(service, rollback, now),
+        Change::Hook(report) => {
+            hook::report(service, report, now);
+            Ok(())
+        }
         Change::Contract(request) => contract::record(service, request, now),
         Change::SetSchema(request) => schema::set(service, request),
         Change::SetGate { version, gate, is_open, note, is_ahead, by } => {
@@ -167,6 +172,10 @@ fn put_service(
 
 fn replace_policy(service: &mut Service, policy: &Arc<Policy>, latest_pin: Timestamp) {
     let old = std::mem::replace(&mut service.policy, Arc::clone(policy));
+    if old.hooks != policy.hooks {
+        // Whoever refused may be nobody's hook any more.
+        service.hooks.asked = None;
+    }
     if old.identity != policy.identity {
         identity::forget_identities(service);
     }
@@ -253,6 +262,19 @@ fn add_pin_key(state: &mut State, key: &PinKey) {
     let mut keys: Vec<PinKey> = others.chain([key.clone()]).collect();
     keys.drain(..keys.len().saturating_sub(PIN_KEYS_MAX));
     state.pin_keys = keys.into();
+}
+
+/// Hooks are told of what a change did, whatever brought it about.
+fn tell_hooks(before: &State, state: &mut State, now: Timestamp) {
+    for (name, service) in &mut state.services {
+        if service.policy.hooks.is_empty() {
+            continue;
+        }
+        let Some(before) = before.services.get(name).filter(|before| !Arc::ptr_eq(before, service)) else {
+            continue;
+        };
+        hook::follow(before, service, now);
+    }
 }
 
 fn tick(state: &mut State, traffic: &Traffic, now: Timestamp) {

@@ -21,6 +21,7 @@ pub(crate) struct Config {
 pub(crate) struct Service {
     keys: Keys,
     backends: Vec<String>,
+    hooks: Vec<String>,
 }
 
 /// Dotted keys and their values. A JSON scalar or list of scalars is written the same way in TOML.
@@ -71,7 +72,9 @@ impl Config {
         let _ = write!(text, "\n[[listener]]\n{}", write(&listener));
         for service in &self.services {
             let backends = service.backends.join(", ");
-            let _ = write!(text, "\n[[service]]\n{}backends = [{backends}]\n", write(&service.keys));
+            let hooks = service.hooks.join(", ");
+            let keys = write(&service.keys);
+            let _ = write!(text, "\n[[service]]\n{keys}backends = [{backends}]\nhook = [{hooks}]\n");
         }
         text
     }
@@ -80,7 +83,7 @@ impl Config {
 impl Service {
     pub(crate) fn new(name: &str) -> Self {
         let keys = Keys::from([("name".to_owned(), name.into())]);
-        Self { keys, backends: Vec::new() }
+        Self { keys, backends: Vec::new(), hooks: Vec::new() }
             .set("expose_version", true)
             .set("health.interval", "50ms")
             .set("health.rise", 1)
@@ -90,6 +93,13 @@ impl Service {
     /// Sets a key of the service, as `pin.idle`.
     pub(crate) fn set(mut self, key: &str, value: impl Into<Value>) -> Self {
         self.keys.insert(key.to_owned(), value.into());
+        self
+    }
+
+    /// Adds a hook.
+    pub(crate) fn hook(mut self, on: &str, url: &str, secret: &str) -> Self {
+        let hook = format!("{{ on = {on:?}, url = {url:?}, secret = {secret:?}, timeout = \"5s\" }}");
+        self.hooks.push(hook);
         self
     }
 

@@ -10,6 +10,7 @@ pub(crate) mod deployer;
 pub(crate) mod http;
 pub(crate) mod load;
 pub(crate) mod port;
+pub(crate) mod receiver;
 pub(crate) mod script;
 pub(crate) mod session;
 pub(crate) mod stage;

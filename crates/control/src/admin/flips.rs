@@ -3,7 +3,9 @@
 use axum::extract::State;
 use cutover_core::command::{Change, Flip, Rollback, Sessions};
 use cutover_core::flip::obstacles;
+use cutover_core::hook::must_ask;
 use cutover_core::id::{Epoch, ServiceName, VersionLabel};
+use cutover_core::rejected::{Code, Rejected};
 
 use super::answer::{Answer, Answered};
 use super::api::Api;
@@ -12,8 +14,10 @@ use super::call::Call;
 use super::problem::Problem;
 use super::wire::flip::{DryRun, FlipAnswer, FlipBody, Flipped, RollbackBody, SessionsBody};
 use super::{text, versions};
+use crate::error::LeaveError;
 use crate::handle::Done;
 use crate::reply::Reply;
+use crate::timeline::Actor;
 
 /// Makes a version active, in one step. Refused with every reason. With `dry_run`, answers what would happen, whether or not it would be
 /// refused.
@@ -39,9 +43,25 @@ pub(super) async fn flip(
     if body.dry_run == Some(true) {
         return dry_run(&api, &call.at, &flip)?.write();
     }
+    let flip = with_leave(&api, &call.at, flip, &call.actor).await?;
     let service = call.at.clone();
     let answer = move |done: &Done| Ok(Answer::ok(done.revision, FlipAnswer::Done(flipped(done, &service)?)));
     call.carry_out(&api, call.change(&call.at, Change::Flip(flip), reason), answer).await
+}
+
+/// The flip once the `pre_flip` hooks let it be made, in the epoch in which they were asked. They are asked only if nothing else stands in
+/// its way.
+async fn with_leave(api: &Api, name: &ServiceName, flip: Flip, actor: &Actor) -> Result<Flip, Problem> {
+    let (current, now) = (api.control().current(), api.now());
+    let Some(service) = current.state.services.get(name) else { return Ok(flip) };
+    if flip.force || !must_ask(service, &flip.to, now) || !obstacles(service, &flip, now).is_empty() {
+        return Ok(flip);
+    }
+    match api.control().ask_leave(service, &flip.to, now, actor.clone()).await {
+        Ok(()) => Ok(Flip { if_epoch: Some(service.epoch), ..flip }),
+        Err(LeaveError::Refused(why)) => Err(Rejected::because(Code::HookFailed, why).into()),
+        Err(LeaveError::Submit(error)) => Err(error.into()),
+    }
 }
 
 /// Goes back to the version that was active before, at once, and rejects the one that is.
@@ -81,7 +101,7 @@ fn dry_run(api: &Api, name: &ServiceName, flip: &Flip) -> Answered<FlipAnswer> {
     let reasons = obstacles(service, flip, now);
     let active = service.active_version();
     let load = active.map(|active| versions::seen(&current, service, active).load).unwrap_or_default();
-    let plan = DryRun::new(service, &flip.to, &reasons, load, now);
+    let plan = DryRun::new(service, flip, &reasons, load, now);
     Ok(Answer::ok(current.revision, FlipAnswer::DryRun(plan)))
 }
 

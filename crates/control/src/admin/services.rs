@@ -6,8 +6,10 @@ use axum::extract::State;
 use cutover_core::backend::Origin;
 use cutover_core::command::{Change, Command, Registration};
 use cutover_core::id::{BackendId, ServiceName};
+use cutover_core::policy::{Hook, Secret};
 use cutover_core::service::{Service, Source};
 use http::StatusCode;
+use serde_json::Value;
 
 use super::answer::{Answer, Answered, Gone};
 use super::api::Api;
@@ -16,7 +18,7 @@ use super::body::Document;
 use super::call::Call;
 use super::problem::Problem;
 use super::query::Fresh;
-use super::wire::service::{ServiceSpec, UpstreamSpec, from_json};
+use super::wire::service::{HookSpec, ServiceSpec, UpstreamSpec, from_json};
 use super::wire::services::{ServiceList, ServiceView};
 use crate::document::{Check, Path, Problems};
 use crate::handle::{self, Done};
@@ -62,13 +64,13 @@ pub(super) async fn put(
     call: Call<ServiceName, (), Document>,
 ) -> Answered<ServiceView> {
     let name = &call.at;
-    let (spec, configured) =
-        from_json(call.body.value.clone(), name).map_err(|problems| refusal(&call.body, problems))?;
-    check_files(spec.upstream).await.map_err(|problems| refusal(&call.body, problems))?;
+    let (document, text) = with_secrets(&api, name, &call.body);
+    let (spec, configured) = from_json(document, name).map_err(|problems| refusal(&call.body, problems))?;
+    check_files(spec.upstream, spec.hook).await.map_err(|problems| refusal(&call.body, problems))?;
     let command = Command::PutService {
         service: name.clone(),
         policy: Arc::clone(&configured.policy),
-        document: Arc::from(call.body.text.as_str()),
+        document: text.as_str().into(),
     };
     let done = api.control().submit(call.request(command, None)).await?;
     let before = done.before.services.get(name).cloned();
@@ -86,12 +88,35 @@ pub(super) async fn remove(State(api): State<Api>, call: Call<ServiceName>) -> R
     Ok(Gone(api.control().submit(request).await?.revision))
 }
 
+/// The document, in which hooks that name no secret have the one that they had: what is shown of a service can be put again.
+fn with_secrets(api: &Api, name: &ServiceName, body: &Document) -> (Value, String) {
+    let mut document = body.value.clone();
+    let current = api.control().current();
+    let known = current.state.services.get(name).map(|service| service.policy.hooks.as_slice());
+    let hooks = document.get_mut("hook").and_then(Value::as_array_mut).into_iter().flatten();
+    let mut is_changed = false;
+    for hook in hooks.filter_map(Value::as_object_mut).filter(|hook| !hook.contains_key("secret")) {
+        let says = |key: &str, text: &str| hook.get(key).and_then(Value::as_str) == Some(text);
+        let is_it = |known: &&Hook| says("on", known.on.as_str()) && says("url", &known.url.to_string());
+        let known = known.unwrap_or_default().iter().find(is_it).map(|known| &known.secret);
+        if let Some(Secret::Given(secret)) = known {
+            hook.insert("secret".to_owned(), Value::from(&**secret));
+            is_changed = true;
+        }
+    }
+    let text = if is_changed { document.to_string() } else { body.text.clone() };
+    (document, text)
+}
+
 /// The files that a document names are on this host: now is when somebody is there to be told what is wrong with them.
-async fn check_files(upstream: UpstreamSpec) -> Result<(), Problems> {
+async fn check_files(upstream: UpstreamSpec, hooks: Vec<HookSpec>) -> Result<(), Problems> {
     let checked = tokio::task::spawn_blocking(move || {
         let mut problems = Problems::default();
         let mut service = Check::new(Path::root(), &mut problems);
         upstream.check_files(&mut service.table("upstream").table("tls"));
+        for (index, hook) in hooks.iter().enumerate() {
+            hook.check_file(&mut service.element("hook", index));
+        }
         problems
     });
     match checked.await {
@@ -124,7 +149,7 @@ async fn replace_static(
 /// The backends that the last document listed and that are still there as it left them: without a lease.
 fn static_backends(service: &Service) -> Vec<BackendId> {
     let Source::Api(text) = &service.source else { return Vec::new() };
-    let document = serde_json::from_str(text).ok();
+    let document = serde_json::from_str(text.text()).ok();
     let listed = document.and_then(|document| from_json(document, &service.name).ok());
     let is_static = |id: &BackendId| {
         service.backends.get(id).is_some_and(|backend| backend.origin == Origin::Registered(None))

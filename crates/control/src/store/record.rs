@@ -5,6 +5,7 @@
 
 mod backend;
 mod entry;
+mod hooks;
 mod pin_key;
 mod reply;
 mod roll;

@@ -14,7 +14,7 @@ fn add_service(world: &mut World, name: &str) {
     let hosts = vec![HostPattern::parse(&format!("{name}.test")).unwrap()];
     let policy = Arc::new(Policy { hosts, ..Policy::default() });
     let service = ServiceName::parse(name).unwrap();
-    world.apply(&Command::PutService { service, policy, document: Arc::from("{}") }).unwrap();
+    world.apply(&Command::PutService { service, policy, document: "{}".into() }).unwrap();
 }
 
 #[test]

@@ -230,7 +230,7 @@ fn pins_that_were_dated_ahead_live_on_under_a_longer_policy() {
     tick(&mut world, Skew { ahead: Millis::from_secs(1000), ..Skew::default() });
     let mut policy = Policy::default();
     policy.pin.idle = Millis(policy.pin.idle.0 + 1);
-    let change = Command::PutService { service: web(), policy: Arc::new(policy), document: Arc::from("{}") };
+    let change = Command::PutService { service: web(), policy: Arc::new(policy), document: "{}".into() };
     world.apply(&change).unwrap();
     world.wait(Millis(HALF_HOUR.0 + 999_000));
     assert_eq!(world.role("v1"), "draining");
@@ -301,7 +301,7 @@ fn a_policy_under_which_pins_live_longer_holds_a_drain_longer() {
     let mut policy = Policy::default();
     policy.pin.idle = Millis(2 * HALF_HOUR.0);
     policy.drain.deadline = Millis::from_secs(24 * 3600);
-    let change = Command::PutService { service: web(), policy: Arc::new(policy), document: Arc::from("{}") };
+    let change = Command::PutService { service: web(), policy: Arc::new(policy), document: "{}".into() };
     world.apply(&change).unwrap();
     world.wait(HALF_HOUR);
     assert_eq!(world.role("v1"), "draining", "the pin is still good");
@@ -460,7 +460,7 @@ fn a_session_stays_with_a_backend_that_is_taken_out_while_its_version_has_no_oth
     let mut world = World::serving(tied(), "v1", &["a"]);
     let pin = world.request(None).pin;
     let policy = Policy { drain: DrainPolicy { deadline: Millis::ZERO, spread: Millis::ZERO }, ..tied() };
-    let change = Command::PutService { service: web(), policy: Arc::new(policy), document: Arc::from("{}") };
+    let change = Command::PutService { service: web(), policy: Arc::new(policy), document: "{}".into() };
     world.apply(&change).unwrap();
     world.patch("a", AdminState::Drain, true).unwrap();
     assert_eq!(world.request(pin).backend, "a");

@@ -16,6 +16,7 @@ mod drain;
 mod effect;
 mod first;
 mod flip;
+mod hook;
 mod identity;
 mod outlier;
 mod people;

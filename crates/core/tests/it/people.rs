@@ -17,7 +17,7 @@ fn put(name: &str, host: Option<&str>, path: &str) -> Command {
     Command::PutService {
         service: ServiceName::parse(name).unwrap(),
         policy: Arc::new(policy),
-        document: Arc::from("{}"),
+        document: "{}".into(),
     }
 }
 

@@ -55,7 +55,7 @@ fn static_backends_come_and_go_with_the_file() {
 #[test]
 fn what_the_file_defines_the_api_does_not_change() {
     let mut world = from_file();
-    let put = Command::PutService { service: web(), policy: Arc::default(), document: Arc::from("{}") };
+    let put = Command::PutService { service: web(), policy: Arc::default(), document: "{}".into() };
     assert_eq!(codes(world.apply(&put)), [Code::DefinedInConfig]);
     assert_eq!(codes(world.apply(&Command::RemoveService(web()))), [Code::DefinedInConfig]);
     assert_eq!(codes(world.change(Change::Register(registration("a", "v9")))), [Code::DefinedInConfig]);

@@ -582,6 +582,6 @@ fn another_policy_keeps_the_roll() {
     world.permit("a");
     let before = world.roll().clone();
     let policy = Arc::new(Policy { slow_start: Millis(1), ..by_itself() });
-    world.apply(&Command::PutService { service: web(), policy, document: Arc::from("{}") }).unwrap();
+    world.apply(&Command::PutService { service: web(), policy, document: "{}".into() }).unwrap();
     assert_eq!(world.roll(), &before);
 }

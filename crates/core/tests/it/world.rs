@@ -72,7 +72,7 @@ impl World {
             now: Timestamp(1_700_000_000_000),
             entropy: Entropy::new(7),
         };
-        let (policy, document) = (Arc::new(policy), Arc::from("{}"));
+        let (policy, document) = (Arc::new(policy), "{}".into());
         world.apply(&Command::PutService { service: web(), policy, document }).unwrap();
         world
     }

@@ -8,13 +8,14 @@ use serde_json::Value;
 use super::{Config, load, parse, schema};
 
 /// Tables whose keys are not written in the reference, but shown in comments.
-const IN_COMMENTS: [&str; 6] = [
+const IN_COMMENTS: [&str; 7] = [
     "listener.tls",
     "admin.tls",
     "admin.tokens.",
     "admin.certificates.",
     "service.backends.",
     "service.redirect.",
+    "service.hook.",
 ];
 
 fn directory() -> PathBuf {

@@ -24,6 +24,9 @@ pub(super) fn check(raw: &RawConfig, problems: &mut Problems) {
             readable(&mut check.table("error_pages"), status, path);
         }
         service.upstream.check_files(&mut check.table("upstream").table("tls"));
+        for (index, hook) in service.hook.iter().enumerate() {
+            hook.check_file(&mut check.element("hook", index));
+        }
     }
 }
 

@@ -156,7 +156,8 @@ async fn flip(args: Flip) -> Result<Output, Error> {
         ("dry_run", args.dry_run.then_some(json!(true))),
     ]);
     let path = path(&["services", service, "flip"]);
-    let answer = client.call(Method::POST, &path, Some(&body), CALL_TIMEOUT).await?.body;
+    // Hooks may be asked first.
+    let answer = client.call(Method::POST, &path, Some(&body), CALL_TIMEOUT + args.limit.timeout).await?.body;
     if args.dry_run {
         let view: view::DryRun = client.view(&answer)?;
         let exit = if view.allowed { Exit::Done } else { Exit::Failed };

@@ -250,6 +250,9 @@ pub(super) fn dry_run(service: &str, answer: &DryRun) -> String {
         plan.drain.expected,
         plan.drain.at_most,
     );
+    if !plan.pre_flip.is_empty() {
+        let _ = writeln!(text, "asks       {}", plan.pre_flip.join(", "));
+    }
     text
 }
 

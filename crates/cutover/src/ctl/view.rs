@@ -215,6 +215,9 @@ pub(super) struct Plan {
     pub(super) old: Old,
     pub(super) capacity: Capacity,
     pub(super) drain: Drain,
+    /// The hooks that would be asked first.
+    #[serde(default)]
+    pub(super) pre_flip: Vec<String>,
 }
 
 /// What would be left of the old version.

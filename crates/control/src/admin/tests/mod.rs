@@ -4,6 +4,7 @@ mod access;
 mod assets;
 mod errors;
 mod garbage;
+mod hooks;
 mod life;
 mod migrations;
 mod previews;

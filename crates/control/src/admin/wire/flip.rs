@@ -1,7 +1,9 @@
 //! Flips and rollbacks as the API takes and answers them.
 
+use cutover_core::command::Flip;
 use cutover_core::drain::pins_until;
-use cutover_core::id::VersionLabel;
+use cutover_core::hook::{must_ask, of};
+use cutover_core::policy::HookPoint;
 use cutover_core::rejected::Reason;
 use cutover_core::report::Load;
 use cutover_core::service::Service;
@@ -24,7 +26,8 @@ pub struct FlipBody {
     pub if_epoch: Option<u64>,
     /// Why; kept in the timeline.
     pub reason: Option<String>,
-    /// Whether to override quorum, gates and freeze. Never overrides an empty set or a rejection.
+    /// Whether to override quorum, gates, freeze and `pre_flip` hooks, which are not asked then. Never overrides an empty set, a rejection,
+    /// the rollback floor or the schema.
     pub force: Option<bool>,
     /// Whether to change nothing and answer what would happen.
     pub dry_run: Option<bool>,
@@ -107,6 +110,9 @@ pub struct Plan {
     pub capacity: CapacityAfter,
     /// How long the old version would drain.
     pub drain: DrainEstimate,
+    /// The `pre_flip` hooks that would be asked first, without their paths.
+    #[schema(example = json!(["https://ci.example.com"]))]
+    pub pre_flip: Vec<String>,
 }
 
 /// What would be left of the old version.
@@ -146,9 +152,10 @@ pub struct DrainEstimate {
 }
 
 impl DryRun {
-    /// What a flip of `service` to `to` would do, given what stands in its way and the load of the active version.
+    /// What `flip` would do to `service`, given what stands in its way and the load of the active version.
     #[must_use]
-    pub fn new(service: &Service, to: &VersionLabel, reasons: &[Reason], load: Load, now: Timestamp) -> Self {
+    pub fn new(service: &Service, flip: &Flip, reasons: &[Reason], load: Load, now: Timestamp) -> Self {
+        let to = &flip.to;
         let capacity = service.capacity(to);
         Self {
             allowed: reasons.is_empty(),
@@ -164,9 +171,17 @@ impl DryRun {
                     expected_weight: service.expected_weight(),
                 },
                 drain: drain(service, load, now),
+                pre_flip: pre_flip(service, flip, now),
             },
         }
     }
+}
+
+fn pre_flip(service: &Service, flip: &Flip, now: Timestamp) -> Vec<String> {
+    if flip.force || !must_ask(service, &flip.to, now) {
+        return Vec::new();
+    }
+    of(service, HookPoint::PreFlip).map(|hook| hook.url.origin()).collect()
 }
 
 fn old_version(service: &Service, load: Load, now: Timestamp) -> OldVersion {

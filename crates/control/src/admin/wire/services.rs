@@ -9,6 +9,7 @@ use cutover_core::version::Version;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::hooks::HooksView;
 use super::roll::RollView;
 use super::schema::ContractView;
 use super::service::ServiceSpec;
@@ -53,6 +54,8 @@ pub struct ServiceView {
     /// The schema at which its database is; `null` when nobody says.
     #[schema(example = 5)]
     pub schema: Option<u64>,
+    /// What its hooks were asked and told.
+    pub hooks: HooksView,
     /// Its versions, the newest first.
     pub versions: Vec<VersionSummary>,
     /// What the operator decided about it. Only where one service is asked for.
@@ -128,6 +131,7 @@ impl ServiceView {
             maintenance: service.maintenance.as_ref().map(SuspensionView::new),
             contract: service.contract.as_ref().map(ContractView::new),
             schema: service.schema.map(Schema::value),
+            hooks: HooksView::new(&service.hooks),
             versions: newest_first(service)
                 .into_iter()
                 .map(|version| VersionSummary {

@@ -13,6 +13,7 @@ use cutover_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::ReadPolicy;
+use super::hooks::HooksRecord;
 use super::roll::RollRecord;
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -30,6 +31,8 @@ pub(super) struct ServiceRecord {
     contract: Option<ContractRecord>,
     #[serde(default)]
     schema: Option<u64>,
+    #[serde(default, skip_serializing_if = "HooksRecord::is_nothing")]
+    hooks: HooksRecord,
     #[serde(default)]
     roll: RollRecord,
 }
@@ -65,7 +68,7 @@ impl ServiceRecord {
         Self {
             source: match &service.source {
                 Source::Config => SourceRecord::Config,
-                Source::Api(document) => SourceRecord::Api { document: Arc::clone(document) },
+                Source::Api(document) => SourceRecord::Api { document: document.text().into() },
             },
             active: service.active.as_ref().map(ToString::to_string),
             epoch: service.epoch.0,
@@ -75,6 +78,7 @@ impl ServiceRecord {
             maintenance: service.maintenance.as_ref().map(SuspensionRecord::of),
             contract: service.contract.as_ref().map(ContractRecord::of),
             schema: service.schema.map(Schema::value),
+            hooks: HooksRecord::of(&service.hooks),
             roll: RollRecord::of(&service.roll),
         }
     }
@@ -86,7 +90,7 @@ impl ServiceRecord {
             SourceRecord::Api { document } => {
                 let policy = read_policy(&name, &document)
                     .map_err(|error| format!("the document of the service is not valid any more: {error}"))?;
-                (policy, Source::Api(document))
+                (policy, Source::Api((&*document).into()))
             }
         };
         let schema = |number| Schema::new(number).ok_or_else(|| format!("{number} is no schema"));
@@ -100,6 +104,7 @@ impl ServiceRecord {
             maintenance: self.maintenance.map(SuspensionRecord::suspension),
             contract: self.contract.map(ContractRecord::contract).transpose()?,
             schema: self.schema.map(schema).transpose()?,
+            hooks: self.hooks.hooks()?,
             roll: self.roll.roll()?,
             ..Service::new(name, policy, source)
         })

@@ -5,8 +5,10 @@ use std::fmt::Write as _;
 use cutover_core::backend::{Admin, AdminState, Lease, Origin, Weight};
 use cutover_core::command::Registration;
 use cutover_core::contract::Contract;
+use cutover_core::hook::{Asked, Ended, Hooks, Leave, Owed, Turn};
 use cutover_core::id::{Epoch, Revision};
 use cutover_core::pin::PinKey;
+use cutover_core::policy::HookPoint;
 use cutover_core::roll::{self, Permit, Process, Roll};
 use cutover_core::schema::{Schema, SchemaRange};
 use cutover_core::service::Source;
@@ -48,6 +50,7 @@ async fn full() -> State {
     service.freeze = Some(freeze);
     service.contract = Some(contract());
     service.schema = Schema::new(5);
+    service.hooks = hooks();
     service.roll = roll();
     let backend = Arc::make_mut(service.backends.get_mut(&id("a")).expect("a"));
     backend.patched_weight = Weight::new(5);
@@ -73,6 +76,34 @@ async fn full() -> State {
 fn contract() -> Contract {
     let (by, note) = ("dba".to_owned(), "dropped users.name".to_owned());
     Contract { at: NOW, by, note, floor: label("v1"), seen: 3 }
+}
+
+fn hooks() -> Hooks {
+    let turn = Turn {
+        on: HookPoint::RolledBack,
+        version: label("v1"),
+        from: Some(label("v2")),
+        epoch: Epoch(7),
+        at: NOW,
+    };
+    let url = "https://ci.test/told".parse().expect("a URL");
+    let ended = Ended {
+        number: 1,
+        turn: turn.clone(),
+        origin: "https://ci.test".to_owned(),
+        is_delivered: false,
+        status: Some(410),
+        tries: 1,
+        took: Millis(12),
+        said: "410: gone".to_owned(),
+    };
+    let answer = Leave::Refused("not yet".to_owned());
+    Hooks {
+        asked: Some(Asked { to: label("v2"), epoch: Epoch(7), at: NOW, answer }),
+        owed: BTreeMap::from([(2, Arc::new(Owed { turn, url }))]),
+        recent: vec![Arc::new(ended)],
+        next: 3,
+    }
 }
 
 fn roll() -> Roll {
@@ -159,7 +190,7 @@ async fn a_record_without_what_came_later_is_read() {
     let mut expected = full().await;
     let service = Arc::make_mut(expected.services.get_mut(&web()).expect("web"));
     (service.roll, service.maintenance) = (Roll::default(), None);
-    (service.contract, service.schema) = (None, None);
+    (service.contract, service.schema, service.hooks) = (None, None, Hooks::default());
     let backend = Arc::make_mut(service.backends.get_mut(&id("a")).expect("a"));
     (backend.admin.since, backend.schema) = (Timestamp(0), SchemaRange::ANY);
     let mut written = documents(difference(&State::default(), &full().await).changes);
@@ -168,6 +199,7 @@ async fn a_record_without_what_came_later_is_read() {
         ("service/web", "maintenance"),
         ("service/web", "contract"),
         ("service/web", "schema"),
+        ("service/web", "hooks"),
         ("backend/web/a", "since_ms"),
         ("backend/web/a", "schema_min"),
         ("backend/web/a", "schema_max"),

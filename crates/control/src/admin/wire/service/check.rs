@@ -14,7 +14,7 @@ use super::health::ProbeProtocol;
 use super::later::LATER;
 use super::spec::{Affinity, Balance, Identity, OnMissingVersion, ServiceSpec};
 use super::upstream::UpstreamProtocol;
-use super::{assets, backends, flip, headers, health, limits, message, pin, upstream};
+use super::{assets, backends, flip, headers, health, hook, limits, message, pin, upstream};
 use crate::document::{Check, Later, Path, Problems, read};
 
 /// For waits that would fail everything at zero.
@@ -94,6 +94,7 @@ impl ServiceSpec {
             rate_limit: message::rate_limit(&self.rate_limit, &mut check.table("rate_limit")),
             error_pages: message::error_pages(&self.error_pages, &mut check.table("error_pages")),
             compression: message::compression(&self.compression, &mut check.table("compression")),
+            hooks: hook::hooks(self, check),
             is_in_maintenance: self.maintenance,
         };
         check_protocols(self, check);

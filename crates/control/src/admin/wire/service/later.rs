@@ -6,7 +6,6 @@ use crate::document::{Later, Off};
 pub const LATER: &[Later] = &[
     table(&["bake"]),
     table(&["canary"]),
-    table(&["hook"]),
     values(&["pin", "policy"], &["page"], "write \"session\" or \"none\""),
 ];
 

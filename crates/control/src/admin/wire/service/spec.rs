@@ -10,6 +10,7 @@ use super::assets::AssetsSpec;
 use super::flip::{DrainSpec, FlipSpec, RollSpec};
 use super::headers::HeaderRulesSpec;
 use super::health::{HealthSpec, OutlierSpec};
+use super::hook::HookSpec;
 use super::limits::ServiceLimitsSpec;
 use super::message::{CompressionSpec, RateLimitSpec, RedirectSpec};
 use super::pin::PinSpec;
@@ -99,6 +100,8 @@ pub struct ServiceSpec {
     pub drain: DrainSpec,
     /// In what order backends are taken out for a restart.
     pub roll: RollSpec,
+    /// Whom it tells of the turns of its deployments, and whom it asks before a flip.
+    pub hook: Vec<HookSpec>,
 }
 
 /// How a backend's version is known.

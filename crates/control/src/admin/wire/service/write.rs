@@ -67,6 +67,7 @@ impl From<&Policy> for ServiceSpec {
             flip: (&policy.flip).into(),
             drain: (&policy.drain).into(),
             roll: (&policy.roll).into(),
+            hook: policy.hooks.iter().map(Into::into).collect(),
         }
     }
 }
