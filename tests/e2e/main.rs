@@ -9,6 +9,7 @@ mod api;
 mod assets;
 mod bake;
 mod cli;
+mod deploy;
 #[path = "../../crates/resolve/tests/it/dns.rs"]
 mod dns;
 mod drains;
