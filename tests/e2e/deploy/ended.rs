@@ -45,16 +45,6 @@ async fn while_backends_are_waited_for() {
 }
 
 #[tokio::test]
-async fn in_the_canary() {
-    for signal in [Signal::INT, Signal::KILL] {
-        let scene = Scene::open().await;
-        let said = scene.end_at("canary: ", "50 % of the sessions", signal).await;
-        assert_said(signal, &said, "`cutover canary web v2 --abort`");
-        scene.finish(&COMMANDS).await;
-    }
-}
-
-#[tokio::test]
 async fn in_the_bake() {
     for signal in [Signal::INT, Signal::KILL] {
         let scene = Scene::open().await;
