@@ -54,14 +54,14 @@ async fn a_page_from_before_the_flip_finds_its_files_as_long_as_it_is_open() {
     };
 
     let from_v1 = stage.ask(&Request::get(JS)).await;
-    assert_eq!((from_v1.status(), from_v1.version(), from_v1.body), (200, "v1", original.body));
+    assert_eq!((from_v1.status(), from_v1.version(), &from_v1.body), (200, "v1", &original.body));
     assert_eq!(from_v1.set_cookie("cutover"), None);
     found(&stage, "hit").await;
     found(&stage, "other_version").await;
 
     end_v1(&mut stage).await;
     let from_vault = stage.ask(&Request::get(JS)).await;
-    assert_eq!((from_vault.status(), from_vault.body), (200, original.body));
+    assert_eq!((from_vault.status(), &from_vault.body), (200, &original.body));
     assert_eq!(from_vault.field("cache-control"), original.field("cache-control"));
     assert_eq!(from_vault.field("x-app-version"), None);
     found(&stage, "vault").await;
