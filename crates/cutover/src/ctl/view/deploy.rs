@@ -52,7 +52,7 @@ pub(crate) struct Canary {
     pub(crate) version: String,
     #[serde(default)]
     pub(crate) share: f64,
-    /// The step of the service's own steps, from 1; 0 or absent where somebody chose the share.
+    /// The step of the service's own steps, from 1; absent where somebody chose the share.
     #[serde(default)]
     pub(crate) step: Option<u64>,
     /// How many steps there are.
@@ -62,6 +62,12 @@ pub(crate) struct Canary {
     pub(crate) next_at: Option<String>,
     #[serde(default)]
     pub(crate) paused: bool,
+    /// Whether its last step is over.
+    #[serde(default)]
+    pub(crate) complete: bool,
+    /// Whether none of its backends is usable, so that the active version serves its sessions.
+    #[serde(default)]
+    pub(crate) starved: bool,
 }
 
 /// The watch period after a flip.

@@ -96,6 +96,9 @@ pub(super) fn canary(wants: &Wants, scene: &Scene, memory: &Memory, at: Duration
                 format!("the canary of {} is over: {why}", wants.version),
             )])
         }
+        (Some(canary), _) if canary.starved => {
+            Standing::Waits(format!("none of the backends of {} is usable", wants.version))
+        }
         (Some(canary), _) if canary.paused => {
             Standing::Waits(format!("{} of the sessions, paused by somebody", percent(canary.share)))
         }
@@ -107,15 +110,12 @@ pub(super) fn canary(wants: &Wants, scene: &Scene, memory: &Memory, at: Duration
 /// A canary whose steps the service takes by itself.
 fn by_own_steps(canary: &Canary) -> Standing {
     let share = percent(canary.share);
-    match (&canary.next_at, canary.step.zip(canary.steps)) {
-        (Some(next), step) => {
-            let place = step.map(|(step, steps)| format!(", step {step} of {steps}")).unwrap_or_default();
-            Standing::Waits(format!("{share} of the sessions{place}, until {next}"))
-        }
-        (None, Some((step, steps))) if step > 0 && step >= steps => {
-            Standing::Done(format!("{share} of the sessions, all {steps} steps are over"))
-        }
-        (None, _) => Standing::Waits(format!("{share} of the sessions, a share that somebody chose")),
+    let place = canary.step.zip(canary.steps).map(|(step, steps)| format!(", step {step} of {steps}"));
+    let place = place.unwrap_or_default();
+    match &canary.next_at {
+        _ if canary.complete => Standing::Done(format!("{share} of the sessions, the last step is over")),
+        Some(next) => Standing::Waits(format!("{share} of the sessions{place}, until {next}")),
+        None => Standing::Waits(format!("{share} of the sessions, a share that somebody chose")),
     }
 }
 

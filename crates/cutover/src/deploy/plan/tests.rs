@@ -67,6 +67,8 @@ fn canary(mut scene: Scene, share: f64, next_at: Option<&str>) -> Scene {
         steps: None,
         next_at: next_at.map(str::to_owned),
         paused: false,
+        complete: false,
+        starved: false,
     });
     scene
 }
@@ -269,8 +271,10 @@ fn a_canary_by_the_services_own_steps_is_waited_for() {
         scene.service.canary.as_mut().unwrap().paused = true;
     });
     let over = with(canary(staged(), 0.5, None), |scene| {
-        let canary = scene.service.canary.as_mut().unwrap();
-        (canary.step, canary.steps) = (Some(2), Some(2));
+        scene.service.canary.as_mut().unwrap().complete = true;
+    });
+    let starved = with(canary(staged(), 0.1, None), |scene| {
+        scene.service.canary.as_mut().unwrap().starved = true;
     });
     let other = with(canary(staged(), 0.1, None), |scene| {
         scene.service.canary.as_mut().unwrap().version = "v1b".to_owned();
@@ -278,6 +282,7 @@ fn a_canary_by_the_services_own_steps_is_waited_for() {
     for (scene, expected) in [
         (staged(), "canary: Canary(None)"),
         (canary(staged(), 0.1, Some("then")), "canary waits: 10 % of the sessions, until then"),
+        (starved, "canary waits: none of the backends of v2 is usable"),
         (paused, "canary waits: 10 % of the sessions, paused by somebody"),
         (canary(staged(), 0.2, None), "canary waits: 20 % of the sessions, a share that somebody chose"),
         (over, "flip: Flip(1)"),
