@@ -96,7 +96,7 @@ pub(super) async fn list(State(api): State<Api>, call: Call<ServiceName, Page>) 
 #[utoipa::path(delete, path = "/v1/services/{service}/assets", tag = "services", operation_id = "drop_assets",
     params(
         ("service" = String, Path, description = "The service.", example = "web"),
-        ("path" = Option<String>, Query, description = "Only those with this path, whatever their query, or with this path and query; all when it is not given.", example = "/assets/app-1f3c.js"),
+        ("path" = Option<String>, Query, description = "This path with any query, or path and query; all if it is not given.", example = "/assets/app-1f3c.js"),
     ),
     responses((status = 204, description = "They are gone.")))]
 pub(super) async fn drop_all(

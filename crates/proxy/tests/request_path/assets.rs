@@ -436,11 +436,13 @@ fn only_what_anybody_may_ask_for_is_kept() {
 #[test]
 fn bodies_are_kept_however_they_come() {
     let text: &'static str = "0123456789abcdef".repeat(20_000).leak();
-    let chunked = App::playing(move |mut visit| {
-        while visit.request().is_some()
-            && visit.send(&format!("HTTP/1.1 200 OK\r\nCache-Control: immutable\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n{text}\r\n5\r\nlast.\r\n0\r\n\r\n", text.len()))
-        {}
-    });
+    let head = "HTTP/1.1 200 OK\r\nCache-Control: immutable\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let body = format!("{:x}\r\n{text}\r\n5\r\nlast.\r\n0\r\n\r\n", text.len());
+    let chunked = App::playing(
+        move |mut visit| {
+            while visit.request().is_some() && visit.send(&format!("{head}{body}")) {}
+        },
+    );
     let v2 = having(&[]);
     let keeping = Keeping::new(&chunked, &v2, |setup| {
         setup.policy(|policy| policy.compression = Some(Default::default()))

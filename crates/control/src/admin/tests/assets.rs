@@ -92,7 +92,7 @@ async fn what_is_dropped_is_gone_and_told() {
 #[tokio::test]
 async fn a_service_without_a_vault_has_nothing_to_show_and_one_that_is_not_there_is_not_found() {
     let keeping = Keeping::new(&[]).await;
-    keeping.stage.ok(put("/v1/services/api").json(json!({}))).await;
+    keeping.stage.ok(put("/v1/services/api").json(json!({"paths": ["/api"]}))).await;
     let stage = &keeping.stage;
     let body = stage.ok(get("/v1/services/api/assets")).await;
     assert_eq!(body, json!({"vault": null, "assets": [], "next": null}));
