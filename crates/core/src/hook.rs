@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::bake::{self, Bake};
 use crate::id::{Epoch, VersionLabel};
 use crate::policy::{Hook, HookPoint, HookUrl};
 use crate::rejected::{Code, Reason};
@@ -218,6 +219,17 @@ fn turns(before: &Service, service: &Service, at: Timestamp) -> Vec<Turn> {
         // Only a rollback rejects the version that was active.
         let on = if from.as_ref().is_some_and(is_bad) { HookPoint::RolledBack } else { HookPoint::PostFlip };
         turns.push(Turn { on, version, from, epoch, at });
+    }
+    let is_passed = |bake: &&Bake| bake.state == bake::State::Passed;
+    let passed = service.bake.as_ref().filter(is_passed).filter(|_| service.bake != before.bake);
+    if let Some(Bake { version, from, .. }) = passed {
+        turns.push(Turn {
+            on: HookPoint::Baked,
+            version: version.clone(),
+            from: Some(from.clone()),
+            epoch,
+            at,
+        });
     }
     for (label, version) in &service.versions {
         let was_drained = before.versions.get(label).is_none_or(|before| before.drained.is_some());

@@ -48,6 +48,7 @@ async fn baking(store: Arc<dyn Store>, rollback: bool) -> World {
     world.pass(Millis(100)).await;
     answer(&world, "v1", 10_000, 5);
     world.flip("v2").await.expect("it may");
+    world.pass(Millis(100)).await;
     world
 }
 

@@ -200,3 +200,25 @@ fn a_verdict_about_a_service_that_is_gone_is_ignored() {
     world.apply(&Command::RemoveService(web())).unwrap();
     assert!(ruled(&mut world, judgement).is_empty());
 }
+
+#[test]
+fn a_baked_hook_is_owed_once_the_bake_is_passed() {
+    use cutover_core::policy::{Hook, HookPoint, Secret};
+    let mut policy = policy(true);
+    policy.hooks = vec![Hook {
+        on: HookPoint::Baked,
+        url: "https://ci.test/baked".parse().unwrap(),
+        secret: Secret::Given("s".into()),
+        timeout: Millis::from_secs(1),
+    }];
+    let mut world = World::serving(policy, "v1", &["a"]);
+    world.join("v2", &["b"]);
+    world.flip("v2").unwrap();
+    let owed = |world: &World| world.service().hooks.owed.len();
+    assert_eq!(owed(&world), 0);
+    world.wait(Millis::from_secs(300));
+    judge(&mut world, Standing::Good);
+    assert_eq!(owed(&world), 1);
+    judge(&mut world, Standing::Good);
+    assert_eq!(owed(&world), 1);
+}
