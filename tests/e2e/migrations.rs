@@ -7,9 +7,9 @@ use crate::support::config::{Config, Service};
 use crate::support::stage::Stage;
 use crate::support::wait::until;
 
-/// A service without sessions, so that drains end at once.
+/// A service without sessions and bakes, so that drains end at once and contracts wait for nothing else.
 fn service() -> Service {
-    Service::new("web").set("pin.policy", "none")
+    Service::new("web").set("pin.policy", "none").set("bake.duration", "0s")
 }
 
 #[tokio::test]

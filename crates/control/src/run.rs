@@ -121,8 +121,7 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
     let stop = Arc::new(Notify::new());
     let is_ready = Arc::new(AtomicBool::new(false));
     let probes = Arc::new(ProbeBoard::default());
-    let means =
-        Means { connectors: Arc::clone(&connectors), names: names.clone(), node: Arc::from(node.as_str()) };
+    let means = Means::new(&connectors, &names, &node);
     let current = controller.watch();
     let control = Control::new(Shared {
         calls,

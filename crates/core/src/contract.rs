@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::bake;
 use crate::id::VersionLabel;
 use crate::rejected::{Code, Reason, Rejected};
 use crate::schema::{self, Schema};
@@ -81,6 +82,7 @@ pub fn obstacles(service: &Service, request: &RecordContract) -> Vec<Reason> {
         for version in service.versions.values().filter(|version| version.label != active.label) {
             reasons.extend(in_use(version, active.seen));
         }
+        reasons.extend(unbaked(service));
     }
     reasons.extend(request.schema.into_iter().flat_map(|schema| schema::objections(service, schema)));
     reasons
@@ -104,6 +106,17 @@ pub fn below_floor(service: &Service, version: &Version) -> Option<Reason> {
          the database is nothing for {label} any more"
     );
     Some(Reason::new(Code::BelowFloor, detail))
+}
+
+/// That the way back may still be needed, if it may.
+fn unbaked(service: &Service) -> Option<Reason> {
+    let bake = service.bake.as_ref().filter(|_| !bake::is_baked(service))?;
+    let version = &bake.version;
+    let detail = match bake.state {
+        bake::State::Failed => format!("version {version} failed its bake"),
+        _ => format!("version {version} is watched until {}", bake.ends_at),
+    };
+    Some(Reason::new(Code::NotBaked, detail))
 }
 
 /// Why code of a version may still run against the database, if it may.

@@ -79,6 +79,8 @@ pub enum Code {
     RouteTaken,
     /// No version is active.
     NothingActive,
+    /// The bake of the active version has not passed.
+    NotBaked,
     /// A contract migration ran that the version is too old for.
     BelowFloor,
     /// The version can't work with the schema at which the database is.
@@ -164,6 +166,7 @@ impl Code {
             Self::NoRoll => "no_roll",
             Self::RouteTaken => "route_taken",
             Self::NothingActive => "nothing_active",
+            Self::NotBaked => "not_baked",
             Self::BelowFloor => "below_floor",
             Self::SchemaOutOfRange => "schema_out_of_range",
             Self::HookUnasked => "hook_unasked",

@@ -43,6 +43,13 @@ pub(crate) struct Means {
     pub(crate) node: Arc<str>,
 }
 
+impl Means {
+    /// The means of the node with this name.
+    pub(crate) fn new(connectors: &Arc<Connectors>, names: &Names, node: &str) -> Self {
+        Self { connectors: Arc::clone(connectors), names: names.clone(), node: node.into() }
+    }
+}
+
 /// What was answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Answer {

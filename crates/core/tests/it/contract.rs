@@ -4,7 +4,7 @@ use cutover_core::command::{Change, Flip, Sessions};
 use cutover_core::contract::{RecordContract, below_floor};
 use cutover_core::effect::{Event, compare};
 use cutover_core::id::HoldName;
-use cutover_core::policy::{DrainPolicy, FlipMode, FlipPolicy, PinMode, PinPolicy, Policy};
+use cutover_core::policy::{BakePolicy, DrainPolicy, FlipMode, FlipPolicy, PinMode, PinPolicy, Policy};
 use cutover_core::rejected::{Code, Rejected};
 use cutover_core::time::Millis;
 
@@ -14,13 +14,18 @@ fn request(force: bool) -> RecordContract {
     RecordContract { note: "dropped users.name".into(), schema: None, force, by: "dba".into() }
 }
 
+/// Without a bake, which nobody judges here.
+fn calm() -> Policy {
+    Policy { bake: BakePolicy { duration: Millis::ZERO, ..BakePolicy::default() }, ..Policy::default() }
+}
+
 fn contract(world: &mut World) -> Result<(), Rejected> {
     world.change(Change::Contract(request(false)))
 }
 
 /// v1 drains for v2, and has a session.
 fn draining() -> World {
-    let mut world = World::serving(Policy::default(), "v1", &["a"]);
+    let mut world = World::serving(calm(), "v1", &["a"]);
     world.request(None);
     world.join("v2", &["b"]);
     world.flip_when_stable("v2");
@@ -109,7 +114,7 @@ fn force_records_it_while_old_code_still_runs() {
 #[test]
 fn a_worker_that_holds_an_old_version_is_in_the_way_even_after_the_deadline() {
     let drain = DrainPolicy { deadline: Millis::from_secs(10), spread: Millis::ZERO };
-    let mut world = World::serving(Policy { drain, ..Policy::default() }, "v1", &["a"]);
+    let mut world = World::serving(Policy { drain, ..calm() }, "v1", &["a"]);
     world.join("v2", &["b"]);
     world.flip_when_stable("v2");
     world.change(hold("v1")).unwrap();
@@ -124,7 +129,7 @@ fn a_worker_that_holds_an_old_version_is_in_the_way_even_after_the_deadline() {
 #[test]
 fn a_rejected_version_that_still_answers_is_in_the_way() {
     let policy = PinPolicy { mode: PinMode::None, ..PinPolicy::default() };
-    let mut world = World::serving(Policy { pin: policy, ..Policy::default() }, "v1", &["a"]);
+    let mut world = World::serving(Policy { pin: policy, ..calm() }, "v1", &["a"]);
     world.join("v2", &["b"]);
     world.flip_when_stable("v2");
     world.rollback(Sessions::Move).unwrap();
@@ -138,7 +143,7 @@ fn a_rejected_version_that_still_answers_is_in_the_way() {
 fn a_version_that_was_gone_serves_no_session_when_it_comes_back() {
     let mut world = draining();
     let pin = {
-        let mut other = World::serving(Policy::default(), "v1", &["a"]);
+        let mut other = World::serving(calm(), "v1", &["a"]);
         other.request(None).pin
     };
     world.change(Change::Deregister { backend: id("a"), drain: Millis::ZERO }).unwrap();
@@ -152,7 +157,7 @@ fn a_version_that_was_gone_serves_no_session_when_it_comes_back() {
 #[test]
 fn an_old_version_is_not_chosen_by_itself_either() {
     let flip = FlipPolicy { mode: FlipMode::Auto, stable_for: Millis::ZERO, ..FlipPolicy::default() };
-    let mut world = World::serving(Policy { flip, ..Policy::default() }, "v1", &["a"]);
+    let mut world = World::serving(Policy { flip, ..calm() }, "v1", &["a"]);
     world.join("v2", &["b"]);
     world.join("v3", &["c"]);
     world.wait(Millis::from_secs(1800));
@@ -165,7 +170,7 @@ fn an_old_version_is_not_chosen_by_itself_either() {
 
 #[test]
 fn it_needs_an_active_version() {
-    let mut world = World::new(Policy::default());
+    let mut world = World::new(calm());
     assert_eq!(codes(contract(&mut world)), [Code::NothingActive]);
     assert_eq!(codes(world.change(Change::Contract(request(true)))), [Code::NothingActive]);
     world.join("v1", &["a"]);
@@ -182,4 +187,14 @@ fn every_version_that_is_in_the_way_is_named() {
     for part in ["v1 is draining", "v1 is held by worker, which queue took", "v2 is draining"] {
         assert!(rejected.contains(part), "{part:?} is not in {rejected:?}");
     }
+}
+
+#[test]
+fn while_the_version_is_watched_the_way_back_stays_open() {
+    let mut world = World::serving(Policy::default(), "v1", &["a"]);
+    world.join("v2", &["b"]);
+    world.flip_when_stable("v2");
+    world.wait(Millis::from_secs(1));
+    assert_eq!(codes(contract(&mut world)), [Code::NotBaked]);
+    world.change(Change::Contract(request(true))).unwrap();
 }

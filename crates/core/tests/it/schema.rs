@@ -3,7 +3,7 @@
 use cutover_core::command::{Change, Flip, Registration, Sessions};
 use cutover_core::contract::RecordContract;
 use cutover_core::effect::{Event, compare};
-use cutover_core::policy::{FlipMode, FlipPolicy, Policy};
+use cutover_core::policy::{BakePolicy, FlipMode, FlipPolicy, Policy};
 use cutover_core::rejected::{Code, Rejected};
 use cutover_core::schema::{Schema, SchemaRange, SetSchema};
 use cutover_core::time::Millis;
@@ -110,7 +110,8 @@ fn nothing_becomes_active_by_itself_that_can_not_work_with_the_database() {
 
 #[test]
 fn a_contract_says_at_which_schema_it_leaves_the_database() {
-    let mut world = two_versions(Policy::default());
+    let bake = BakePolicy { duration: Millis::ZERO, ..BakePolicy::default() };
+    let mut world = two_versions(Policy { bake, ..Policy::default() });
     set(&mut world, 2, false).unwrap();
     world.flip("v2").unwrap();
     world.wait(Millis::from_secs(1800));

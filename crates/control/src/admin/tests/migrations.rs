@@ -19,7 +19,7 @@ fn flip(to: &str) -> Call {
 /// v1 has drained, v2 is active.
 async fn flipped() -> Stage {
     let mut stage = Stage::new().await;
-    stage.put_web(json!({"pin": {"policy": "none"}})).await;
+    stage.put_web(json!({"pin": {"policy": "none"}, "bake": {"duration": "0s"}})).await;
     for (id, version, role) in [("a", "v1", "active"), ("b", "v2", "staged")] {
         stage.register(id, version).await;
         stage.usable(version, role).await;
@@ -67,7 +67,12 @@ async fn the_same_key_is_answered_the_same() {
 
 #[tokio::test]
 async fn while_old_code_runs_it_is_refused_with_every_reason() {
-    let stage = Stage::with_two_versions().await;
+    let mut stage = Stage::new().await;
+    stage.put_web(json!({"bake": {"duration": "0s"}})).await;
+    for (id, version, role) in [("a", "v1", "active"), ("b", "v2", "staged")] {
+        stage.register(id, version).await;
+        stage.usable(version, role).await;
+    }
     let hold = put("/v1/services/web/versions/v1/holds/worker").json(json!({"ttl": "1h"}));
     stage.ok(hold).await;
     stage.ok(flip("v2")).await;
