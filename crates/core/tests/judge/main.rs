@@ -3,10 +3,11 @@
 
 #![expect(
     clippy::unwrap_used,
+    clippy::print_stdout,
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
-    reason = "a simulation that can't go on has failed, and its numbers are small"
+    reason = "a simulation that can't go on has failed, its numbers are small, and what it measured is shown"
 )]
 
 mod app;
