@@ -20,7 +20,7 @@ pub fn main() -> ExitCode {
     match command {
         Command::Serve(args) => serve::run(&args, json).into(),
         Command::Check { file } => check(&file, json).into(),
-        Command::Control(command) => on_runtime(async { ctl::run(command, json).await.into() }),
+        Command::Control(command) => on_runtime(async { Box::pin(ctl::run(command, json)).await.into() }),
         Command::Roll(options) => on_runtime(async { Box::pin(roll::run(options, json)).await.into() }),
         Command::Deploy(options) => on_runtime(async { Box::pin(deploy::run(options, json)).await.into() }),
         Command::Demo(options) => on_runtime(async {

@@ -16,7 +16,8 @@ pub const PATH: &str = "/.cutover/version";
 /// The answer to a request with `method` and `pin` (as [`pin::read`](crate::pin::read) answers): an object, never stored; 405 for
 /// anything but GET and HEAD.
 ///
-/// With a `preview` it tells of that instead: there is no epoch in it, and nothing to update to. Otherwise `version` is `null` without a pin, and for a pin of a version that is forgotten by now; then `update` is true.
+/// With a `preview` it tells of that instead: there is no epoch in it, and nothing to update to. Otherwise `version` is `null` without a
+/// pin, and for a pin of a version that is forgotten by now; then `update` is true.
 #[must_use]
 pub fn answer(
     method: &Method,
