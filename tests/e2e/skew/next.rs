@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::site::{Kind, Site, service};
+use super::site::{Kind, Site, service, with_assets};
 use crate::support::browser::Tab;
 use crate::support::config::Service;
 
@@ -27,9 +27,9 @@ async fn a_page_stays_whole_through_a_flip_by_its_pin() {
 
 #[tokio::test]
 async fn a_page_reaches_its_deployment_whatever_the_session_is_pinned_to_and_moves_when_that_is_gone() {
-    let Some(mut site) = Site::open(Kind::Next, by_deployment()).await else { return };
-    let page = site.tab("/").await;
-    page.until_text("#version", "v1").await;
+    let Some(mut site) = Site::open(Kind::Next, with_assets(by_deployment())).await else { return };
+    let (page, other) = (site.tab("/").await, site.tab("/").await);
+    other.until_text("#version", "v1").await;
     site.flip().await;
     site.browser.clear_cookies().await;
     let newer = site.tab("/").await;
@@ -42,10 +42,15 @@ async fn a_page_reaches_its_deployment_whatever_the_session_is_pinned_to_and_mov
     newer.visit(&site.url("/")).await;
     newer.until_text("#version", "v2").await;
     site.stop("v1").await;
+    other.clear_cache().await;
+    other.click("#load").await;
+    other.until_text("#lazy", "a part of v1").await;
+    site.until_found("vault").await;
     page.click("#other").await;
     page.until_text("#pair", "page v2, data v2").await;
 
     page.assert_flawless().await;
+    other.assert_flawless().await;
     newer.assert_flawless().await;
 }
 

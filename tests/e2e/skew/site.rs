@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use rustix::process::Signal;
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -14,6 +13,7 @@ use crate::support::child::Child;
 use crate::support::config::{Config, Service};
 use crate::support::cutover::Cutover;
 use crate::support::port::Port;
+use crate::support::wait::until;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -76,19 +76,34 @@ impl Site {
         self.cutover.admin().flip("v2").await;
     }
 
+    /// Waits until files were found there instead of in the version of their session.
+    pub(super) async fn until_found(&self, place: &str) {
+        let outcome = format!("outcome=\"{place}\"");
+        until(&format!("a file is found: {place}"), async || {
+            (self.cutover.admin().metric("cutover_assets_total", &[&outcome]).await >= 1.0).then_some(())
+        })
+        .await;
+    }
+
     /// Ends the servers of a version, and has cutover forget them.
     pub(super) async fn stop(&mut self, version: &str) {
         let path = format!("/v1/services/web/backends/{version}?drain=0s");
         self.cutover.admin().done("DELETE", &path, json!(null)).await;
         let mut server = self.servers.remove(version).expect("it runs");
-        server.child.signal(Signal::TERM);
-        server.child.exit().await;
+        // Nobody asks it any more; how long a framework takes to say goodbye is no matter of this test.
+        server.child.kill();
     }
 }
 
 /// What a session sees without doing anything about skew.
 pub(super) fn service() -> Service {
     Service::new("web")
+}
+
+/// The same where files of other versions are found, too.
+pub(super) fn with_assets(service: Service) -> Service {
+    let paths = ["/_app/immutable/**", "/_next/static/**"];
+    service.set("assets.paths", json!(paths)).set("assets.vault", "16MiB")
 }
 
 impl Kind {

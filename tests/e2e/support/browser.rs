@@ -125,6 +125,11 @@ impl Tab {
             .await;
     }
 
+    /// Empties the cache of the whole browser: what is loaded from now on comes from the servers.
+    pub(crate) async fn clear_cache(&self) {
+        self.wire.lock().await.call(&self.session, "Network.clearBrowserCache", json!({})).await;
+    }
+
     /// The value of a JavaScript expression, awaited if it is a promise; `Err` where it threw, or while no page is there.
     pub(crate) async fn eval(&self, expression: &str) -> Result<Value, String> {
         let parameters = json!({
