@@ -56,7 +56,7 @@ impl Ledger {
                 self.is_frozen = None;
             }
             Change::Contract(RecordContract { schema: Some(_), .. }) | Change::SetSchema(_) => {
-                self.schema = None
+                self.schema = None;
             }
             Change::ReturnPermit(_) | Change::ResumeRoll | Change::AbortRoll { .. } => {
                 self.is_roll_open = true;

@@ -197,12 +197,15 @@ fn a_freeze_ends_by_itself() {
 fn who_is_refused_by_a_freeze_learns_whose_it_is_why_and_until_when() {
     let mut world = World::serving(Policy::default(), "v1", &["a"]);
     world.join("v2", &["b"]);
-    let until = Some(Timestamp(world.now.0 + 60_000));
-    world
-        .change(Change::Suspend { what: Suspended::Flips, reason: "sale".into(), until, by: "ana".into() })
-        .unwrap();
+    let until = Timestamp(world.now.0 + 60_000);
+    let freeze = Change::Suspend {
+        what: Suspended::Flips,
+        reason: "sale".into(),
+        until: Some(until),
+        by: "ana".into(),
+    };
+    world.change(freeze).unwrap();
     let refused = world.flip("v2").unwrap_err().to_string();
-    let until = until.unwrap();
     assert!(refused.contains(&format!("web is frozen until {until} by ana: sale")), "{refused}");
 }
 
