@@ -39,8 +39,9 @@ async fn while_backends_are_waited_for() {
         let said = scene.end_at("stage: ", "usable", signal).await;
         assert_said(signal, &said, "v1 is active (epoch 1), as before");
         scene.app.set_health(0).await;
-        // While there are no backends, nothing says that what starts them ran.
-        scene.finish(&twice("stage")).await;
+        // That there are backends by now says that what starts them ran.
+        scene.stage.until_usable("b").await;
+        scene.finish(&COMMANDS).await;
     }
 }
 

@@ -51,6 +51,6 @@ mod tests {
         assert!(!trips(&[(19, 19)], None), "too few");
         assert!(!trips(&[(1000, 499)], None), "less than half");
         assert!(!trips(&[(10, 10), (0, 0), (0, 0), (10, 10)], None), "four seconds");
-        assert!(!trips(&[(100, 90)], Some(0.6)), "the old version was as bad");
+        assert!(!trips(&[(100, 89)], Some(0.6)), "the old version was as bad");
     }
 }

@@ -153,7 +153,7 @@ async fn an_unknown_field_is_400_and_named() {
     assert_named(&stage, "service", put("/v1/services/web"), json!({"extra": 1}), 400, "extra").await;
     assert_named(&stage, "service", put("/v1/services/web"), json!({"pin": {"idle": 5}}), 400, "pin.idle")
         .await;
-    assert_named(&stage, "later", put("/v1/services/web"), json!({"hook": [{"on": "baked"}]}), 400, "hook")
+    assert_named(&stage, "later", put("/v1/services/web"), json!({"canary": {"steps": [1]}}), 400, "canary")
         .await;
 }
 
