@@ -70,7 +70,7 @@ fn a_client_that_leaves_takes_its_request_with_it() {
     world.eventually("the backend's connection is closed", || {
         world.set().backends[0].traffic.connections() == 0
     });
-    assert_eq!(world.in_flight("v1"), 0);
+    world.eventually("nothing is in flight", || world.in_flight("v1") == 0);
 }
 
 #[test]
