@@ -141,14 +141,9 @@ impl Pin {
             _ => return Err(NoPin::Malformed),
         };
         let (body, mac) = token.split_at_checked(body_len).ok_or(NoPin::Malformed)?;
-        let mac: [u8; MAC_LEN] = mac.try_into().map_err(|_| NoPin::Malformed)?;
         let mut fields = Fields(body);
         let [_, key_id] = fields.take()?;
-        let right = sign(key_id, &[body, service.as_str().as_bytes()]).ok_or(NoPin::UnknownKey)?;
-        // As one comparison of 128 bits: takes the same time wherever they differ.
-        if u128::from_ne_bytes(mac) ^ u128::from_ne_bytes(right) != 0 {
-            return Err(NoPin::BadMac);
-        }
+        verify(mac, key_id, &[body, service.as_str().as_bytes()], sign)?;
         Ok(Self {
             epoch: Epoch(u64::from_be_bytes(fields.take()?)),
             version: u64::from_be_bytes(fields.take()?),
@@ -191,8 +186,19 @@ impl Pin {
     }
 }
 
-/// Seconds of a token. They last until 2106; a later clock pins as if it were then.
-fn seconds(at: Timestamp) -> u32 {
+/// Whether `mac` is what the key `key_id` makes of `parts`.
+///
+/// # Errors
+/// [`NoPin::Malformed`] when it has another length, [`NoPin::UnknownKey`] or [`NoPin::BadMac`].
+pub(crate) fn verify(mac: &[u8], key_id: u8, parts: &[&[u8]], sign: impl Sign) -> Result<(), NoPin> {
+    let mac: [u8; MAC_LEN] = mac.try_into().map_err(|_| NoPin::Malformed)?;
+    let right = sign(key_id, parts).ok_or(NoPin::UnknownKey)?;
+    // As one comparison of 128 bits: takes the same time wherever they differ.
+    if u128::from_ne_bytes(mac) ^ u128::from_ne_bytes(right) == 0 { Ok(()) } else { Err(NoPin::BadMac) }
+}
+
+/// Seconds of a token. They last until 2106; a clock beyond that seals as if it were then.
+pub(crate) fn seconds(at: Timestamp) -> u32 {
     u32::try_from(at.as_secs()).unwrap_or(u32::MAX)
 }
 
@@ -227,14 +233,14 @@ impl Fields<'_> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use proptest::prelude::*;
 
     use super::*;
     use crate::time::Millis;
 
-    /// Not a MAC, but sensitive to every bit of key and message, which is what these tests need.
-    fn sign(key_id: u8, parts: &[&[u8]]) -> Option<[u8; MAC_LEN]> {
+    /// Not a MAC, but sensitive to every bit of key and message, which is what tests of tokens need.
+    pub(crate) fn sign(key_id: u8, parts: &[&[u8]]) -> Option<[u8; MAC_LEN]> {
         let message = [&[key_id], parts.concat().as_slice()].concat();
         let halves = [mix::hash(&message), mix::mix(mix::hash(&message) ^ 1)];
         (key_id < 4).then(|| std::array::from_fn(|at| halves[at / 8].to_be_bytes()[at % 8]))

@@ -14,8 +14,6 @@ use super::problem::Problem;
 use super::query::{FromQuery, Parameters};
 use super::wire::assets::{AssetView, Assets, VaultView};
 
-const LIMIT_DEFAULT: usize = 100;
-const LIMIT_MAX: usize = 1000;
 /// Bytes of a path that is asked for.
 const PATH_MAX: usize = 2048;
 
@@ -28,16 +26,7 @@ pub(super) struct Page {
 
 impl FromQuery for Page {
     fn from_query(query: &mut Parameters) -> Result<Self, Problem> {
-        let limit = match query.number("limit")? {
-            None => LIMIT_DEFAULT,
-            Some(number) => usize::try_from(number)
-                .ok()
-                .filter(|limit| (1..=LIMIT_MAX).contains(limit))
-                .ok_or_else(|| {
-                    Problem::nonsense("limit", format!("limit is {number}; must be from 1 to {LIMIT_MAX}"))
-                })?,
-        };
-        Ok(Self { limit, after: query.text("after") })
+        Ok(Self { limit: query.limit()?, after: query.text("after") })
     }
 }
 

@@ -20,8 +20,6 @@ use super::wire::timeline::{EntryView, Timeline};
 use crate::event_log::{Delivery, Subscription};
 use crate::timeline::EventId;
 
-const LIMIT_DEFAULT: usize = 100;
-const LIMIT_MAX: usize = 1000;
 /// Below the idle timeout of every proxy that people put in between.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
@@ -34,16 +32,7 @@ pub(super) struct Page {
 
 impl FromQuery for Page {
     fn from_query(query: &mut Parameters) -> Result<Self, Problem> {
-        let limit = match query.number("limit")? {
-            None => LIMIT_DEFAULT,
-            Some(number) => usize::try_from(number)
-                .ok()
-                .filter(|limit| (1..=LIMIT_MAX).contains(limit))
-                .ok_or_else(|| {
-                    Problem::nonsense("limit", format!("limit is {number}; must be from 1 to {LIMIT_MAX}"))
-                })?,
-        };
-        Ok(Self { limit, before: query.number("before")?.map(EventId) })
+        Ok(Self { limit: query.limit()?, before: query.number("before")?.map(EventId) })
     }
 }
 

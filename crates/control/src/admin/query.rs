@@ -16,6 +16,11 @@ pub(crate) const WAIT_MAX: Millis = Millis::from_secs(3600);
 /// Wait of a caller who names none.
 const WAIT_DEFAULT: Millis = Millis::from_secs(30);
 
+/// Entries that a caller gets who names no number.
+const LIMIT_DEFAULT: usize = 100;
+/// Most entries that a caller may ask for at a time.
+const LIMIT_MAX: usize = 1000;
+
 /// What a route finds in its query.
 pub(crate) trait FromQuery: Sized + Send {
     /// Takes what it knows; what is left is refused.
@@ -67,6 +72,15 @@ impl Parameters {
                 name,
                 format!("{name} is {text:?}; must be a whole number"),
             )
+        })
+    }
+
+    /// How many entries of a list are wanted at a time.
+    pub(crate) fn limit(&mut self) -> Result<usize, Problem> {
+        let Some(number) = self.number("limit")? else { return Ok(LIMIT_DEFAULT) };
+        let limit = usize::try_from(number).ok().filter(|limit| (1..=LIMIT_MAX).contains(limit));
+        limit.ok_or_else(|| {
+            Problem::nonsense("limit", format!("limit is {number}; must be from 1 to {LIMIT_MAX}"))
         })
     }
 
