@@ -54,5 +54,14 @@ pub(crate) fn route(criterion: &mut Criterion) {
 }
 
 fn facts(pin: Result<Pin, NoPin>) -> Facts<'static> {
-    Facts { service: 0, preview: None, explicit: None, pin, hash_key: None, may_wait: true, now: fleet::NOW }
+    Facts {
+        service: 0,
+        preview: None,
+        explicit: None,
+        pin,
+        hash_key: None,
+        is_navigation: false,
+        may_wait: true,
+        now: fleet::NOW,
+    }
 }

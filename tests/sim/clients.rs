@@ -92,6 +92,7 @@ impl Session {
             explicit: None,
             pin,
             hash_key: None,
+            is_navigation: false,
             may_wait: false,
             now: scene.wall,
         };

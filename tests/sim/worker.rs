@@ -250,6 +250,7 @@ impl Way<'_> {
             explicit: None,
             pin: Err(NoPin::Absent),
             hash_key: None,
+            is_navigation: false,
             may_wait: false,
             now: self.wall,
         };

@@ -6,6 +6,7 @@ use std::time::Duration;
 use cutover_core::backend::Operational;
 use cutover_core::bake;
 use cutover_core::command::{Change, Command};
+use cutover_core::effect::CanaryEnd;
 use cutover_core::hook::Ended;
 use cutover_core::id::{Revision, ServiceName};
 use cutover_core::judge::{Kind, Standing, Verdict};
@@ -34,6 +35,8 @@ pub struct Metrics {
     evidence: GaugeVec,
     verdicts: IntCounterVec,
     hooks: IntCounterVec,
+    canaries: IntCounterVec,
+    canary_share: GaugeVec,
     probes: IntCounterVec,
     revision: IntGauge,
     commit_seconds: Histogram,
@@ -58,6 +61,10 @@ impl Metrics {
             "How much speaks for the version that is watched being worse: it is judged bad at 100.";
         let evidence = GaugeVec::new(Opts::new("cutover_judge_evidence", evidence), &["service"])?;
         registry.register(Box::new(evidence.clone()))?;
+        let share_help = "The share of new sessions, 0 to 1, that a canary gets.";
+        let canary_share =
+            GaugeVec::new(Opts::new("cutover_canary_share", share_help), &["service", "version"])?;
+        registry.register(Box::new(canary_share.clone()))?;
         let revision =
             IntGauge::new("cutover_revision", "The last committed revision of the control state.")?;
         registry.register(Box::new(revision.clone()))?;
@@ -103,6 +110,12 @@ impl Metrics {
                 "Calls of hooks that have ended, by the turn that they told of and by outcome.",
                 &["service", "on", "outcome"],
             )?,
+            canaries: counters(
+                "cutover_canaries_total",
+                "Canaries that ended, by how.",
+                &["service", "outcome"],
+            )?,
+            canary_share,
             probes: counters("cutover_probes_total", "Health checks, by result.", &["service", "result"])?,
             revision,
             commit_seconds,
@@ -171,6 +184,11 @@ impl Metrics {
         self.hooks.with_label_values(&[service.as_str(), ended.turn.on.as_str(), outcome]).inc();
     }
 
+    /// Counts a canary that ended.
+    pub(crate) fn count_canary(&self, service: &ServiceName, end: CanaryEnd) {
+        self.canaries.with_label_values(&[service.as_str(), end.as_str()]).inc();
+    }
+
     /// Follows a change of the state. Services that the two states share cost a comparison of pointers.
     pub(crate) fn follow(&self, before: &State, after: &State, revision: Revision) {
         self.revision.set(signed(revision.0));
@@ -192,6 +210,7 @@ impl Metrics {
                 self.bake_state.with_label_values(&[name, state.as_str()]).set(i64::from(is_in));
             }
         }
+        self.follow_canary(old, new);
         for (id, _, backend) in differences(&old.backends, &new.backends) {
             let labels = [name, id.as_str()];
             match backend {
@@ -216,6 +235,19 @@ impl Metrics {
         }
     }
 
+    fn follow_canary(&self, old: &Service, new: &Service) {
+        let name = new.name.as_str();
+        let running = new.canary.as_ref();
+        if let Some(canary) =
+            old.canary.as_ref().filter(|old| running.is_none_or(|new| new.version != old.version))
+        {
+            drop(self.canary_share.remove_label_values(&[name, canary.version.as_str()]));
+        }
+        if let Some(canary) = running {
+            self.canary_share.with_label_values(&[name, canary.version.as_str()]).set(canary.share.value());
+        }
+    }
+
     /// Removes what is counted for a service as a whole.
     fn forget(&self, service: &ServiceName) {
         let name = service.as_str();
@@ -234,6 +266,9 @@ impl Metrics {
             for outcome in ["succeeded", "failed"] {
                 drop(self.hooks.remove_label_values(&[name, on.as_str(), outcome]));
             }
+        }
+        for outcome in CanaryEnd::OUTCOMES {
+            drop(self.canaries.remove_label_values(&[name, outcome]));
         }
         for result in ["ok", "failed"] {
             drop(self.probes.remove_label_values(&[name, result]));

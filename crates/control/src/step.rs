@@ -87,10 +87,7 @@ impl Step {
                 revision,
                 version: event.version().cloned(),
                 backend: event.backend().cloned(),
-                epoch: match event {
-                    Event::Activated { epoch, .. } => Some(*epoch),
-                    _ => None,
-                },
+                epoch: event.epoch(),
             };
             (Arc::new(entry), is_durable(event))
         });
@@ -189,6 +186,9 @@ fn is_durable(event: &Event) -> bool {
         | Event::VersionAdded(_)
         | Event::RoleChanged { .. }
         | Event::Activated { .. }
+        | Event::CanaryBegun(..)
+        | Event::CanaryChanged(..)
+        | Event::CanaryEnded(..)
         | Event::Drained(..)
         | Event::GateChanged(..)
         | Event::Contracted(_)

@@ -1,7 +1,75 @@
-//! Whether a session belongs to the canary's share.
+//! A canary: a version that gets a share of the new sessions before it may get all of them.
+//!
+//! Who belongs to the share is told by a hash of the session's id. Within an epoch the share only grows, so whoever was pinned to the
+//! canary in this epoch stays; what takes sessions from it again begins another one.
 
+mod course;
+mod rules;
+
+pub(crate) use self::course::{begin, follow, give_up, is_due, observe, set};
+pub(crate) use self::rules::not_now;
+pub use self::rules::obstacles;
+use crate::id::VersionLabel;
 use crate::mix::{mix, unit};
-use crate::policy::Share;
+use crate::policy::{CanaryPolicy, Share};
+use crate::time::{Millis, Timestamp};
+
+/// A version that gets a share of the new sessions.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Canary {
+    /// The version.
+    pub version: VersionLabel,
+    /// Its share of new sessions.
+    pub share: Share,
+    /// Since when it has this share.
+    pub since: Timestamp,
+    /// How it goes on.
+    pub pace: Pace,
+    /// Whether the active version serves its sessions, because none of its own backends can.
+    pub is_starved: bool,
+}
+
+/// How a canary goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pace {
+    /// It has the share that somebody gave it, until somebody changes it.
+    Held,
+    /// It goes by steps, and this one ends then.
+    Until(Timestamp),
+    /// It goes by steps, and this one has so long left once somebody lets it go on.
+    Paused(Millis),
+    /// The last step is over.
+    Complete,
+}
+
+impl Canary {
+    /// When its step ends, while one runs.
+    #[must_use]
+    pub const fn next_at(&self) -> Option<Timestamp> {
+        match self.pace {
+            Pace::Until(at) => Some(at),
+            Pace::Held | Pace::Paused(_) | Pace::Complete => None,
+        }
+    }
+
+    /// Whether its steps are over.
+    #[must_use]
+    pub const fn is_complete(&self) -> bool {
+        matches!(self.pace, Pace::Complete)
+    }
+
+    /// Whether its steps pause.
+    #[must_use]
+    pub const fn is_paused(&self) -> bool {
+        matches!(self.pace, Pace::Paused(_))
+    }
+
+    /// The step that it has reached, from 1, if it goes by steps.
+    #[must_use]
+    pub fn step(&self, policy: &CanaryPolicy) -> Option<usize> {
+        (self.pace != Pace::Held).then(|| policy.reached(self.share))
+    }
+}
 
 /// Whether the session with this pin id falls into `share` of all sessions.
 ///

@@ -10,7 +10,7 @@ use crate::hook::HookReport;
 use crate::id::{BackendId, Epoch, GateName, HoldName, ServiceName, VersionLabel};
 use crate::judge::{Baseline, Verdict};
 use crate::pin::PinKey;
-use crate::policy::Policy;
+use crate::policy::{Policy, Share};
 use crate::report::Traffic;
 use crate::schema::{SchemaRange, SetSchema};
 use crate::service::ServiceDocument;
@@ -101,6 +101,8 @@ pub enum Change {
     SetSchema(SetSchema),
     /// Hooks were called.
     Hook(HookReport),
+    /// Begins, changes or ends a canary.
+    SetCanary(SetCanary),
     /// Opens or closes a gate.
     SetGate {
         /// For this version.
@@ -268,6 +270,19 @@ pub struct Preview {
     pub ttl: Millis,
     /// Who asks.
     pub by: String,
+}
+
+/// Begins, changes or ends a canary.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SetCanary {
+    /// The version.
+    pub to: VersionLabel,
+    /// Its share of new sessions from now on; nothing ends the canary. `None`: it goes by the configured steps.
+    pub share: Option<Share>,
+    /// Whether the steps pause; `None`: as they do.
+    pub paused: Option<bool>,
+    /// Only if this is the epoch.
+    pub if_epoch: Option<Epoch>,
 }
 
 /// Goes back to the version that was active before.

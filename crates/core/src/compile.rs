@@ -12,7 +12,7 @@ use crate::policy::Affinity;
 use crate::preview;
 use crate::route::RouteTable;
 use crate::service::Service;
-use crate::snapshot::{BackendEntry, Maintenance, ServiceSet, Snapshot, VersionSet};
+use crate::snapshot::{BackendEntry, CanarySet, Maintenance, ServiceSet, Snapshot, VersionSet};
 use crate::state::State;
 use crate::version::{Role, Version};
 
@@ -80,13 +80,18 @@ fn compile_service(service: &Service, old: Option<&Arc<ServiceSet>>) -> Arc<Serv
         })
         .collect();
 
-    let active =
-        service.active.as_ref().and_then(|active| versions.iter().position(|set| set.label == *active));
+    let place = |label: &VersionLabel| versions.iter().position(|set| set.label == *label);
+    let active = service.active.as_ref().and_then(place);
+    let canary = service
+        .canary
+        .as_ref()
+        .and_then(|canary| Some(CanarySet { version: place(&canary.version)?, share: canary.share }));
     let set = ServiceSet {
         name: service.name.clone(),
         policy: Arc::clone(&service.policy),
         epoch: service.epoch,
         active,
+        canary,
         versions,
         backends,
         maintenance: maintenance(service),
@@ -194,6 +199,7 @@ impl ServiceSet {
     fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.policy, &other.policy)
             && (self.epoch, self.active, self.maintenance) == (other.epoch, other.active, other.maintenance)
+            && self.canary == other.canary
             && are_same(&self.versions, &other.versions)
             && are_same(&self.backends, &other.backends)
     }

@@ -1,11 +1,12 @@
 //! What happens to a request: which version serves it, which backend of that version, and what becomes of its pin.
 
 use crate::balance::Choosing;
+use crate::canary;
 use crate::drain;
 use crate::entropy::Entropy;
 use crate::mix::mix;
 use crate::pin::{NoPin, Pin};
-use crate::policy::{Affinity, OnMissingVersion, PinMode};
+use crate::policy::{Affinity, OnMissingVersion, PinMode, Share};
 use crate::preview::Preview;
 use crate::snapshot::{ServiceSet, Snapshot, VersionSet};
 use crate::time::Timestamp;
@@ -24,6 +25,8 @@ pub struct Facts<'a> {
     pub pin: Result<Pin, NoPin>,
     /// The key for balancing by hash, if the request has one.
     pub hash_key: Option<u64>,
+    /// Whether it asks for a page that takes the place of the one that is shown. Asked for only under policy `page`.
+    pub is_navigation: bool,
     /// Whether it may still wait for a backend.
     pub may_wait: bool,
     /// The time.
@@ -84,6 +87,8 @@ pub enum Why {
     Ended,
     /// Its version has no usable backend.
     NoBackend,
+    /// Its client navigates, and new sessions go elsewhere.
+    Navigated,
 }
 
 impl PinAction {
@@ -100,11 +105,12 @@ impl PinAction {
             Self::Hand(_, Why::Rebalanced) => "rebalanced",
             Self::Hand(_, Why::Ended) => "moved_ended",
             Self::Hand(_, Why::NoBackend) => "moved_no_backend",
+            Self::Hand(_, Why::Navigated) => "moved_navigation",
         }
     }
 
     /// All words that [`as_str`](Self::as_str) answers.
-    pub const OUTCOMES: [&'static str; 13] = [
+    pub const OUTCOMES: [&'static str; 14] = [
         "none",
         "preview",
         "kept",
@@ -118,6 +124,7 @@ impl PinAction {
         "rebalanced",
         "moved_ended",
         "moved_no_backend",
+        "moved_navigation",
     ];
 }
 
@@ -133,13 +140,20 @@ impl Snapshot {
             return decision;
         }
         let mut why = Why::New(NoPin::Absent);
-        if service.policy.pin.mode == PinMode::Session {
+        if service.policy.pin.mode != PinMode::None {
             match facts.pin {
                 Err(problem) => why = Why::New(problem),
-                Ok(pin) => match service.decide_pinned(pin, facts, entropy) {
-                    Ok(decision) => return decision,
-                    Err(ended) => why = ended,
-                },
+                Ok(pin) => {
+                    if facts.is_navigation
+                        && let Some(decision) = service.decide_navigation(pin, facts, entropy)
+                    {
+                        return decision;
+                    }
+                    match service.decide_pinned(pin, facts, entropy) {
+                        Ok(decision) => return decision,
+                        Err(ended) => why = ended,
+                    }
+                }
             }
         }
         service.decide_unpinned(why, facts, entropy)
@@ -211,7 +225,7 @@ impl ServiceSet {
         let is_evicted = version.eviction.is_some_and(|window| drain::is_evicted(pin.id, window, facts.now));
         // A pin of a later epoch than ours was handed out by somebody who knows more: what we think of its version is outdated.
         let is_ahead = pin.epoch > self.epoch;
-        if !is_ahead && (!version.serves_pins() || is_evicted) {
+        if !is_ahead && (is_evicted || !self.keeps(version, pin)) {
             return Err(Why::Ended);
         }
         let is_tied = self.policy.affinity == Affinity::Backend;
@@ -244,17 +258,48 @@ impl ServiceSet {
         Ok(Decision::Serve(Choice { version: at, member, pin, is_outdated: self.is_outdated(at) }))
     }
 
-    /// The active version, for a session that begins, or has to begin again.
+    /// Where a navigation takes a session under policy `page`: to what a new session with its id would get. `None`: it stays, or what
+    /// it would get can't serve it.
+    fn decide_navigation(&self, pin: Pin, facts: &Facts<'_>, entropy: &mut Entropy) -> Option<Decision> {
+        let at = self.versions.iter().position(|version| version.hash == pin.version)?;
+        if pin.epoch > self.epoch || self.is_news(&self.versions[at], pin) {
+            return None;
+        }
+        for home in self.homes(pin.id) {
+            if home == at {
+                return None;
+            }
+            if let Some(member) = self.choose_for(&self.versions[home], pin.id, facts, entropy) {
+                return Some(self.serve_new((home, member), pin.id, Why::Navigated, facts));
+            }
+        }
+        None
+    }
+
+    /// The canary or the active version, for a session that begins, or has to begin again.
     fn decide_unpinned(&self, why: Why, facts: &Facts<'_>, entropy: &mut Entropy) -> Decision {
         let id = facts.pin.map_or_else(|_| entropy.word(), |pin| pin.id);
-        let found =
-            self.active.and_then(|at| Some((at, self.choose_for(&self.versions[at], id, facts, entropy)?)));
-        let Some((at, member)) = found else {
-            return if facts.may_wait { Decision::Wait } else { Decision::Unavailable };
-        };
+        let found = self
+            .homes(id)
+            .find_map(|at| Some((at, self.choose_for(&self.versions[at], id, facts, entropy)?)));
+        match found {
+            Some(found) => self.serve_new(found, id, why, facts),
+            None if facts.may_wait => Decision::Wait,
+            None => Decision::Unavailable,
+        }
+    }
+
+    /// The versions that a new session with this id may go to, the one that it belongs to first.
+    fn homes(&self, id: u64) -> impl Iterator<Item = usize> {
+        let canary = self.canary.filter(|canary| canary::includes(id, canary.share));
+        canary.map(|canary| canary.version).into_iter().chain(self.active)
+    }
+
+    /// Serves a session by `member` of the version `at`, which it has a pin for from now on.
+    fn serve_new(&self, (at, member): (usize, usize), id: u64, why: Why, facts: &Facts<'_>) -> Decision {
         let pin = match self.policy.pin.mode {
             PinMode::None => PinAction::None,
-            PinMode::Session => {
+            PinMode::Session | PinMode::Page => {
                 let version = &self.versions[at];
                 let begun = facts.now.in_whole_secs();
                 let backend =
@@ -279,6 +324,36 @@ impl ServiceSet {
     fn waits_for(&self, at: usize, facts: &Facts<'_>) -> bool {
         let version = &self.versions[at];
         facts.may_wait && (version.is_pending || version.ready > 0 || Some(at) == self.active)
+    }
+
+    /// Whether the version goes on with a session that has a pin for it, of this epoch or an earlier one.
+    fn keeps(&self, version: &VersionSet, pin: Pin) -> bool {
+        match version.role {
+            Role::Active | Role::Draining => version.serves_pins(),
+            Role::Canary => {
+                let share = self.canary.map_or(Share::NONE, |canary| canary.share);
+                self.is_news(version, pin) || canary::includes(pin.id, share)
+            }
+            Role::Staged | Role::Superseded => self.is_news(version, pin),
+            Role::Drained | Role::Rejected | Role::Retired => false,
+        }
+    }
+
+    /// Whether a pin tells that its version is a canary, or has a larger share, by now: within an epoch no session is taken from one.
+    fn is_news(&self, version: &VersionSet, pin: Pin) -> bool {
+        pin.epoch == self.epoch && matches!(version.role, Role::Canary | Role::Staged | Role::Superseded)
+    }
+
+    /// Whether there is something newer than what a client with this pin has: it is pinned to a version that gets no new sessions.
+    #[must_use]
+    pub fn has_update_for(&self, pin: Pin) -> bool {
+        let version = self.versions.iter().find(|version| version.hash == pin.version);
+        let is_current = version.is_some_and(|version| match version.role {
+            Role::Active => true,
+            Role::Draining => false,
+            _ => self.keeps(version, pin),
+        });
+        self.active.is_some() && pin.epoch <= self.epoch && !is_current
     }
 
     fn is_outdated(&self, version: usize) -> bool {

@@ -123,7 +123,7 @@ pub(crate) fn assume_pins(service: &mut Service, latest: Timestamp) {
         return;
     }
     // Whatever its role: a version that is retired, rejected or past its deadline may return and serve its pins again.
-    for version in service.versions.values_mut().filter(|version| version.was_active()) {
+    for version in service.versions.values_mut().filter(|version| version.had_sessions()) {
         // What was proven to have none had none by then; a clock that is set back, or a policy under which they live longer, revives some.
         let proven =
             version.drained.filter(|drained| drained.by == DrainedBy::Proof).map(|drained| drained.at);

@@ -1,13 +1,17 @@
 //! What a change means to the world: derived by comparing two states, so that nobody has to remember to tell.
 
+mod canary;
+
 use std::fmt;
 use std::sync::Arc;
 
+pub use self::canary::{CanaryEnd, CanaryNews};
 use crate::backend::{AdminState, Backend, Identity, Operational};
 use crate::bake::{self, Bake};
 use crate::hook::Ended;
 use crate::id::{BackendId, Epoch, GateName, HoldName, ServiceName, VersionLabel};
 use crate::judge::{Kind, Standing, Verdict};
+use crate::policy::Share;
 use crate::roll::{self, Permit, Roll};
 use crate::schema::Schema;
 use crate::service::Service;
@@ -59,6 +63,12 @@ pub enum Event {
         /// The epoch that began.
         epoch: Epoch,
     },
+    /// A canary began, by itself or by hand.
+    CanaryBegun(VersionLabel, Share),
+    /// A canary changed.
+    CanaryChanged(VersionLabel, CanaryNews),
+    /// A canary ended.
+    CanaryEnded(VersionLabel, CanaryEnd),
     /// A version's drain ended.
     Drained(VersionLabel, DrainedBy),
     /// A gate was opened (`true`) or closed.
@@ -158,7 +168,8 @@ fn compare_service(old: &Service, new: &Service, tell: &mut dyn FnMut(Event)) {
             }
         }
     }
-    if let Some(to) = new.active.as_ref().filter(|_| old.epoch != new.epoch) {
+    // An epoch also begins when sessions of a canary go back, and that is no switch.
+    if let Some(to) = new.active.as_ref().filter(|&to| old.active.as_ref() != Some(to)) {
         tell(Event::Activated { from: old.active.clone(), to: to.clone(), epoch: new.epoch });
     }
     if let Some(contract) = new.contract.as_ref().filter(|_| old.contract != new.contract) {
@@ -170,6 +181,7 @@ fn compare_service(old: &Service, new: &Service, tell: &mut dyn FnMut(Event)) {
     for ended in new.hooks.recent.iter().filter(|ended| ended.number >= old.hooks.next) {
         tell(Event::HookEnded(Arc::clone(ended)));
     }
+    canary::compare(old, new, tell);
     for what in Suspended::ALL {
         match (what.of(old), what.of(new)) {
             (old, Some(new)) if old != Some(new) => tell(Event::Suspended(what)),
@@ -286,6 +298,9 @@ impl Event {
             Self::VersionAdded(_) => "version_added",
             Self::RoleChanged { .. } => "role_changed",
             Self::Activated { .. } => "activated",
+            Self::CanaryBegun(..) => "canary_begun",
+            Self::CanaryChanged(..) => "canary_changed",
+            Self::CanaryEnded(..) => "canary_ended",
             Self::Drained(..) => "drained",
             Self::GateChanged(_, _, true) => "gate_opened",
             Self::GateChanged(_, _, false) => "gate_closed",
@@ -328,6 +343,17 @@ impl Event {
         }
     }
 
+    /// The epoch that began with it.
+    #[must_use]
+    pub const fn epoch(&self) -> Option<Epoch> {
+        match self {
+            Self::Activated { epoch, .. } => Some(*epoch),
+            Self::CanaryChanged(_, CanaryNews::Shrank { epoch, .. }) => Some(*epoch),
+            Self::CanaryEnded(_, end) => end.epoch(),
+            _ => None,
+        }
+    }
+
     /// The version that it is about.
     #[must_use]
     pub fn version(&self) -> Option<&VersionLabel> {
@@ -337,6 +363,9 @@ impl Event {
             | Self::VersionAdded(label)
             | Self::RoleChanged { version: label, .. }
             | Self::Activated { to: label, .. }
+            | Self::CanaryBegun(label, _)
+            | Self::CanaryChanged(label, _)
+            | Self::CanaryEnded(label, _)
             | Self::Drained(label, _)
             | Self::Contracted(label)
             | Self::BakeBegan { version: label, .. }
@@ -380,6 +409,9 @@ impl fmt::Display for Event {
                 write!(f, "switched from {from} to {to} in epoch {epoch}")
             }
             Self::Activated { from: None, to, epoch } => write!(f, "{to} became active in epoch {epoch}"),
+            Self::CanaryBegun(label, share) => write!(f, "canary {label} began with {share} of new sessions"),
+            Self::CanaryChanged(label, news) => write!(f, "canary {label} {news}"),
+            Self::CanaryEnded(label, end) => write!(f, "canary {label} ended: {end}"),
             Self::Drained(label, by) => write!(f, "version {label} drained by {}", by.as_str()),
             Self::GateChanged(label, gate, is_open) => {
                 write!(f, "gate {gate} {} for version {label}", if *is_open { "opened" } else { "closed" })

@@ -1,16 +1,17 @@
 //! The switch: when it is allowed, and what it changes.
 
 use crate::bake;
+use crate::canary;
 use crate::command::Flip;
 use crate::contract;
 use crate::hook;
-use crate::id::VersionLabel;
+use crate::id::{Epoch, VersionLabel};
 use crate::quorum::Quorum;
 use crate::rejected::{Code, Reason, Rejected};
 use crate::schema;
-use crate::service::Service;
+use crate::service::{Capacity, Service};
 use crate::time::Timestamp;
-use crate::version::Role;
+use crate::version::{Role, Version};
 
 /// Makes `request.to` active, if nothing stands in the way.
 pub(crate) fn flip(service: &mut Service, request: &Flip, now: Timestamp) -> Result<(), Rejected> {
@@ -26,28 +27,16 @@ pub(crate) fn flip(service: &mut Service, request: &Flip, now: Timestamp) -> Res
 /// Everything that stands in the way of a flip; empty when it is allowed, given the leave of the `pre_flip` hooks.
 #[must_use]
 pub fn obstacles(service: &Service, request: &Flip, now: Timestamp) -> Vec<Reason> {
-    let mut reasons = Vec::new();
-    if let Some(epoch) = request.if_epoch.filter(|&epoch| epoch != service.epoch) {
-        let detail = format!("the epoch is {}, not {epoch}", service.epoch);
-        reasons.push(Reason::new(Code::EpochMismatch, detail));
-    }
+    let mut reasons: Vec<Reason> = wrong_epoch(service, request.if_epoch).into_iter().collect();
     let to = &request.to;
     let Some(version) = service.versions.get(to) else {
-        reasons.push(Reason::new(
-            Code::UnknownVersion,
-            format!("no backend of {} ever reported version {to}", service.name),
-        ));
+        reasons.push(unknown(service, to));
         return reasons;
     };
-    reasons.extend(wrong_role(service, to, version.role, version.rejected.as_deref()));
-    reasons.extend(contract::below_floor(service, version));
-    reasons.extend(schema::out_of_range(service, to));
-
+    reasons.extend(wrong_role(service, version));
+    reasons.extend(unfit(service, version));
     let capacity = service.capacity(to);
-    if capacity.usable == 0 {
-        let detail = format!("version {to} has {} backends, none of them usable", capacity.registered);
-        reasons.push(Reason::new(Code::NothingUsable, detail));
-    }
+    reasons.extend(nothing_usable(to, capacity));
     if request.force {
         return reasons;
     }
@@ -55,6 +44,36 @@ pub fn obstacles(service: &Service, request: &Flip, now: Timestamp) -> Vec<Reaso
         let quorum = Quorum::of(&service.policy.flip, capacity, service.expected_weight());
         reasons.extend(quorum.missing(&service.policy.flip, version.quorum_since, now));
     }
+    reasons.extend(closed(service, version));
+    reasons
+}
+
+/// That the caller saw another epoch.
+pub(crate) fn wrong_epoch(service: &Service, expected: Option<Epoch>) -> Option<Reason> {
+    let epoch = expected.filter(|&epoch| epoch != service.epoch)?;
+    Some(Reason::new(Code::EpochMismatch, format!("the epoch is {}, not {epoch}", service.epoch)))
+}
+
+/// That nobody knows the version.
+pub(crate) fn unknown(service: &Service, to: &VersionLabel) -> Reason {
+    let detail = format!("no backend of {} ever reported version {to}", service.name);
+    Reason::new(Code::UnknownVersion, detail)
+}
+
+/// That the database is nothing for a version: a contract migration ran that it is too old for, or the schema is out of its range.
+pub(crate) fn unfit(service: &Service, version: &Version) -> impl Iterator<Item = Reason> {
+    contract::below_floor(service, version).into_iter().chain(schema::out_of_range(service, &version.label))
+}
+
+/// That nothing could serve its sessions.
+pub(crate) fn nothing_usable(to: &VersionLabel, capacity: Capacity) -> Option<Reason> {
+    let detail = format!("version {to} has {} backends, none of them usable", capacity.registered);
+    (capacity.usable == 0).then(|| Reason::new(Code::NothingUsable, detail))
+}
+
+/// What people have to open before sessions go to a version: its gates, and the service.
+pub(crate) fn closed(service: &Service, version: &Version) -> Vec<Reason> {
+    let (mut reasons, to) = (Vec::new(), &version.label);
     for gate in &service.policy.flip.gates {
         if !version.gates.get(gate).is_some_and(|gate| gate.is_open) {
             reasons.push(Reason::new(Code::GateClosed, format!("gate {gate} is not open for version {to}")));
@@ -68,11 +87,13 @@ pub fn obstacles(service: &Service, request: &Flip, now: Timestamp) -> Vec<Reaso
     reasons
 }
 
-fn wrong_role(service: &Service, to: &VersionLabel, role: Role, rejected: Option<&str>) -> Option<Reason> {
-    let reason = match role {
+/// That a version with its role can't become active.
+pub(crate) fn wrong_role(service: &Service, version: &Version) -> Option<Reason> {
+    let to = &version.label;
+    let reason = match version.role {
         Role::Active => Reason::new(Code::AlreadyActive, format!("version {to} is active already")),
-        _ if rejected.is_some() => {
-            let why = rejected.unwrap_or_default();
+        _ if version.rejected.is_some() => {
+            let why = version.rejected.as_deref().unwrap_or_default();
             Reason::new(Code::Rejected, format!("version {to} was rejected ({why}); clear it first"))
         }
         Role::Rejected => Reason::new(Code::Rejected, format!("version {to} was rejected; clear it first")),
@@ -99,8 +120,9 @@ pub(crate) fn replace(service: &mut Service, to: &VersionLabel, now: Timestamp) 
     bake::begin(service, from, now);
 }
 
-/// Makes `to` active in the next epoch. What was active drains.
+/// Makes `to` active in the next epoch. What was active drains, and a canary ends.
 pub(crate) fn activate(service: &mut Service, to: &VersionLabel, now: Timestamp) {
+    canary::give_up(service);
     let epoch = service.epoch.next();
     if let Some(old) = service.active.clone().and_then(|old| service.version_mut(&old)) {
         old.role = Role::Draining;

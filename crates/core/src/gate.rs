@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::canary;
 use crate::hook;
 use crate::id::{GateName, HoldName, VersionLabel};
 use crate::rejected::{Code, Rejected};
@@ -98,6 +99,8 @@ pub(crate) fn reject(service: &mut Service, label: &VersionLabel, reason: &str) 
         _ => version.role = Role::Rejected,
     }
     version.rejected = Some(reason.to_owned());
+    // If it was the canary, its sessions go back.
+    canary::follow(service);
     Ok(())
 }
 

@@ -4,12 +4,16 @@
 
 mod assets;
 mod bake;
+mod canary;
 mod hook;
 mod message;
 mod upstream;
 
+use std::fmt;
+
 pub use self::assets::AssetPolicy;
 pub use self::bake::BakePolicy;
+pub use self::canary::{CanaryPolicy, CanaryStep};
 pub use self::hook::{Hook, HookPoint, HookUrl, HookUrlError, Secret};
 pub use self::message::{Compression, ErrorPage, HeaderRules, Rate, Redirect};
 pub use self::upstream::{ProxyProtocol, UpstreamPolicy, UpstreamProtocol, UpstreamTls};
@@ -20,9 +24,14 @@ use crate::time::Millis;
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
 pub struct Share(f64);
 
+/// It is never NaN.
+impl Eq for Share {}
+
 impl Share {
     /// Everything.
     pub const ALL: Self = Self(1.0);
+    /// Nothing.
+    pub const NONE: Self = Self(0.0);
 
     /// A share, if `value` is a number from 0 to 1.
     #[must_use]
@@ -63,6 +72,14 @@ impl Share {
     }
 }
 
+impl fmt::Display for Share {
+    /// As a percentage.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Hundredths of a percent are enough to read, and hide what is only binary.
+        write!(f, "{} %", (self.0 * 10_000.0).round() / 100.0)
+    }
+}
+
 /// Everything that is decided about one service.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Policy {
@@ -100,6 +117,8 @@ pub struct Policy {
     pub flip: FlipPolicy,
     /// How a version is watched after it became active.
     pub bake: BakePolicy,
+    /// How a new version gets its share before it is flipped to.
+    pub canary: CanaryPolicy,
     /// How the old version leaves.
     pub drain: DrainPolicy,
     /// In what order backends are taken out for a restart.
@@ -146,6 +165,7 @@ impl Default for Policy {
             limits: ServiceLimits::default(),
             flip: FlipPolicy::default(),
             bake: BakePolicy::default(),
+            canary: CanaryPolicy::default(),
             drain: DrainPolicy::default(),
             roll: RollPolicy::default(),
             assets: AssetPolicy::default(),
@@ -261,7 +281,9 @@ pub enum OnMissingVersion {
 pub enum PinMode {
     /// A session stays on its version.
     Session,
-    /// There are no sessions: every request goes to the active version.
+    /// A page stays on its version, and so does everything that it loads: the session moves with the next navigation.
+    Page,
+    /// There are no sessions: every request is decided on its own.
     None,
 }
 

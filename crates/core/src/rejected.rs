@@ -89,6 +89,12 @@ pub enum Code {
     HookUnasked,
     /// A hook refused, or could not be asked.
     HookFailed,
+    /// There is no canary to change or end.
+    NoCanary,
+    /// Another version is the canary.
+    CanaryRunning,
+    /// The canary has no steps to go by.
+    NoSteps,
 }
 
 /// How a refusal is to be understood.
@@ -171,6 +177,9 @@ impl Code {
             Self::SchemaOutOfRange => "schema_out_of_range",
             Self::HookUnasked => "hook_unasked",
             Self::HookFailed => "hook_failed",
+            Self::NoCanary => "no_canary",
+            Self::CanaryRunning => "canary_running",
+            Self::NoSteps => "no_steps",
         }
     }
 
@@ -182,6 +191,7 @@ impl Code {
             | Self::UnknownHold
             | Self::UnknownPermit
             | Self::NoRoll
+            | Self::NoCanary
             | Self::NotFrozen
             | Self::NotInMaintenance => Class::Missing,
             Self::EpochMismatch => Class::Precondition,

@@ -4,10 +4,8 @@ use std::sync::Arc;
 
 use crate::bake;
 use crate::command::{Rollback, Sessions};
-use crate::contract;
-use crate::flip::activate;
+use crate::flip::{activate, unfit, wrong_epoch};
 use crate::rejected::{Code, Reason, Rejected};
-use crate::schema;
 use crate::service::Service;
 use crate::time::Timestamp;
 use crate::version::{Role, Version};
@@ -15,15 +13,10 @@ use crate::version::{Role, Version};
 /// Makes the previously active version active again and rejects the one that is. Needs no quorum and ignores gates and
 /// freezes: it is for emergencies.
 pub(crate) fn rollback(service: &mut Service, request: &Rollback, now: Timestamp) -> Result<(), Rejected> {
-    let mut reasons = Vec::new();
-    if let Some(epoch) = request.if_epoch.filter(|&epoch| epoch != service.epoch) {
-        reasons
-            .push(Reason::new(Code::EpochMismatch, format!("the epoch is {}, not {epoch}", service.epoch)));
-    }
+    let mut reasons: Vec<Reason> = wrong_epoch(service, request.if_epoch).into_iter().collect();
     let target = target(service).cloned();
     if let Some(version) = &target {
-        reasons.extend(contract::below_floor(service, version));
-        reasons.extend(schema::out_of_range(service, &version.label));
+        reasons.extend(unfit(service, version));
     }
     let to = target.map(|version| version.label.clone());
     match &to {

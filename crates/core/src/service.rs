@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::asset::AssetDrop;
 use crate::backend::Backend;
 use crate::bake::Bake;
+use crate::canary::Canary;
 use crate::contract::Contract;
 use crate::hook::Hooks;
 use crate::id::{BackendId, Epoch, ServiceName, VersionLabel};
@@ -33,8 +34,10 @@ pub struct Service {
     pub source: Source,
     /// The version that gets new sessions.
     pub active: Option<VersionLabel>,
-    /// Grows by one whenever `active` changes.
+    /// Grows by one whenever `active` changes, and whenever sessions of a canary have to go back to it.
     pub epoch: Epoch,
+    /// The version that gets a share of the new sessions.
+    pub canary: Option<Canary>,
     /// Weight that the service is expected to have, as learned from its active versions.
     pub learned_weight: u64,
     /// Whether flips are refused, and why.
@@ -102,6 +105,7 @@ impl Service {
             source,
             active: None,
             epoch: Epoch(0),
+            canary: None,
             learned_weight: 0,
             freeze: None,
             maintenance: None,

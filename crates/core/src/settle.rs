@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::backend::Origin;
+use crate::canary;
 use crate::flip;
 use crate::hook;
 use crate::id::VersionLabel;
@@ -22,6 +23,7 @@ pub(crate) fn settle(service: &mut Service, now: Timestamp) {
     roll::follow(service);
     appear(service, now);
     follow(service, now);
+    canary::follow(service);
     if service.active.is_none() {
         if let Some(label) = first_to_activate(service) {
             // Everything else that is known by now counts as newer: it was not there to be replaced.
@@ -31,13 +33,13 @@ pub(crate) fn settle(service: &mut Service, now: Timestamp) {
             flip::activate(service, &label, now);
             follow(service, now);
         }
-    } else if let Some(label) = next_by_itself(service, now) {
-        if hook::must_ask(service, &label, now) {
-            hook::ask(service, label, now);
-        } else {
-            flip::replace(service, &label, now);
-            follow(service, now);
+    } else if let Some(turn) = by_itself(service, now) {
+        match turn {
+            Turn::Flip(label) if hook::must_ask(service, &label, now) => hook::ask(service, label, now),
+            Turn::Flip(label) => flip::replace(service, &label, now),
+            Turn::Canary(label) => canary::begin(service, &label, None, now),
         }
+        follow(service, now);
     }
     roll::conclude(service);
     forget(service);
@@ -59,7 +61,8 @@ pub(crate) fn is_due(service: &Service, now: Timestamp) -> bool {
         || service.backends.values().any(|backend| is_backend_due(backend))
         || service.versions.values().any(|version| is_version_due(version))
         || service.roll.is_due(now)
-        || next_by_itself(service, now).is_some()
+        || canary::is_due(service, now)
+        || by_itself(service, now).is_some()
 }
 
 /// Versions that backends report and nobody knew.
@@ -170,9 +173,16 @@ fn first_to_activate(service: &Service) -> Option<VersionLabel> {
         .map(|(version, _)| version.label.clone())
 }
 
-/// In mode `auto`: the newest staged version, if nothing stands in its way and no hook is waited for. Never one that was active before: an old
-/// server that rejoins can't pull traffic back.
-fn next_by_itself(service: &Service, now: Timestamp) -> Option<VersionLabel> {
+/// What happens to a version by itself, in mode `auto`.
+enum Turn {
+    /// It becomes active.
+    Flip(VersionLabel),
+    /// It becomes the canary, because there are steps to go by first.
+    Canary(VersionLabel),
+}
+
+/// In mode `auto`: what is next for the canary whose steps are over, or for the newest staged version, if nothing stands in its way.
+fn by_itself(service: &Service, now: Timestamp) -> Option<Turn> {
     if service.policy.flip.mode == FlipMode::Manual || service.active.is_none() {
         return None;
     }
@@ -180,6 +190,25 @@ fn next_by_itself(service: &Service, now: Timestamp) -> Option<VersionLabel> {
     if service.roll.state == roll::State::Frozen {
         return None;
     }
+    let flip = |label: &VersionLabel| {
+        let request = crate::command::Flip { to: label.clone(), if_epoch: None, force: false };
+        let is_free = !hook::is_held_up(service, label) && flip::obstacles(service, &request, now).is_empty();
+        is_free.then(|| Turn::Flip(label.clone()))
+    };
+    // Nothing overtakes a canary, and one that somebody holds at a share is in their hands.
+    if let Some(canary) = &service.canary {
+        return flip(&canary.version).filter(|_| canary.is_complete());
+    }
+    let newest = newest_staged(service)?;
+    if service.policy.canary.steps.is_empty() {
+        return flip(newest);
+    }
+    canary::not_now(service, newest).is_empty().then(|| Turn::Canary(newest.clone()))
+}
+
+/// The newest staged version, unless people have to decide about it. Never one that was active before: an old server that rejoins can't
+/// pull traffic back. Nor one that was a canary before: somebody ended that.
+fn newest_staged(service: &Service) -> Option<&VersionLabel> {
     let newest = service
         .versions
         .values()
@@ -188,13 +217,10 @@ fn next_by_itself(service: &Service, now: Timestamp) -> Option<VersionLabel> {
     // What a later version had replaced stays replaced, also when that one turned out to be bad: people decide then.
     let is_outrun =
         |other: &Version| other.seen > newest.seen && (other.was_active() || other.rejected.is_some());
-    if service.versions.values().any(|other| is_outrun(other)) {
+    if newest.was_canary || service.versions.values().any(|other| is_outrun(other)) {
         return None;
     }
-    let request = crate::command::Flip { to: newest.label.clone(), if_epoch: None, force: false };
-    let is_free =
-        !hook::is_held_up(service, &newest.label) && flip::obstacles(service, &request, now).is_empty();
-    is_free.then(|| newest.label.clone())
+    Some(&newest.label)
 }
 
 /// Forgets the oldest retired versions beyond the limit.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::address::Address;
 use crate::id::{BackendId, Epoch, ServiceName, VersionLabel};
 use crate::pin::PinKey;
-use crate::policy::Policy;
+use crate::policy::{Policy, Share};
 use crate::report::{BackendFacts, Load, Traffic};
 use crate::route::{Found, RouteTable};
 use crate::service::Service;
@@ -34,16 +34,27 @@ pub struct ServiceSet {
     pub name: ServiceName,
     /// Its policy.
     pub policy: Arc<Policy>,
-    /// The epoch in which `active` became active.
+    /// The epoch in which `active` became active, or took sessions of a canary back.
     pub epoch: Epoch,
     /// The place of the active version in `versions`.
     pub active: Option<usize>,
+    /// The version that gets a share of the new sessions.
+    pub canary: Option<CanarySet>,
     /// All versions that are known, live or not.
     pub versions: Vec<Arc<VersionSet>>,
     /// All backends, usable or not, in the order of their names.
     pub backends: Vec<Arc<BackendEntry>>,
     /// Whether requests are answered with 503, whatever its backends do.
     pub maintenance: Option<Maintenance>,
+}
+
+/// A version that gets a share of the new sessions, as requests see it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct CanarySet {
+    /// Its place in [`ServiceSet::versions`].
+    pub version: usize,
+    /// Its share.
+    pub share: Share,
 }
 
 /// A service is closed to its clients.

@@ -14,8 +14,8 @@ use crate::service::{Service, Source};
 use crate::suspend::{self, Suspension};
 use crate::time::{Millis, Timestamp};
 use crate::{
-    bake, contract, drain, flip, gate, hook, identity, outlier, preview, registry, roll, rollback, schema,
-    settle,
+    bake, canary, contract, drain, flip, gate, hook, identity, outlier, preview, registry, roll, rollback,
+    schema, settle,
 };
 
 /// Most services of one proxy.
@@ -107,6 +107,7 @@ fn apply_change(service: &mut Service, change: &Change, now: Timestamp) -> Resul
         ),
         Change::Deregister { backend, drain } => registry::deregister(service, backend, *drain, now),
         Change::Flip(flip) => flip::flip(service, flip, now),
+        Change::SetCanary(request) => canary::set(service, request, now),
         Change::Rollback(rollback) => rollback::rollback(service, rollback, now),
         Change::Hook(report) => {
             hook::report(service, report, now);
@@ -306,6 +307,7 @@ fn tick(state: &mut State, traffic: &Traffic, now: Timestamp) {
         gate::lapse(&mut changed, now);
         suspend::lapse(&mut changed, now);
         roll::observe(&mut changed, traffic, now);
+        canary::observe(&mut changed, now);
         settle::settle(&mut changed, now);
         if changed != **service {
             *service = Arc::new(changed);

@@ -24,6 +24,8 @@ pub struct Version {
     pub is_kept: bool,
     /// The last epoch in which it was active, if it ever was.
     pub epoch: Option<Epoch>,
+    /// Whether it ever was a canary: then pins may name it although it never was active.
+    pub was_canary: bool,
     /// When it stopped being active, while it isn't.
     pub demoted_at: Option<Timestamp>,
     /// How its drain ended, if it did.
@@ -131,6 +133,7 @@ impl Version {
             rejected: None,
             is_kept: false,
             epoch: None,
+            was_canary: false,
             demoted_at: None,
             drained: None,
             is_sealed: false,
@@ -146,6 +149,12 @@ impl Version {
     #[must_use]
     pub const fn was_active(&self) -> bool {
         self.epoch.is_some()
+    }
+
+    /// Whether sessions may be pinned to it that an earlier process served.
+    #[must_use]
+    pub const fn had_sessions(&self) -> bool {
+        self.was_active() || self.was_canary
     }
 
     /// Whether sessions pinned to it are served by it.

@@ -156,6 +156,7 @@ impl Decided {
             explicit: self.is_explicit.then(|| self.version_set().label.as_str()),
             pin: self.pin,
             hash_key: self.hash_key,
+            is_navigation: self.is_navigation,
             may_wait,
             now: exchange.client.worker.clock.at(now),
         }

@@ -32,6 +32,8 @@ pub(crate) struct Decided {
     pub(crate) preview: Option<Preview>,
     /// The pin that the request came with, for deciding anew.
     pub(crate) pin: Result<Pin, NoPin>,
+    /// Whether the request is a navigation, for deciding anew.
+    pub(crate) is_navigation: bool,
     /// Whether the version is the one that the request names.
     pub(crate) is_explicit: bool,
     /// Whether it is the search for a file in a version that was not chosen: it ends with that version.
@@ -90,6 +92,7 @@ pub(crate) async fn decide(exchange: &mut Exchange<'_>, mut routed: Routed) -> R
                 let (service, hash_key, pin) = (Rc::clone(service), given.hash_key, given.pin);
                 let preview = given.preview.ok();
                 tell_preview(&service, given.preview.map(|_| PreviewOutcome::Served));
+                let is_navigation = given.is_navigation;
                 exchange.decided(&service, choice.version);
                 let prefix_len = found.prefix_len;
                 let view = routed.view;
@@ -100,6 +103,7 @@ pub(crate) async fn decide(exchange: &mut Exchange<'_>, mut routed: Routed) -> R
                     hash_key,
                     preview,
                     pin,
+                    is_navigation,
                     is_explicit,
                     is_search: false,
                     prefix_len,

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use cutover_core::decide::Facts;
 use cutover_core::mix;
 use cutover_core::pin::{NoPin, Pin};
-use cutover_core::policy::{Balance, HashOn, PinPolicy};
+use cutover_core::policy::{Balance, HashOn, PinMode, PinPolicy};
 use cutover_core::preview::Preview;
 use cutover_core::snapshot::ServiceSet;
 use cutover_core::time::Timestamp;
@@ -98,6 +98,8 @@ pub struct Given<'a> {
     pub pin: Result<Pin, NoPin>,
     /// The key for balancing by hash, if the request has one.
     pub hash_key: Option<u64>,
+    /// Whether it asks for a page that takes the place of the one that is shown, where that matters.
+    pub is_navigation: bool,
 }
 
 impl<'a> Head<'a> {
@@ -113,6 +115,7 @@ impl<'a> Head<'a> {
             explicit: self.explicit_version(&policy.pin),
             pin,
             hash_key: self.hash_key(&policy.balance),
+            is_navigation: policy.pin.mode == PinMode::Page && self.is_navigation(),
         }
     }
 
@@ -132,6 +135,16 @@ impl<'a> Head<'a> {
         }
         let query = self.query?;
         policy.query.iter().find_map(|name| parameter(query, name))
+    }
+
+    /// Whether a browser asks for a page in place of the one that it shows (Fetch Metadata Request Headers, sections 2.1 and 2.2). A frame
+    /// is none, nor is a page that is only fetched ahead: the one that is shown goes on loading what belongs to it.
+    fn is_navigation(&self) -> bool {
+        let is =
+            |name, value: &[u8]| self.fields.first(name).is_some_and(|found| found.trim_ascii() == value);
+        is(Name::SecFetchMode, b"navigate")
+            && is(Name::SecFetchDest, b"document")
+            && self.fields.named("sec-purpose").is_none()
     }
 
     fn hash_key(&self, balance: &Balance) -> Option<u64> {
@@ -161,6 +174,7 @@ impl Given<'_> {
             explicit: self.explicit.as_deref(),
             pin: self.pin,
             hash_key: self.hash_key,
+            is_navigation: self.is_navigation,
             may_wait,
             now,
         }

@@ -75,6 +75,7 @@ impl Fleet {
             explicit: None,
             pin,
             hash_key: None,
+            is_navigation: false,
             may_wait: false,
             now: NOW,
         };

@@ -53,6 +53,8 @@ pub enum PinOutcome {
     MovedEnded,
     /// The session moved, because its version has no usable backend.
     MovedNoBackend,
+    /// The session moved with a navigation.
+    MovedNavigation,
     /// The app ended the pin.
     EndedByApp,
     /// The app asked for no pin on this answer.
@@ -236,7 +238,7 @@ impl Wish {
 
 impl PinOutcome {
     /// All of them, in the order of their numbers.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::None,
         Self::Preview,
         Self::Kept,
@@ -250,6 +252,7 @@ impl PinOutcome {
         Self::Rebalanced,
         Self::MovedEnded,
         Self::MovedNoBackend,
+        Self::MovedNavigation,
         Self::EndedByApp,
         Self::DeclinedByApp,
         Self::Withheld,
@@ -272,6 +275,7 @@ impl PinOutcome {
             Self::Rebalanced => "rebalanced",
             Self::MovedEnded => "moved_ended",
             Self::MovedNoBackend => "moved_no_backend",
+            Self::MovedNavigation => "moved_navigation",
             Self::EndedByApp => "ended_by_app",
             Self::DeclinedByApp => "declined_by_app",
             Self::Withheld => "withheld",
@@ -295,6 +299,7 @@ impl From<&PinAction> for PinOutcome {
             PinAction::Hand(_, Why::Rebalanced) => Self::Rebalanced,
             PinAction::Hand(_, Why::Ended) => Self::MovedEnded,
             PinAction::Hand(_, Why::NoBackend) => Self::MovedNoBackend,
+            PinAction::Hand(_, Why::Navigated) => Self::MovedNavigation,
         }
     }
 }

@@ -39,7 +39,7 @@ fn body(service: &ServiceSet, pin: Option<Pin>, preview: Option<Preview>) -> Vec
     let pin = pin.filter(|_| preview.is_none());
     let hash = preview.map(|preview| preview.version).or(pin.map(|pin| pin.version));
     let served = hash.and_then(|hash| service.versions.iter().find(|version| version.hash == hash));
-    let is_outdated = pin.is_some_and(|pin| active.is_some_and(|active| active.hash != pin.version));
+    let is_outdated = pin.is_some_and(|pin| service.has_update_for(pin));
     let mut out = Vec::with_capacity(256);
     out.extend_from_slice(br#"{"service":"#);
     json::write_string(&mut out, service.name.as_str().as_bytes());

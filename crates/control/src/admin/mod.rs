@@ -13,6 +13,7 @@ mod auth;
 mod backends;
 mod body;
 mod call;
+mod canaries;
 mod config;
 mod contracts;
 mod flips;

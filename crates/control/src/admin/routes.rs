@@ -15,8 +15,8 @@ use super::api::Api;
 use super::auth::{self, Role};
 use super::problem::Problem;
 use super::{
-    answer, assets, backends, contracts, flips, gates, history, holds, host, node, permits, previews,
-    replies, rolls, services, suspensions, versions,
+    answer, assets, backends, canaries, contracts, flips, gates, history, holds, host, node, permits,
+    previews, replies, rolls, services, suspensions, versions,
 };
 
 /// A route.
@@ -53,6 +53,7 @@ pub(super) fn table() -> Vec<Route> {
         read(routes!(versions::show)),
         operate(routes!(flips::flip)),
         operate(routes!(flips::rollback)),
+        operate(routes!(canaries::set)),
         operate(routes!(gates::set)),
         operate(routes!(contracts::contract)),
         operate(routes!(contracts::set_schema)),

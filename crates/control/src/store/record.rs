@@ -5,6 +5,7 @@
 
 mod backend;
 mod bake;
+mod canary;
 mod entry;
 mod hooks;
 mod pin_key;

@@ -86,7 +86,9 @@ pub(crate) fn abort(service: &mut Service, reason: &str) -> Result<(), Rejected>
     let to = service.roll.to.clone();
     service.roll = Roll { reason: format!("aborted: {reason}"), ..Roll::default() };
     match to {
-        Some(to) if service.versions.get(&to).is_some_and(|to| matches!(to.role, Role::Staged)) => {
+        Some(to)
+            if service.versions.get(&to).is_some_and(|to| matches!(to.role, Role::Staged | Role::Canary)) =>
+        {
             gate::reject(service, &to, &format!("the roll was aborted: {reason}"))
         }
         _ => Ok(()),

@@ -224,9 +224,13 @@ fn next_version(service: &Service) -> Option<&Version> {
     match &service.roll.to {
         // After a rollback and a clear it is one that was active before.
         Some(to) => versions
-            .filter(|version| matches!(version.role, Role::Staged | Role::Draining | Role::Drained))
+            .filter(|version| {
+                matches!(version.role, Role::Staged | Role::Canary | Role::Draining | Role::Drained)
+            })
             .find(|version| version.label == *to),
-        None => versions.filter(|version| version.role == Role::Staged).max_by_key(|version| version.seen),
+        None => versions
+            .filter(|version| matches!(version.role, Role::Staged | Role::Canary))
+            .max_by_key(|version| version.seen),
     }
 }
 

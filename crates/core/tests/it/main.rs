@@ -10,6 +10,7 @@
 mod assets;
 mod bake;
 mod balance;
+mod canary;
 mod compile;
 mod contract;
 mod decide;
@@ -20,6 +21,7 @@ mod flip;
 mod hook;
 mod identity;
 mod outlier;
+mod page;
 mod people;
 mod preview;
 mod registry;

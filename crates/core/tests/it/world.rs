@@ -195,6 +195,7 @@ impl World {
             explicit: None,
             pin,
             hash_key: None,
+            is_navigation: false,
             may_wait: true,
             now: self.now,
         }

@@ -336,6 +336,7 @@ impl Fleet {
             explicit: None,
             pin,
             hash_key: None,
+            is_navigation: false,
             may_wait: false,
             now: self.now,
         };

@@ -101,6 +101,7 @@ impl Decided {
             choice: Choice { version, member, pin, is_outdated: self.choice.is_outdated },
             hash_key: self.hash_key,
             pin: self.pin,
+            is_navigation: false,
             preview: None,
             is_explicit: false,
             is_search: true,

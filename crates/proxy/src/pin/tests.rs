@@ -311,7 +311,7 @@ fn outcomes_are_numbered_in_order_and_named_as_in_the_core() {
     let words = PinOutcome::ALL.map(PinOutcome::as_str);
     assert_eq!(words[..PinAction::OUTCOMES.len()], PinAction::OUTCOMES);
     let (pin, _) = handed_out(&fleet());
-    let whys = [Why::Refreshed, Why::Rebalanced, Why::Ended, Why::NoBackend];
+    let whys = [Why::Refreshed, Why::Rebalanced, Why::Ended, Why::NoBackend, Why::Navigated];
     let news = [NoPin::Absent, NoPin::Malformed, NoPin::UnknownKey, NoPin::BadMac, NoPin::Expired];
     let handed = whys.into_iter().chain(news.map(Why::New)).map(|why| PinAction::Hand(pin, why));
     for action in handed.chain([PinAction::None, PinAction::Preview, PinAction::Keep(pin)]) {

@@ -6,6 +6,7 @@
 pub mod assets;
 pub mod backends;
 pub mod bake;
+pub mod canary;
 pub mod flip;
 pub mod hooks;
 pub mod json;

@@ -12,6 +12,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::bake::{BakeView, VerdictView};
+use super::canary::CanaryView;
 use super::hooks::HooksView;
 use super::roll::RollView;
 use super::schema::ContractView;
@@ -37,7 +38,7 @@ pub struct ServiceView {
     /// The version that gets new sessions.
     #[schema(example = "v1")]
     pub active: Option<String>,
-    /// Grows by one whenever `active` changes; 0 while nothing was ever active.
+    /// Grows by one whenever `active` changes, and whenever sessions of a canary go back to it; 0 while nothing was ever active.
     #[schema(example = 1)]
     pub epoch: u64,
     /// The weight that quorum and capacity are measured against.
@@ -46,6 +47,8 @@ pub struct ServiceView {
     pub usable_weight: u64,
     /// Its backends, usable or not.
     pub backends: usize,
+    /// The version that gets a share of the new sessions.
+    pub canary: Option<CanaryView>,
     /// How far a roll of its backends is.
     pub roll: RollView,
     /// The watch over the version that was flipped to last; `null` if there was none.
@@ -133,6 +136,7 @@ impl ServiceView {
             expected_weight: service.expected_weight(),
             usable_weight: service.active_version().map_or(0, |active| capacity(active).usable_weight),
             backends: service.backends.len(),
+            canary: CanaryView::of(service),
             roll: RollView::new(service),
             bake: service.bake.as_ref().map(BakeView::new),
             verdict: shown(service, verdict).map(VerdictView::new),

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ReadPolicy;
 use super::bake::{BakeRecord, VerdictRecord};
+use super::canary::CanaryRecord;
 use super::hooks::HooksRecord;
 use super::roll::RollRecord;
 
@@ -40,6 +41,7 @@ pub(super) struct ServiceRecord {
     bake: Option<BakeRecord>,
     #[serde(default)]
     verdict: Option<VerdictRecord>,
+    canary: Option<CanaryRecord>,
 }
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -87,6 +89,7 @@ impl ServiceRecord {
             roll: RollRecord::of(&service.roll),
             bake: service.bake.as_ref().map(BakeRecord::of),
             verdict: service.verdict.as_ref().map(VerdictRecord::of),
+            canary: service.canary.as_ref().map(CanaryRecord::of),
         }
     }
 
@@ -115,6 +118,7 @@ impl ServiceRecord {
             roll: self.roll.roll()?,
             bake: self.bake.map(BakeRecord::bake).transpose()?,
             verdict: self.verdict.map(VerdictRecord::verdict).transpose()?,
+            canary: self.canary.map(CanaryRecord::canary).transpose()?,
             ..Service::new(name, policy, source)
         })
     }

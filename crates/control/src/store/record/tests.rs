@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use cutover_core::backend::{Admin, AdminState, Lease, Origin, Weight};
 use cutover_core::bake::{self, Bake};
+use cutover_core::canary::{Canary, Pace};
 use cutover_core::command::Registration;
 use cutover_core::contract::Contract;
 use cutover_core::hook::{Asked, Ended, Hooks, Leave, Owed, Turn};
@@ -11,6 +12,7 @@ use cutover_core::id::{Epoch, Revision};
 use cutover_core::judge::{Baseline, Kind, Numbers, Standing, Verdict};
 use cutover_core::pin::PinKey;
 use cutover_core::policy::HookPoint;
+use cutover_core::policy::Share;
 use cutover_core::roll::{self, Permit, Process, Roll};
 use cutover_core::schema::{Schema, SchemaRange};
 use cutover_core::service::Source;
@@ -56,6 +58,8 @@ async fn full() -> State {
     service.roll = roll();
     service.bake = Some(bake());
     service.verdict = Some(verdict());
+    let (share, pace) = (Share::new(0.05).expect("a share"), Pace::Paused(Millis(9)));
+    service.canary = Some(Canary { version: label("v2"), share, since: NOW, pace, is_starved: true });
     let backend = Arc::make_mut(service.backends.get_mut(&id("a")).expect("a"));
     backend.patched_weight = Weight::new(5);
     backend.admin = Admin { state: AdminState::Maint, by: "ops".to_owned(), since: Timestamp(7) };
@@ -64,6 +68,7 @@ async fn full() -> State {
     version.role = Role::Rejected;
     version.rejected = Some("slow".to_owned());
     version.epoch = Some(Epoch(7));
+    version.was_canary = true;
     version.demoted_at = Some(NOW);
     version.drained = Some(Drained { at: NOW, by: DrainedBy::Deadline });
     let gate = Gate { is_open: true, note: "ran".to_owned(), by: "ci".to_owned(), at: NOW };

@@ -17,6 +17,8 @@ pub(super) struct VersionRecord {
     rejected: Option<String>,
     is_kept: bool,
     epoch: Option<u64>,
+    #[serde(default)]
+    was_canary: bool,
     demoted_at_ms: Option<u64>,
     drained: Option<DrainedRecord>,
     gates: BTreeMap<String, GateRecord>,
@@ -73,6 +75,7 @@ impl VersionRecord {
             rejected: version.rejected.clone(),
             is_kept: version.is_kept,
             epoch: version.epoch.map(|epoch| epoch.0),
+            was_canary: version.was_canary,
             demoted_at_ms: version.demoted_at.map(|at| at.0),
             drained: version
                 .drained
@@ -101,6 +104,7 @@ impl VersionRecord {
             rejected: self.rejected,
             is_kept: self.is_kept,
             epoch: self.epoch.map(Epoch),
+            was_canary: self.was_canary,
             demoted_at: self.demoted_at_ms.map(Timestamp),
             drained: self.drained.map(DrainedRecord::drained).transpose()?,
             gates: gates.collect::<Result<_, String>>()?,

@@ -14,7 +14,7 @@ use super::health::ProbeProtocol;
 use super::later::LATER;
 use super::spec::{Affinity, Balance, Identity, OnMissingVersion, ServiceSpec};
 use super::upstream::UpstreamProtocol;
-use super::{assets, backends, bake, flip, headers, health, hook, limits, message, pin, upstream};
+use super::{assets, backends, bake, canary, flip, headers, health, hook, limits, message, pin, upstream};
 use crate::document::{Check, Later, Path, Problems, read};
 
 /// For waits that would fail everything at zero.
@@ -85,6 +85,7 @@ impl ServiceSpec {
             limits: limits::limits(&self.limits, &mut check.table("limits")),
             flip: flip::flip(&self.flip, &mut check.table("flip")),
             bake: bake::bake(&self.bake, &mut check.table("bake")),
+            canary: canary::canary(&self.canary, &mut check.table("canary")),
             drain: flip::drain(&self.drain, &mut check.table("drain")),
             roll: flip::roll(&self.roll, &mut check.table("roll")),
             assets: assets::assets(&self.assets, &mut check.table("assets")),

@@ -6,6 +6,7 @@
 mod assets;
 mod backends;
 mod bake;
+mod canary;
 mod check;
 mod flip;
 mod headers;
@@ -23,6 +24,7 @@ mod write;
 
 pub use assets::AssetsSpec;
 pub use bake::BakeSpec;
+pub use canary::{CanarySpec, CanaryStepSpec};
 pub use check::{from_json, read_policy};
 pub use flip::{DrainSpec, FlipMode, FlipSpec, QuorumSpec, RollSpec, RollStrategy};
 pub use headers::{HeaderRulesSpec, name_in_requests};

@@ -47,7 +47,9 @@ pub struct PinSpec {
 pub enum PinMode {
     /// A session stays on its version.
     Session,
-    /// Every request goes to the active version.
+    /// A page stays on its version with everything that it loads; the next navigation moves.
+    Page,
+    /// Every request is decided on its own.
     None,
 }
 
@@ -87,6 +89,7 @@ pub(super) fn pin(pin: &PinSpec, check: &mut Check<'_>) -> PinPolicy {
     PinPolicy {
         mode: match pin.policy {
             PinMode::Session => policy::PinMode::Session,
+            PinMode::Page => policy::PinMode::Page,
             PinMode::None => policy::PinMode::None,
         },
         cookie: pin.cookie.clone(),
@@ -113,6 +116,7 @@ impl From<&PinPolicy> for PinSpec {
         Self {
             policy: match pin.mode {
                 policy::PinMode::Session => PinMode::Session,
+                policy::PinMode::Page => PinMode::Page,
                 policy::PinMode::None => PinMode::None,
             },
             cookie: pin.cookie.clone(),

@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 
 use super::assets::AssetsSpec;
 use super::bake::BakeSpec;
+use super::canary::CanarySpec;
 use super::flip::{DrainSpec, FlipSpec, RollSpec};
 use super::headers::HeaderRulesSpec;
 use super::health::{HealthSpec, OutlierSpec};
@@ -99,6 +100,8 @@ pub struct ServiceSpec {
     pub flip: FlipSpec,
     /// How a version is watched after it became active.
     pub bake: BakeSpec,
+    /// How a new version gets its share of the sessions before it is flipped to.
+    pub canary: CanarySpec,
     /// How the old version leaves.
     pub drain: DrainSpec,
     /// In what order backends are taken out for a restart.

@@ -5,6 +5,7 @@ use cutover_core::route::HostPattern;
 
 use super::assets::AssetsSpec;
 use super::bake::BakeSpec;
+use super::canary::CanarySpec;
 use super::flip::{DrainSpec, FlipSpec, QuorumSpec, RollSpec};
 use super::health::{HealthSpec, OutlierSpec};
 use super::limits::ServiceLimitsSpec;
@@ -67,6 +68,7 @@ impl From<&Policy> for ServiceSpec {
             compression: policy.compression.into(),
             flip: (&policy.flip).into(),
             bake: (&policy.bake).into(),
+            canary: (&policy.canary).into(),
             drain: (&policy.drain).into(),
             roll: (&policy.roll).into(),
             hook: policy.hooks.iter().map(Into::into).collect(),
@@ -119,6 +121,7 @@ default_is_the_written_policy! {
     AssetsSpec => policy::AssetPolicy,
     FlipSpec => policy::FlipPolicy,
     BakeSpec => policy::BakePolicy,
+    CanarySpec => policy::CanaryPolicy,
     DrainSpec => policy::DrainPolicy,
     RollSpec => policy::RollPolicy,
 }
