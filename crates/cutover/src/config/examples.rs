@@ -14,6 +14,7 @@ const IN_COMMENTS: [&str; 7] = [
     "admin.tokens.",
     "admin.certificates.",
     "service.backends.",
+    "service.canary.steps.",
     "service.redirect.",
     "service.hook.",
 ];

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use cutover_core::id::ServiceName;
-use cutover_core::policy::Policy;
+use cutover_core::policy::{PinMode, Policy};
 use serde_json::{Value, json};
 
 use super::{ServiceSpec, from_json};
@@ -70,6 +70,14 @@ fn what_is_asked_of_backends_means_the_same_again() {
 }
 
 #[test]
+fn steps_of_a_canary_are_read_and_written_alike() {
+    let steps = json!([{"share": 0.05, "for": "10m"}, {"share": 1.0, "for": "1h"}]);
+    let read = policy(json!({"canary": {"steps": steps}, "pin": {"policy": "page"}}));
+    assert_eq!((read.canary.steps.len(), read.pin.mode), (2, PinMode::Page));
+    assert_eq!(policy(serde_json::to_value(ServiceSpec::from(&*read)).unwrap()), read);
+}
+
+#[test]
 fn what_is_contradictory_about_backends_is_refused() {
     let found = [
         json!({"upstream": {"tls": {"ca": "ca.pem"}}}),
@@ -93,9 +101,10 @@ fn every_problem_of_shape_and_sense_is_reported_at_once() {
         "name": "api", "hosts": ["a b", "x.com", "x.com"], "paths": [], "identity": "guess", "version_header": "x y",
         "version_pointer": "a/b", "boot_id_header": "Content-Length", "balance": "hash", "hash_on": "tenant",
         "affinty": "version", "expected_weight": -1, "min_capacity": 1.5, "slow_start": "soon", "queue_timeout": 1,
-        "bake": {"duration": "long", "max_error_rate": 2.0}, "strip_prefix": "yes", "canary": {"steps": []},
+        "bake": {"duration": "long", "max_error_rate": 2.0}, "strip_prefix": "yes",
+        "canary": {"steps": [{"share": 0.5, "for": "1m"}, {"share": 0.5, "for": "0s"}, {"share": 1.5, "for": "soon"}]},
         "roll": {"strategy": "all", "batches": 1, "permit_deadline": "0s"},
-        "pin": {"idle": "2h", "life": "1h", "cookie": "__Host-a", "partitioned": true, "policy": "page"},
+        "pin": {"idle": "2h", "life": "1h", "cookie": "__Host-a", "partitioned": true, "policy": "pages"},
         "health": {"path": "up", "interval": "1ms", "rise": 0, "expect": "20-x", "port": 70000, "host": "http://x"},
         "outlier": {"consecutive_errors": 5, "base_ejection": "0s"},
         "upstream": {"protocol": "h3", "replay_body": "1GiB", "connect_timeout": "0s"},
