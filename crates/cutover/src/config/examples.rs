@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{Config, load, parse, schema};
 
 /// Tables whose keys are not written in the reference, but shown in comments.
-const IN_COMMENTS: [&str; 7] = [
+const IN_COMMENTS: [&str; 8] = [
     "listener.tls",
     "admin.tls",
     "admin.tokens.",
