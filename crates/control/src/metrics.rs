@@ -13,6 +13,7 @@ use cutover_core::judge::{Kind, Standing, Verdict};
 use cutover_core::policy::HookPoint;
 use cutover_core::service::{Service, Source};
 use cutover_core::state::State;
+use prometheus::core::Collector;
 use prometheus::{GaugeVec, Histogram, HistogramOpts, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
 use crate::error::SubmitError;
@@ -48,77 +49,74 @@ impl Metrics {
     /// # Errors
     /// When one of that name is registered already.
     pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let gauges = |name: &str, help: &str, labels: &[&str]| -> Result<IntGaugeVec, prometheus::Error> {
-            let gauges = IntGaugeVec::new(Opts::new(name, help), labels)?;
-            registry.register(Box::new(gauges.clone())).map(|()| gauges)
-        };
-        let counters =
-            |name: &str, help: &str, labels: &[&str]| -> Result<IntCounterVec, prometheus::Error> {
-                let counters = IntCounterVec::new(Opts::new(name, help), labels)?;
-                registry.register(Box::new(counters.clone())).map(|()| counters)
-            };
-        let evidence =
-            "How much speaks for the version that is watched being worse: it is judged bad at 100.";
-        let evidence = GaugeVec::new(Opts::new("cutover_judge_evidence", evidence), &["service"])?;
-        registry.register(Box::new(evidence.clone()))?;
-        let share_help = "The share of new sessions, 0 to 1, that a canary gets.";
-        let canary_share =
-            GaugeVec::new(Opts::new("cutover_canary_share", share_help), &["service", "version"])?;
-        registry.register(Box::new(canary_share.clone()))?;
-        let revision =
-            IntGauge::new("cutover_revision", "The last committed revision of the control state.")?;
-        registry.register(Box::new(revision.clone()))?;
-        let commit_help = "Time that commits of the control state took.";
-        let commit_seconds = Histogram::with_opts(
-            HistogramOpts::new("cutover_store_commit_seconds", commit_help).buckets(COMMIT_BUCKETS.to_vec()),
-        )?;
-        registry.register(Box::new(commit_seconds.clone()))?;
+        let to = Registrar(registry);
         Ok(Self {
-            backend_up: gauges(
+            backend_up: to.int_gauges(
                 "cutover_backend_up",
                 "Whether the backend answers its probes.",
                 &["service", "backend"],
             )?,
-            version_epoch: gauges(
+            version_epoch: to.int_gauges(
                 "cutover_version_epoch",
                 "The epoch of the service; grows at every flip and rollback.",
                 &["service"],
             )?,
-            backends: gauges(
+            backends: to.int_gauges(
                 "cutover_backends",
                 "Backends of each version, by whether user traffic may be sent to them.",
                 &["service", "version", "usable"],
             )?,
-            flips: counters(
+            flips: to.counters(
                 "cutover_flips_total",
                 "Changes of the active version, by outcome.",
                 &["service", "outcome"],
             )?,
-            bake_state: gauges(
+            bake_state: to.int_gauges(
                 "cutover_bake_state",
                 "1 for the state that the last bake of the service is in.",
                 &["service", "state"],
             )?,
-            evidence,
-            verdicts: counters(
+            evidence: to.gauges(
+                "cutover_judge_evidence",
+                "How much speaks for the version that is watched being worse: it is judged bad at 100.",
+                &["service"],
+            )?,
+            verdicts: to.counters(
                 "cutover_verdicts_total",
                 "Versions that were judged, by what they were watched in and by the verdict.",
                 &["service", "kind", "verdict"],
             )?,
-            hooks: counters(
+            hooks: to.counters(
                 "cutover_hooks_total",
                 "Calls of hooks that have ended, by the turn that they told of and by outcome.",
                 &["service", "on", "outcome"],
             )?,
-            canaries: counters(
+            canaries: to.counters(
                 "cutover_canaries_total",
                 "Canaries that ended, by how.",
                 &["service", "outcome"],
             )?,
-            canary_share,
-            probes: counters("cutover_probes_total", "Health checks, by result.", &["service", "result"])?,
-            revision,
-            commit_seconds,
+            canary_share: to.gauges(
+                "cutover_canary_share",
+                "The share of new sessions, 0 to 1, that a canary gets.",
+                &["service", "version"],
+            )?,
+            probes: to.counters(
+                "cutover_probes_total",
+                "Health checks, by result.",
+                &["service", "result"],
+            )?,
+            revision: to.register(IntGauge::new(
+                "cutover_revision",
+                "The last committed revision of the control state.",
+            ))?,
+            commit_seconds: to.register(Histogram::with_opts(
+                HistogramOpts::new(
+                    "cutover_store_commit_seconds",
+                    "Time that commits of the control state took.",
+                )
+                .buckets(COMMIT_BUCKETS.to_vec()),
+            ))?,
         })
     }
 
@@ -278,6 +276,31 @@ impl Metrics {
 
 fn signed(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+/// Makes metrics that a registry knows.
+struct Registrar<'a>(&'a Registry);
+
+impl Registrar<'_> {
+    fn int_gauges(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec, prometheus::Error> {
+        self.register(IntGaugeVec::new(Opts::new(name, help), labels))
+    }
+
+    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> Result<GaugeVec, prometheus::Error> {
+        self.register(GaugeVec::new(Opts::new(name, help), labels))
+    }
+
+    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec, prometheus::Error> {
+        self.register(IntCounterVec::new(Opts::new(name, help), labels))
+    }
+
+    fn register<C: Collector + Clone + 'static>(
+        &self,
+        metric: Result<C, prometheus::Error>,
+    ) -> Result<C, prometheus::Error> {
+        let metric = metric?;
+        self.0.register(Box::new(metric.clone())).map(|()| metric)
+    }
 }
 
 #[cfg(test)]
