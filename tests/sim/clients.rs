@@ -3,13 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use cutover_core::decide::{Choice, Decision, Facts, PinAction};
+use cutover_core::canary;
+use cutover_core::decide::{Choice, Decision, Facts, PinAction, Why};
 use cutover_core::entropy::Entropy;
 use cutover_core::id::{BackendId, Epoch};
 use cutover_core::pin::{NoPin, Pin};
-use cutover_core::policy::{IdentitySource, Policy};
-use cutover_core::snapshot::{BackendEntry, ServiceSet};
+use cutover_core::policy::{IdentitySource, PinMode, Policy};
+use cutover_core::snapshot::{BackendEntry, ServiceSet, VersionSet};
 use cutover_core::time::{Millis, Timestamp};
+use cutover_core::version::Role;
 
 use crate::fleet::{Fleet, Process};
 use crate::worker::{Answer, Way, Worker};
@@ -46,6 +48,8 @@ pub(crate) struct Outcome {
     pub(crate) is_served: bool,
     /// Whether it was served by another version than it was decided for, which nobody could know.
     pub(crate) is_mixed: bool,
+    /// Whether its session moved because it was a navigation.
+    pub(crate) is_moved: bool,
     /// Processes that were noticed to be gone on the way.
     pub(crate) noticed: Vec<Arc<BackendEntry>>,
 }
@@ -85,14 +89,16 @@ impl Session {
             pin.check_dates(&scene.policy.pin, scene.wall)?;
             Ok(pin)
         });
-        let home = pin.ok().and_then(|_| self.home(&service, scene.wall));
+        // Under policy `page` whoever navigates may move.
+        let is_navigation = scene.policy.pin.mode == PinMode::Page && dice.below(3) == 0;
+        let home = pin.ok().filter(|_| !is_navigation).and_then(|pin| self.home(&service, pin, scene.wall));
         let facts = Facts {
             service: 0,
             preview: None,
             explicit: None,
             pin,
             hash_key: None,
-            is_navigation: false,
+            is_navigation,
             may_wait: false,
             now: scene.wall,
         };
@@ -101,12 +107,13 @@ impl Session {
             return Outcome::default();
         };
         self.check(&service, choice, home.as_deref(), (pin.is_err(), scene));
+        let is_moved = matches!(choice.pin, PinAction::Hand(_, Why::Navigated));
 
         let (is_idempotent, until) = (dice.below(4) != 0, scene.now + Millis(dice.below(5000)));
         let way = Way { service: &service, choice, is_idempotent, until, wall: scene.wall };
         let ending = worker.forward(&way, scene.fleet, dice);
         let version = &service.versions[choice.version];
-        let mut outcome = Outcome { noticed: ending.noticed, ..Outcome::default() };
+        let mut outcome = Outcome { noticed: ending.noticed, is_moved, ..Outcome::default() };
         let Answer::Of(process, backend) = ending.answer else { return outcome };
         outcome.is_served = true;
         outcome.is_mixed = process.runs != version.label;
@@ -114,7 +121,7 @@ impl Session {
             let may_replace = is_idempotent && !ending.is_last_resort;
             check_mixed(scene, &process, &backend, may_replace);
         }
-        self.epoch = self.epoch.max(version.epoch.unwrap_or_default());
+        self.epoch = self.epoch.max(epoch_of(&service, version));
         self.version = version.label.to_string();
         self.pin = match choice.pin {
             PinAction::None | PinAction::Preview => None,
@@ -130,11 +137,14 @@ impl Session {
     }
 
     /// The version of a session, if it may and can serve it.
-    fn home(&self, service: &ServiceSet, wall: Timestamp) -> Option<String> {
+    fn home(&self, service: &ServiceSet, pin: Pin, wall: Timestamp) -> Option<String> {
         let version = service.version(&self.version)?;
+        // A canary keeps whom it got in this epoch, and of the others whoever is in its share.
+        let went_back =
+            version.role == Role::Canary && pin.epoch < service.epoch && !is_in_canary(service, pin.id);
         let is_evicting = version.eviction.is_some_and(|(begins, _)| begins <= wall);
         let can_serve = version.members[..version.ready].iter().any(|entry| entry.is_sendable());
-        (version.serves_pins() && can_serve && !is_evicting).then(|| self.version.clone())
+        (version.serves_pins() && can_serve && !is_evicting && !went_back).then(|| self.version.clone())
     }
 
     /// G1, G2, G4 and G7, for what was decided.
@@ -150,7 +160,7 @@ impl Session {
         if let Some(home) = home {
             assert_eq!(label, home, "G1: a session left a version that could serve it");
         }
-        let epoch = version.epoch.unwrap_or_default();
+        let epoch = epoch_of(service, version);
         assert!(
             is_new || epoch >= self.epoch || label == self.version,
             "G2: from epoch {} back to {epoch}",
@@ -162,12 +172,35 @@ impl Session {
                 "G7: a request began on {label}, which was reported drained"
             );
             assert!(service.epoch >= scene.acknowledged, "G4: a new session was decided in an older epoch");
-            assert_eq!(
-                Some(choice.version),
-                service.active,
-                "G4: a new session went to a version that is not active"
-            );
+            check_new(service, choice);
         }
+    }
+}
+
+/// G4: a new session goes to the active version, or to the canary if it is in its share.
+fn check_new(service: &ServiceSet, choice: Choice) {
+    let is_canary = service.canary.is_some_and(|canary| canary.version == choice.version);
+    assert!(
+        is_canary || Some(choice.version) == service.active,
+        "G4: a new session went to a version that is not active"
+    );
+    if let (PinAction::Hand(pin, _), Some(canary)) = (choice.pin, service.canary) {
+        let version = &service.versions[canary.version];
+        let can_serve = version.members[..version.ready].iter().any(|entry| entry.is_sendable());
+        let belongs = is_in_canary(service, pin.id);
+        assert_eq!(is_canary, belongs && (is_canary || can_serve), "a new session missed its share");
+    }
+}
+
+fn is_in_canary(service: &ServiceSet, id: u64) -> bool {
+    service.canary.is_some_and(|canary| canary::includes(id, canary.share))
+}
+
+/// The epoch that the sessions of a version are in.
+fn epoch_of(service: &ServiceSet, version: &VersionSet) -> Epoch {
+    match version.role {
+        Role::Canary => service.epoch,
+        _ => version.epoch.unwrap_or_default(),
     }
 }
 

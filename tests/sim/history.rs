@@ -204,6 +204,7 @@ impl History {
         self.totals.served += u64::from(outcome.is_served);
         self.totals.failed += u64::from(!outcome.is_served);
         self.totals.mixed += u64::from(outcome.is_mixed);
+        self.totals.navigated += u64::from(outcome.is_moved);
         self.tell(|| {
             let noticed: Vec<_> =
                 outcome.noticed.iter().map(|entry| (entry.id.as_str(), entry.generation)).collect();
@@ -251,6 +252,10 @@ impl History {
                     self.unserved.push((done.generation, service.epoch));
                     self.totals.flips += 1;
                 }
+                if let Change::SetCanary(_) = change {
+                    self.unserved.push((done.generation, service.epoch));
+                    self.totals.shrunk += u64::from(done.before.services[&web()].epoch != service.epoch);
+                }
                 if let Change::Contract(_) = change {
                     self.totals.contracts += 1;
                 }
@@ -296,6 +301,10 @@ impl History {
         }
         if before.active != after.active {
             self.check_activated(&after);
+        }
+        let canary = |service: &Service| service.canary.as_ref().map(|canary| canary.version.clone());
+        if canary(&after).is_some() && canary(&before) != canary(&after) {
+            self.totals.canaries += 1;
         }
         if before.roll.state != State::Frozen && after.roll.state == State::Frozen {
             self.totals.frozen += 1;

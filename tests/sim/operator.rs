@@ -1,10 +1,11 @@
 //! What operators and scripts want of a service: anything, in any order.
 
 use cutover_core::backend::{AdminState, Weight};
-use cutover_core::command::{Change, Flip, Rollback, Sessions};
+use cutover_core::command::{Change, Flip, Rollback, Sessions, SetCanary};
 use cutover_core::contract::RecordContract;
 use cutover_core::entropy::Entropy;
 use cutover_core::id::{BackendId, GateName, HoldName, VersionLabel};
+use cutover_core::policy::Share;
 use cutover_core::schema::{Schema, SetSchema};
 use cutover_core::service::Service;
 use cutover_core::suspend::Suspended;
@@ -26,7 +27,7 @@ pub(crate) fn something(service: &Service, dice: &mut Entropy) -> Change {
         force,
         by: by.clone(),
     };
-    match dice.below(33) {
+    match dice.below(38) {
         0..10 => Change::Flip(Flip { to: some, if_epoch: None, force: dice.below(3) == 0 }),
         10 => {
             let sessions = if dice.below(2) == 0 { Sessions::Move } else { Sessions::Keep };
@@ -61,8 +62,26 @@ pub(crate) fn something(service: &Service, dice: &mut Entropy) -> Change {
             let schema = Schema::new(dice.below(6)).filter(|schema| schema.value() > 0);
             Change::SetSchema(SetSchema { schema, force: dice.below(4) == 0 })
         }
+        33.. => Change::SetCanary(set_canary(service, some, dice)),
         27 => Change::AbortRoll { reason: "no time".into() },
         _ => Change::Resume(Suspended::Flips),
+    }
+}
+
+/// Mostly about the canary that there is.
+fn set_canary(service: &Service, some: VersionLabel, dice: &mut Entropy) -> SetCanary {
+    let running = service.canary.as_ref().filter(|_| dice.below(4) != 0);
+    let share = match dice.below(6) {
+        0 => Some(0.0),
+        1 => Some(1.0),
+        2 | 3 => Some(dice.below(100) as f64 / 100.0),
+        _ => None,
+    };
+    SetCanary {
+        to: running.map_or(some, |canary| canary.version.clone()),
+        share: share.and_then(Share::new),
+        paused: [None, Some(true), Some(false)][dice.below(3) as usize].filter(|_| share.is_none()),
+        if_epoch: None,
     }
 }
 

@@ -74,11 +74,13 @@ fn weight_without(service: &Service, label: &VersionLabel, id: &BackendId) -> u6
 fn needed(service: &Service, id: &BackendId) -> u64 {
     let (share, expected) = (service.policy.min_capacity.value(), service.expected_weight() as f64);
     let strictly = (share * expected - 1e-9).ceil();
-    let may_flip = |role| matches!(role, Role::Staged | Role::Draining | Role::Drained);
+    let may_flip = |role| matches!(role, Role::Staged | Role::Canary | Role::Draining | Role::Drained);
     let mut versions = service.versions.values();
     let next = match &service.roll.to {
         Some(to) => versions.find(|version| version.label == *to && may_flip(version.role)),
-        None => versions.filter(|version| version.role == Role::Staged).max_by_key(|version| version.seen),
+        None => versions
+            .filter(|version| matches!(version.role, Role::Staged | Role::Canary))
+            .max_by_key(|version| version.seen),
     };
     let is_stuck = next.is_some_and(|next| {
         let mut backends =

@@ -2,8 +2,8 @@
 
 use cutover_core::entropy::Entropy;
 use cutover_core::policy::{
-    Affinity, DrainPolicy, FlipMode, FlipPolicy, HealthPolicy, IdentityPolicy, IdentitySource, PinMode,
-    PinPolicy, Policy, RollPolicy, RollStrategy, Share,
+    Affinity, CanaryPolicy, CanaryStep, DrainPolicy, FlipMode, FlipPolicy, HealthPolicy, IdentityPolicy,
+    IdentitySource, PinMode, PinPolicy, Policy, RollPolicy, RollStrategy, Share,
 };
 use cutover_core::time::Millis;
 
@@ -47,7 +47,13 @@ fn policy(dice: &mut Entropy) -> Policy {
     };
     let mode = if dice.below(2) == 0 { FlipMode::Manual } else { FlipMode::Auto };
     // Without pins only requests in flight hold a version back.
-    let pins = if dice.below(4) == 0 { PinMode::None } else { PinMode::Session };
+    let pins = match dice.below(8) {
+        0 | 1 => PinMode::None,
+        2 | 3 => PinMode::Page,
+        _ => PinMode::Session,
+    };
+    let steps: &[f64] = if dice.below(3) == 0 { &[0.2, 0.6] } else { &[] };
+    let step = |&of: &f64| CanaryStep { share: Share::new(of).unwrap(), lasts: Millis::from_secs(15) };
     Policy {
         identity: IdentityPolicy { source, ..IdentityPolicy::default() },
         affinity: if dice.below(3) == 0 { Affinity::Backend } else { Affinity::Version },
@@ -63,6 +69,7 @@ fn policy(dice: &mut Entropy) -> Policy {
             life: Millis::from_secs(120),
             ..PinPolicy::default()
         },
+        canary: CanaryPolicy { steps: steps.iter().map(step).collect() },
         drain: DrainPolicy { deadline: Millis::from_secs(90), spread: Millis::from_secs(10) },
         roll: RollPolicy { strategy, permit_deadline: Millis::from_secs(30 + 60 * dice.below(2)) },
         ..Policy::default()

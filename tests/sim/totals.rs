@@ -40,4 +40,7 @@ totals!(
     rolls,
     abandoned,
     contracts,
+    canaries,
+    shrunk,
+    navigated,
 );

@@ -79,7 +79,7 @@ impl Metrics {
             evidence: to.gauges(
                 "cutover_judge_evidence",
                 "How much speaks for the version that is watched being worse: it is judged bad at 100.",
-                &["service"],
+                &["service", "kind"],
             )?,
             verdicts: to.counters(
                 "cutover_verdicts_total",
@@ -167,8 +167,8 @@ impl Metrics {
     }
 
     /// Shows the evidence against the version that a service watches; `None` when it watches none.
-    pub(crate) fn show_evidence(&self, service: &ServiceName, verdict: Option<&Verdict>) {
-        let labels = [service.as_str()];
+    pub(crate) fn show_evidence(&self, service: &ServiceName, kind: Kind, verdict: Option<&Verdict>) {
+        let labels = [service.as_str(), kind.as_str()];
         match verdict {
             Some(verdict) => self.evidence.with_label_values(&labels).set(verdict.numbers.evidence),
             // An error says that there is no such series, which is what is wanted.

@@ -206,6 +206,7 @@ fn is_durable(event: &Event) -> bool {
         | Event::Baked(..)
         | Event::BakeEnded(..)
         | Event::JudgedBad(..)
+        | Event::JudgedGood(..)
         | Event::RollChanged(..) => true,
     }
 }

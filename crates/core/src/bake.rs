@@ -1,5 +1,6 @@
 //! The watch after a flip: when it begins, how it ends, and what becomes of a version that is judged bad.
 
+use crate::canary;
 use crate::command::{Judgement, Rollback, Ruling, Sessions};
 use crate::id::{Epoch, VersionLabel};
 use crate::judge::{Baseline, Kind, Standing, Verdict};
@@ -81,11 +82,10 @@ pub(crate) fn judged(service: &mut Service, judgement: &Judgement, now: Timestam
                 bake.baseline = *baseline;
             }
         }
-        Ruling::Verdict(verdict) if verdict.kind == Kind::Bake => {
-            baked(service, judgement.epoch, verdict, now);
-        }
-        // There are no canaries yet.
-        Ruling::Verdict(_) => {}
+        Ruling::Verdict(verdict) => match verdict.kind {
+            Kind::Bake => baked(service, judgement.epoch, verdict, now),
+            Kind::Canary => canary::judged(service, verdict, now),
+        },
     }
 }
 

@@ -6,7 +6,7 @@
 mod course;
 mod rules;
 
-pub(crate) use self::course::{begin, follow, give_up, is_due, observe, set};
+pub(crate) use self::course::{begin, follow, give_up, is_due, judged, observe, set};
 pub(crate) use self::rules::not_now;
 pub use self::rules::obstacles;
 use crate::id::VersionLabel;
@@ -21,12 +21,16 @@ pub struct Canary {
     pub version: VersionLabel,
     /// Its share of new sessions.
     pub share: Share,
+    /// When it began.
+    pub began_at: Timestamp,
     /// Since when it has this share.
     pub since: Timestamp,
     /// How it goes on.
     pub pace: Pace,
     /// Whether the active version serves its sessions, because none of its own backends can.
     pub is_starved: bool,
+    /// Whether it was judged bad, and stays because the policy wants people to decide.
+    pub is_failed: bool,
 }
 
 /// How a canary goes on.

@@ -108,6 +108,8 @@ pub enum Event {
     Baked(VersionLabel, String),
     /// A bake ended without a verdict: the version was rolled back, or replaced.
     BakeEnded(VersionLabel, bake::State),
+    /// A canary went through all of its steps and was not judged bad, with the verdict in a sentence.
+    JudgedGood(VersionLabel, String),
     /// A version was judged bad in a bake or canary, and why.
     JudgedBad(VersionLabel, Kind, String),
     /// A roll began, was frozen, went on, or ended.
@@ -142,6 +144,10 @@ fn compare_service(old: &Service, new: &Service, tell: &mut dyn FnMut(Event)) {
     let is_bad = |verdict: &&Verdict| verdict.standing == Standing::Bad;
     if let Some(bad) = new.verdict.as_ref().filter(is_bad).filter(|bad| old.verdict.as_ref() != Some(bad)) {
         tell(Event::JudgedBad(bad.version.clone(), bad.kind, bad.reason.clone()));
+    }
+    let is_good = |verdict: &&Verdict| (verdict.kind, verdict.standing) == (Kind::Canary, Standing::Good);
+    if let Some(good) = new.verdict.as_ref().filter(is_good).filter(|_| old.verdict != new.verdict) {
+        tell(Event::JudgedGood(good.version.clone(), good.reason.clone()));
     }
     for id in old.backends.keys().filter(|&id| !new.backends.contains_key(id)) {
         tell(Event::BackendRemoved(id.clone()));
@@ -322,6 +328,7 @@ impl Event {
             Self::Baked(..) => "baked",
             Self::BakeEnded(..) => "bake_ended",
             Self::JudgedBad(..) => "judged_bad",
+            Self::JudgedGood(..) => "judged_good",
             Self::RollChanged(..) => "roll_changed",
         }
     }
@@ -372,6 +379,7 @@ impl Event {
             | Self::Baked(label, _)
             | Self::BakeEnded(label, _)
             | Self::JudgedBad(label, ..)
+            | Self::JudgedGood(label, _)
             | Self::GateChanged(label, ..)
             | Self::PreviewMade(label, _)
             | Self::HoldTaken(label, _)
@@ -442,6 +450,9 @@ impl fmt::Display for Event {
             }
             Self::BakeEnded(label, _) => {
                 write!(f, "the bake of version {label} ended because another version became active")
+            }
+            Self::JudgedGood(label, reason) => {
+                write!(f, "version {label} stood its time as a canary: {reason}")
             }
             Self::JudgedBad(label, kind, reason) => {
                 write!(f, "version {label} was judged bad in its {kind}: {reason}")

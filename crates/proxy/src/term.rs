@@ -31,15 +31,17 @@ impl Term {
     /// The term of something that was decided for this, and is carried by `member`.
     pub(crate) fn of(worker: &Rc<Worker>, decided: &Decided, member: usize) -> Self {
         let (set, version) = (&decided.service.set, decided.version_set());
-        let id = match decided.choice.pin {
-            PinAction::Keep(pin) | PinAction::Hand(pin, _) => pin.id,
-            PinAction::None | PinAction::Preview => worker.entropy.borrow_mut().word(),
+        let (id, epoch) = match decided.choice.pin {
+            // A pin of a later epoch tells that this view is outdated.
+            PinAction::Keep(pin) | PinAction::Hand(pin, _) => (pin.id, pin.epoch.max(set.epoch)),
+            PinAction::None | PinAction::Preview => (worker.entropy.borrow_mut().word(), set.epoch),
         };
         let tie = Tie {
             service: set.name.clone(),
             version: version.label.clone(),
             backend: version.members[member].id.clone(),
             id,
+            epoch,
             is_preview: decided.preview.is_some(),
         };
         Self { worker: Rc::clone(worker), tie, spread: set.policy.drain.spread.into() }

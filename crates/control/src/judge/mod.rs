@@ -10,12 +10,14 @@ mod tests;
 mod window;
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use cutover_core::answers::Tally;
 use cutover_core::bake;
 use cutover_core::command::{Judgement, Ruling};
 use cutover_core::id::{ServiceName, VersionLabel};
+use cutover_core::judge::{Kind, Standing, Verdict};
 use cutover_core::service::Service;
 use cutover_core::snapshot::Snapshot;
 use cutover_core::state::State;
@@ -32,7 +34,7 @@ use crate::walk::differences;
 pub(crate) struct Judge {
     /// How the active versions answered lately: what a flip freezes.
     windows: BTreeMap<ServiceName, Window>,
-    running: BTreeMap<ServiceName, Running>,
+    running: BTreeMap<(ServiceName, Kind), Running>,
     board: Arc<VerdictBoard>,
 }
 
@@ -65,41 +67,42 @@ impl Judge {
         now: Timestamp,
     ) -> Vec<Judgement> {
         self.windows.retain(|name, _| state.services.contains_key(name));
-        let over: Vec<ServiceName> = self
-            .running
-            .iter()
-            .filter(|(name, running)| {
-                !state.services.get(*name).is_some_and(|service| running.is_of(service))
-            })
-            .map(|(name, _)| name.clone())
-            .collect();
-        for name in over {
-            self.running.remove(&name);
-            self.board.forget(&name);
-            metrics.show_evidence(&name, None);
-        }
+        self.forget(state, metrics);
         let mut judgements = Vec::new();
         for (name, service) in &state.services {
             if !service.policy.bake.duration.is_zero() {
                 self.follow(service, snapshot, now);
             }
-            let Some(watched) = running::watched(service) else { continue };
-            let running = match self.running.get_mut(name) {
-                Some(running) => running,
-                None => {
-                    let Some(running) = Running::begin(watched, snapshot, name, now) else { continue };
-                    self.running.entry(name.clone()).or_insert(running)
+            for watched in running::watched(service) {
+                let running = match self.running.entry((name.clone(), watched.kind())) {
+                    Entry::Occupied(running) => running.into_mut(),
+                    Entry::Vacant(place) => {
+                        let Some(running) = Running::begin(watched, snapshot, name, now) else { continue };
+                        place.insert(running)
+                    }
+                };
+                let verdict = running.look(service, snapshot, now);
+                if verdict.standing != Standing::Watching && !is_known(service, &verdict) {
+                    let ruling = Ruling::Verdict(verdict.clone());
+                    judgements.push(Judgement { service: name.clone(), epoch: service.epoch, ruling });
                 }
-            };
-            let verdict = running.look(service, snapshot, now);
-            if running.is_decided(now) {
-                let ruling = Ruling::Verdict(verdict.clone());
-                judgements.push(Judgement { service: name.clone(), epoch: service.epoch, ruling });
+                metrics.show_evidence(name, verdict.kind, Some(&verdict));
+                self.board.note(name, verdict);
             }
-            metrics.show_evidence(name, Some(&verdict));
-            self.board.note(name, verdict);
         }
         judgements
+    }
+
+    /// Forgets the watches that are over.
+    fn forget(&mut self, state: &State, metrics: &Metrics) {
+        let is_on = |name: &ServiceName, running: &Running| {
+            state.services.get(name).is_some_and(|service| running.is_of(service))
+        };
+        let over = self.running.extract_if(.., |(name, _), running| !is_on(name, running));
+        for (watch, _) in over {
+            self.board.forget(&watch);
+            metrics.show_evidence(&watch.0, watch.1, None);
+        }
     }
 
     /// Follows how the active version answers.
@@ -115,6 +118,12 @@ impl Judge {
             None => drop(self.windows.insert(service.name.clone(), Window::begin(active.clone(), now))),
         }
     }
+}
+
+/// Whether that verdict was given, and its version is watched on all the same.
+fn is_known(service: &Service, verdict: &Verdict) -> bool {
+    let about = |verdict: &Verdict| (verdict.kind, verdict.since, verdict.standing);
+    service.verdict.as_ref().is_some_and(|known| about(known) == about(verdict))
 }
 
 /// What the cells of a version say; `None` when the data plane does not know it.

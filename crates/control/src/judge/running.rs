@@ -2,6 +2,7 @@
 
 use cutover_core::answers::Tally;
 use cutover_core::bake;
+use cutover_core::canary::Canary;
 use cutover_core::id::{ServiceName, VersionLabel};
 use cutover_core::judge::{Baseline, Kind, Standing, Verdict, Watch};
 use cutover_core::service::Service;
@@ -16,25 +17,55 @@ const SECOND: Millis = Millis::from_secs(1);
 /// What is to be watched.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Watched {
-    kind: Kind,
     version: VersionLabel,
     against: VersionLabel,
     since: Timestamp,
-    ends_at: Option<Timestamp>,
-    baseline: Baseline,
+    period: Period,
 }
 
-/// What a service wants to be watched, if it does.
-pub(super) fn watched(service: &Service) -> Option<Watched> {
-    let bake = service.bake.as_ref().filter(|bake| bake.state == bake::State::Running)?;
-    Some(Watched {
-        kind: Kind::Bake,
+/// The time in which a version is watched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Period {
+    /// Its bake. It is compared with how the replaced version answered until the flip.
+    Bake { ends_at: Timestamp, baseline: Baseline },
+    /// Its time as a canary. It is compared with how the active version answers meanwhile.
+    Canary,
+}
+
+/// What a service wants to be watched.
+pub(super) fn watched(service: &Service) -> impl Iterator<Item = Watched> {
+    let bake = service.bake.as_ref().filter(|bake| bake.state == bake::State::Running);
+    let bake = bake.map(|bake| Watched {
         version: bake.version.clone(),
         against: bake.from.clone(),
         since: bake.began_at,
-        ends_at: Some(bake.ends_at),
-        baseline: bake.baseline,
-    })
+        period: Period::Bake { ends_at: bake.ends_at, baseline: bake.baseline },
+    });
+    let canary = service.canary.as_ref().filter(|canary| !canary.is_failed);
+    let canary = canary.zip(service.active.as_ref()).map(|(canary, active)| Watched {
+        version: canary.version.clone(),
+        against: active.clone(),
+        since: canary.began_at,
+        period: Period::Canary,
+    });
+    bake.into_iter().chain(canary)
+}
+
+impl Watched {
+    pub(super) const fn kind(&self) -> Kind {
+        match self.period {
+            Period::Bake { .. } => Kind::Bake,
+            Period::Canary => Kind::Canary,
+        }
+    }
+
+    /// Whether a version that is not bad by now is good.
+    fn is_over(&self, service: &Service, now: Timestamp) -> bool {
+        match self.period {
+            Period::Bake { ends_at, .. } => ends_at <= now,
+            Period::Canary => service.canary.as_ref().is_some_and(Canary::is_complete),
+        }
+    }
 }
 
 /// The watch over one version.
@@ -42,11 +73,21 @@ pub(super) fn watched(service: &Service) -> Option<Watched> {
 pub(super) struct Running {
     watched: Watched,
     watch: Watch,
-    /// What the cells said at the last look.
-    seen: Tally,
+    baseline: Baseline,
+    /// What the cells of both versions said at the last look.
+    seen: Seen,
+    /// What those of the other version said at the first one.
+    first: Tally,
     looked_at: Timestamp,
     /// What is bad about it, since that is known.
     fault: Option<String>,
+}
+
+/// What the cells of the two versions say.
+#[derive(Debug)]
+struct Seen {
+    version: Tally,
+    against: Tally,
 }
 
 impl Running {
@@ -57,52 +98,54 @@ impl Running {
         service: &ServiceName,
         now: Timestamp,
     ) -> Option<Self> {
-        let seen = tally(snapshot, service, &watched.version)?;
-        Some(Self { watched, watch: Watch::default(), seen, looked_at: now, fault: None })
+        let seen = see(&watched, snapshot, service)?;
+        let baseline = match watched.period {
+            Period::Bake { baseline, .. } => baseline,
+            Period::Canary => Baseline::default(),
+        };
+        let first = seen.against.clone();
+        Some(Self { watched, watch: Watch::default(), baseline, seen, first, looked_at: now, fault: None })
     }
 
     /// Whether this is what the service wants to be watched.
     pub(super) fn is_of(&self, service: &Service) -> bool {
-        watched(service).as_ref() == Some(&self.watched)
-    }
-
-    /// Whether there is a verdict that something follows from.
-    pub(super) fn is_decided(&self, now: Timestamp) -> bool {
-        self.fault.is_some() || self.is_over(now)
+        watched(service).any(|watched| watched == self.watched)
     }
 
     /// Looks at the cells, if a second is over, and answers what is thought.
     pub(super) fn look(&mut self, service: &Service, snapshot: &Snapshot, now: Timestamp) -> Verdict {
-        let is_due = now.since(self.looked_at) >= SECOND || self.is_over(now);
+        let is_over = self.watched.is_over(service, now);
+        let is_due = now.since(self.looked_at) >= SECOND || is_over;
         if is_due && self.fault.is_none() {
             self.observe(service, snapshot);
             self.looked_at = now;
         }
-        let Watched { kind, version, against, since, baseline, .. } = self.watched.clone();
-        let standing = match () {
-            () if self.fault.is_some() => Standing::Bad,
-            () if self.is_over(now) => Standing::Good,
-            () => Standing::Watching,
+        let (standing, reason) = match &self.fault {
+            Some(fault) => (Standing::Bad, fault.clone()),
+            None if is_over => (Standing::Good, self.watch.praise(&self.baseline, &self.watched.against)),
+            None => (Standing::Watching, String::new()),
         };
-        let reason = match (&self.fault, standing) {
-            (Some(fault), _) => fault.clone(),
-            (None, Standing::Good) => self.watch.praise(&baseline, &against),
-            (None, _) => String::new(),
-        };
-        let numbers = self.watch.numbers(&baseline);
+        let kind = self.watched.kind();
+        let numbers = self.watch.numbers(&self.baseline);
+        let Watched { version, against, since, .. } = self.watched.clone();
         Verdict { kind, version, against, since, standing, reason, numbers }
     }
 
     fn observe(&mut self, service: &Service, snapshot: &Snapshot) {
-        let Watched { version, against, baseline, .. } = &self.watched;
-        let Some(seen) = tally(snapshot, &service.name, version) else { return };
-        let second = seen.since(&self.seen);
+        let Some(seen) = see(&self.watched, snapshot, &service.name) else { return };
+        let second = seen.version.since(&self.seen.version);
+        let fault = self.watch.observe(&second, &self.baseline, &service.policy.bake);
+        if self.watched.period == Period::Canary {
+            self.baseline = (&seen.against.since(&self.first)).into();
+        }
         self.seen = seen;
-        let fault = self.watch.observe(&second, baseline, &service.policy.bake);
-        self.fault = fault.map(|fault| fault.told(&self.watch.numbers(baseline), against));
+        self.fault =
+            fault.map(|fault| fault.told(&self.watch.numbers(&self.baseline), &self.watched.against));
     }
+}
 
-    fn is_over(&self, now: Timestamp) -> bool {
-        self.watched.ends_at.is_some_and(|ends_at| ends_at <= now)
-    }
+/// What the cells say; `None` when the data plane does not know the version. One that is gone has answered nothing.
+fn see(watched: &Watched, snapshot: &Snapshot, service: &ServiceName) -> Option<Seen> {
+    let version = tally(snapshot, service, &watched.version)?;
+    Some(Seen { version, against: tally(snapshot, service, &watched.against).unwrap_or_default() })
 }

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use cutover_core::answers::Outcome;
 use cutover_core::bake::{Bake, State};
-use cutover_core::command::Command;
-use cutover_core::judge::Standing;
-use cutover_core::policy::{BakePolicy, Policy};
+use cutover_core::command::{Change, Command, SetCanary};
+use cutover_core::judge::{Kind, Standing};
+use cutover_core::policy::{BakePolicy, Policy, Share};
 use cutover_core::time::Millis;
 
 use crate::store::{Fault, FaultyStore, MemoryStore, Store};
-use crate::world::{World, web};
+use crate::world::{World, label, web};
 
 /// A version answers so often; so many of the answers are errors.
 fn answer(world: &World, version: &str, requests: u64, errors: u64) {
@@ -166,4 +166,95 @@ async fn a_verdict_that_could_not_be_committed_is_given_again() {
     *fault.lock().expect("nobody panicked") = Fault::None;
     world.pass(Millis(100)).await;
     assert_eq!((world.active(), bake(&world).state), (Some("v1"), State::RolledBack));
+}
+
+async fn set_canary(world: &mut World, to: &str, share: f64) {
+    let request = SetCanary { to: label(to), share: Share::new(share), paused: None, if_epoch: None };
+    world.change(Change::SetCanary(request)).await.expect("it may");
+}
+
+/// v1 is active, v2 its canary.
+async fn canary(rollback: bool) -> World {
+    let mut world = World::with_two_versions(Arc::new(MemoryStore::new())).await;
+    put(&mut world, BakePolicy { rollback, ..BakePolicy::default() }).await;
+    world.pass(Millis(100)).await;
+    // What it answered before does not count: both are compared over the same time.
+    answer(&world, "v1", 10_000, 5_000);
+    set_canary(&mut world, "v2", 0.1).await;
+    world.pass(Millis(100)).await;
+    world
+}
+
+/// Seconds in which both versions answer, until there is no canary any more; so many at most.
+async fn compared(world: &mut World, seconds: u64, errors: u64) -> u64 {
+    for second in 1..=seconds {
+        answer(world, "v1", 900, 1);
+        answer(world, "v2", 100, errors);
+        world.pass(Millis::from_secs(1)).await;
+        if world.web().canary.is_none() {
+            return second;
+        }
+    }
+    seconds
+}
+
+#[tokio::test]
+async fn a_bad_canary_ends_with_its_numbers() {
+    let mut world = canary(true).await;
+    let seconds = compared(&mut world, 60, 3).await;
+    assert!((5..30).contains(&seconds) && world.web().canary.is_none(), "{seconds}");
+    let verdict = world.web().verdict.clone().expect("a verdict");
+    assert_eq!((verdict.kind, verdict.standing), (Kind::Canary, Standing::Bad));
+    assert!(verdict.numbers.baseline_error_rate.expect("v1 answered") < 0.002, "{verdict:?}");
+    let rejected = world.web().versions["v2"].rejected.clone();
+    assert_eq!(rejected, Some(format!("judged bad: {}", verdict.reason)));
+    world.pass(Millis(100)).await;
+    assert_eq!(world.controller.verdicts().of(&web()), None, "nothing is watched any more");
+}
+
+#[tokio::test]
+async fn a_canary_that_is_as_bad_as_the_active_version_is_not_worse() {
+    let mut world = canary(true).await;
+    for _ in 0..60 {
+        answer(&world, "v1", 900, 90);
+        answer(&world, "v2", 100, 10);
+        world.pass(Millis::from_secs(1)).await;
+    }
+    assert!(world.web().canary.is_some(), "{:?}", world.web().verdict);
+    let running = world.controller.verdicts().of(&web()).expect("a verdict");
+    assert_eq!((running.kind, running.numbers.requests), (Kind::Canary, 6000));
+}
+
+#[tokio::test]
+async fn a_larger_share_goes_on_with_the_same_watch() {
+    let mut world = canary(true).await;
+    compared(&mut world, 10, 0).await;
+    set_canary(&mut world, "v2", 0.5).await;
+    compared(&mut world, 10, 0).await;
+    let running = world.controller.verdicts().of(&web()).expect("a verdict");
+    assert_eq!(running.numbers.requests, 2000);
+}
+
+#[tokio::test]
+async fn with_rollback_off_a_bad_canary_is_told_once_and_stays() {
+    let mut world = canary(false).await;
+    compared(&mut world, 60, 30).await;
+    assert!(world.web().canary.as_ref().is_some_and(|canary| canary.is_failed));
+    assert_eq!(kinds(&world).iter().filter(|kind| *kind == "judged_bad").count(), 1);
+}
+
+#[tokio::test]
+async fn a_canary_and_the_bake_of_the_active_version_are_both_watched() {
+    let mut world = baking(Arc::new(MemoryStore::new()), false).await;
+    world.register("c", "v3").await.expect("a backend");
+    world.up("c", "v3").await;
+    set_canary(&mut world, "v3", 0.5).await;
+    for _ in 0..60 {
+        answer(&world, "v2", 100, 30);
+        answer(&world, "v3", 100, 0);
+        world.pass(Millis::from_secs(1)).await;
+    }
+    assert_eq!(bake(&world).state, State::Failed);
+    let running = world.controller.verdicts().of(&web()).expect("a verdict");
+    assert_eq!((running.kind, running.version.as_str()), (Kind::Canary, "v3"));
 }

@@ -2,7 +2,9 @@
 
 use super::{Canary, Pace, not_now, obstacles};
 use crate::command::SetCanary;
+use crate::gate;
 use crate::id::VersionLabel;
+use crate::judge::{Standing, Verdict};
 use crate::policy::{CanaryPolicy, Share};
 use crate::rejected::Rejected;
 use crate::service::Service;
@@ -34,9 +36,11 @@ pub(crate) fn begin(service: &mut Service, to: &VersionLabel, share: Option<Shar
     let canary = Canary {
         version: to.clone(),
         share: share.unwrap_or(Share::NONE),
+        began_at: now,
         since: now,
         pace: Pace::Held,
         is_starved: false,
+        is_failed: false,
     };
     let canary = service.canary.insert(canary);
     if share.is_none() {
@@ -63,6 +67,32 @@ pub(crate) fn follow(service: &mut Service) {
     let role = service.versions.get(&canary.version).map(|version| version.role);
     if role != Some(Role::Canary) {
         end(service);
+    }
+}
+
+/// Takes in what the judge thinks of the canary that began at `verdict.since`. A bad one ends, if the policy says so; else it is told, and
+/// its steps pause until somebody lets them go on.
+pub(crate) fn judged(service: &mut Service, verdict: &Verdict, now: Timestamp) {
+    let is_asked = |canary: &&mut Canary| {
+        (&canary.version, canary.began_at) == (&verdict.version, verdict.since) && !canary.is_failed
+    };
+    let Some(canary) = service.canary.as_mut().filter(is_asked) else { return };
+    match verdict.standing {
+        Standing::Watching => {}
+        Standing::Good if !canary.is_complete() => {}
+        Standing::Good => service.verdict = Some(verdict.clone()),
+        Standing::Bad => {
+            canary.is_failed = true;
+            pause(canary, now);
+            let mut verdict = verdict.clone();
+            let reason = format!("judged bad: {}", verdict.reason);
+            if service.policy.bake.rollback
+                && let Err(rejected) = gate::reject(service, &verdict.version, &reason)
+            {
+                verdict.reason = format!("{}; not ended: {rejected}", verdict.reason);
+            }
+            service.verdict = Some(verdict);
+        }
     }
 }
 

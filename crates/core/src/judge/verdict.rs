@@ -25,7 +25,7 @@ pub struct Verdict {
 }
 
 /// What a version is watched in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
     /// It gets a share of new sessions.
     Canary,

@@ -6,7 +6,7 @@ use cutover_core::backend::AdminState;
 use cutover_core::command::{Change, Command, Flip, Sessions};
 use cutover_core::compile::compile;
 use cutover_core::decide::Facts;
-use cutover_core::id::HoldName;
+use cutover_core::id::{Epoch, HoldName};
 use cutover_core::pin::Pin;
 use cutover_core::policy::{Affinity, DrainPolicy, PinMode, PinPolicy, Policy};
 use cutover_core::rejected::Code;
@@ -361,7 +361,8 @@ fn forced(to: &str) -> Flip {
 }
 
 fn tie(id_: u64, version: &str, backend: &str) -> Tie {
-    Tie { service: web(), version: label(version), backend: id(backend), id: id_, is_preview: false }
+    let (version, backend) = (label(version), id(backend));
+    Tie { service: web(), version, backend, id: id_, epoch: Epoch(1), is_preview: false }
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod assets;
 mod bake;
 mod balance;
 mod canary;
+mod canary_judged;
 mod compile;
 mod contract;
 mod decide;

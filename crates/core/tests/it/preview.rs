@@ -4,6 +4,7 @@ use cutover_core::command::{Change, Preview as Request, Sessions};
 use cutover_core::contract::RecordContract;
 use cutover_core::decide::{Decision, Facts};
 use cutover_core::effect::compare;
+use cutover_core::id::Epoch;
 use cutover_core::pin::{Pin, version_hash};
 use cutover_core::policy::{Affinity, OnMissingVersion, PinMode, PinPolicy, Policy};
 use cutover_core::preview::{Preview, TTL_MIN};
@@ -129,7 +130,14 @@ fn a_tunnel_that_tries_a_rejected_version_out_goes_on() {
     let mut world = staged(Policy::default());
     world.flip_when_stable("v2");
     world.rollback(Sessions::Move).unwrap();
-    let tie = |is_preview| Tie { service: web(), version: label("v2"), backend: id("c"), id: 1, is_preview };
+    let tie = |is_preview| Tie {
+        service: web(),
+        version: label("v2"),
+        backend: id("c"),
+        id: 1,
+        epoch: Epoch(1),
+        is_preview,
+    };
     assert_eq!(tie(false).term(&world.snapshot), Term::Over);
     assert_eq!(tie(true).term(&world.snapshot), Term::Open);
 }

@@ -36,6 +36,9 @@ pub struct CanaryView {
     /// Its share of new sessions, 0 to 1.
     #[schema(example = 0.05)]
     pub share: f64,
+    /// When it began.
+    #[schema(format = DateTime)]
+    pub began_at: String,
     /// Since when it has this share.
     #[schema(format = DateTime)]
     pub since: String,
@@ -54,6 +57,8 @@ pub struct CanaryView {
     pub complete: bool,
     /// Whether none of its backends is usable, so that the active version serves its sessions.
     pub starved: bool,
+    /// Whether it was judged bad, and stays because `bake.rollback` is off.
+    pub failed: bool,
 }
 
 /// What became of a canary.
@@ -76,6 +81,7 @@ impl CanaryView {
         let view = |canary: &Canary| Self {
             version: canary.version.to_string(),
             share: canary.share.value(),
+            began_at: time::write(canary.began_at),
             since: time::write(canary.since),
             step: canary.step(policy),
             steps: policy.steps.len(),
@@ -83,6 +89,7 @@ impl CanaryView {
             paused: canary.is_paused(),
             complete: canary.is_complete(),
             starved: canary.is_starved,
+            failed: canary.is_failed,
         };
         service.canary.as_ref().map(view)
     }

@@ -182,7 +182,8 @@ impl SuspensionView {
 
 /// The running verdict of what is watched, else the last one that was given.
 fn shown<'a>(service: &'a Service, running: Option<&'a Verdict>) -> Option<&'a Verdict> {
-    let is_watching = service.bake.as_ref().is_some_and(|bake| bake.state == bake::State::Running);
+    let is_baking = service.bake.as_ref().is_some_and(|bake| bake.state == bake::State::Running);
+    let is_watching = is_baking || service.canary.as_ref().is_some_and(|canary| !canary.is_failed);
     if is_watching { running } else { service.verdict.as_ref() }
 }
 

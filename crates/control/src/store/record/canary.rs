@@ -11,9 +11,11 @@ use serde::{Deserialize, Serialize};
 pub(super) struct CanaryRecord {
     version: String,
     share: f64,
+    began_at_ms: u64,
     since_ms: u64,
     pace: PaceRecord,
     is_starved: bool,
+    is_failed: bool,
 }
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -30,6 +32,7 @@ impl CanaryRecord {
         Self {
             version: canary.version.to_string(),
             share: canary.share.value(),
+            began_at_ms: canary.began_at.0,
             since_ms: canary.since.0,
             pace: match canary.pace {
                 Pace::Held => PaceRecord::Held,
@@ -38,6 +41,7 @@ impl CanaryRecord {
                 Pace::Complete => PaceRecord::Complete,
             },
             is_starved: canary.is_starved,
+            is_failed: canary.is_failed,
         }
     }
 
@@ -46,6 +50,7 @@ impl CanaryRecord {
         Ok(Canary {
             version: VersionLabel::parse(&self.version).map_err(|error| format!("the canary {error}"))?,
             share: share.ok_or_else(|| format!("the canary has a share of {}", self.share))?,
+            began_at: Timestamp(self.began_at_ms),
             since: Timestamp(self.since_ms),
             pace: match self.pace {
                 PaceRecord::Held => Pace::Held,
@@ -54,6 +59,7 @@ impl CanaryRecord {
                 PaceRecord::Complete => Pace::Complete,
             },
             is_starved: self.is_starved,
+            is_failed: self.is_failed,
         })
     }
 }

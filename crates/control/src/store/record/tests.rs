@@ -59,7 +59,15 @@ async fn full() -> State {
     service.bake = Some(bake());
     service.verdict = Some(verdict());
     let (share, pace) = (Share::new(0.05).expect("a share"), Pace::Paused(Millis(9)));
-    service.canary = Some(Canary { version: label("v2"), share, since: NOW, pace, is_starved: true });
+    service.canary = Some(Canary {
+        version: label("v2"),
+        share,
+        began_at: NOW,
+        since: NOW,
+        pace,
+        is_starved: true,
+        is_failed: true,
+    });
     let backend = Arc::make_mut(service.backends.get_mut(&id("a")).expect("a"));
     backend.patched_weight = Weight::new(5);
     backend.admin = Admin { state: AdminState::Maint, by: "ops".to_owned(), since: Timestamp(7) };
