@@ -14,7 +14,10 @@ SEEDS ?= 5000
 BENCH ?=
 # CI builds exactly what Cargo.lock says; at a desk, editing a manifest may update the lock.
 LOCKED := $(if $(CI),--locked)
-NEXTEST_PROFILE := $(if $(CI),ci,default)
+# End-to-end tests wait more than they work: in CI two of them share a core (.config/nextest.toml).
+NEXTEST := $(if $(CI),--profile ci --test-threads $(shell echo $$((2 * $$(nproc)))))
+# Always of the whole workspace: of one package, cargo would choose other features for what they share, and build all of that again.
+OTLP := --features cutover-app/otlp
 export PATH := $(CURDIR)/target/tools/bin:$(PATH)
 
 .PHONY: help demo test test-long sim bench bench-core bench-instructions check fmt lint deny tidy fuzz fuzz-keep
@@ -29,13 +32,13 @@ demo: ## upgrade a fleet of six servers under load, on this machine, and report 
 
 test: ## run every test: unit, property, simulation, and end to end with the real binary
 	@scripts/setup.sh test
-	$(CARGO) test --quiet $(LOCKED) --workspace --doc
-	$(CARGO) test --quiet $(LOCKED) --package cutover-app --features otlp --lib otlp
 	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
-		set -x; $(CARGO) nextest run $(LOCKED) --workspace --profile $(NEXTEST_PROFILE); \
+		set -x; $(CARGO) nextest run $(LOCKED) --workspace $(NEXTEST); \
 	else \
 		set -x; $(CARGO) test $(LOCKED) --workspace --lib --bins --tests; \
 	fi
+	$(CARGO) test --quiet $(LOCKED) --workspace --doc
+	$(CARGO) test --quiet $(LOCKED) --workspace $(OTLP) --lib otlp
 
 test-long: test ## run every test, then fuzz every target for 30 s
 	@$(MAKE) --no-print-directory fuzz FUZZ_SECONDS=30
@@ -69,7 +72,7 @@ fmt:
 lint:
 	@scripts/setup.sh build
 	$(CARGO) clippy --quiet $(LOCKED) --workspace --all-targets -- -D warnings
-	$(CARGO) clippy --quiet $(LOCKED) --package cutover-app --all-targets --features otlp -- -D warnings
+	$(CARGO) clippy --quiet $(LOCKED) --workspace --all-targets $(OTLP) -- -D warnings
 
 deny:
 	@scripts/setup.sh deny
@@ -77,7 +80,7 @@ deny:
 
 tidy:
 	@scripts/setup.sh build
-	$(CARGO) test --quiet $(LOCKED) --package cutover --test tidy
+	$(CARGO) test --quiet $(LOCKED) --workspace --test tidy
 
 fuzz: ## fuzz every target for FUZZ_SECONDS each (default 60); needs a nightly toolchain
 	@scripts/setup.sh fuzz
