@@ -24,6 +24,16 @@ pub enum Address {
 /// Why a string is no backend address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {
+    /// A URL: what is spoken with a backend, and at which path, is said elsewhere.
+    #[error("{url:?} is a URL; write {address}{protocol}", protocol = over_tls(.is_tls))]
+    Url {
+        /// The text.
+        url: String,
+        /// Its host and port, as far as they can be told.
+        address: String,
+        /// Whether it asks for TLS.
+        is_tls: bool,
+    },
     /// No `:port` at the end.
     #[error("{0:?} has no port; write host:port, [ipv6]:port or unix:/path")]
     NoPort(String),
@@ -61,12 +71,30 @@ impl FromStr for Address {
                 Err(AddressError::Path(path.to_owned()))
             };
         }
+        if let Some((scheme, rest)) = text.split_once("://") {
+            return Err(url(text, scheme, rest));
+        }
         let (host, port) = text.rsplit_once(':').ok_or_else(|| AddressError::NoPort(text.to_owned()))?;
         let number = if port.bytes().all(|b| b.is_ascii_digit()) { port.parse().ok() } else { None };
         let port =
             number.filter(|&port: &u16| port > 0).ok_or_else(|| AddressError::Port(port.to_owned()))?;
         Ok(Self::Tcp { host: parse_host(host)?, port })
     }
+}
+
+/// What to say of a URL: the address in it, with the port that its scheme stands for if it names none.
+fn url(text: &str, scheme: &str, rest: &str) -> AddressError {
+    let is_tls = scheme.eq_ignore_ascii_case("https");
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+    let usual = format!("{authority}:{}", if is_tls { 443 } else { 80 });
+    let mut found = [authority, &usual].into_iter().filter_map(|text| text.parse::<Address>().ok());
+    let address = found.next().map_or_else(|| "host:port".to_owned(), |address| format!("\"{address}\""));
+    AddressError::Url { url: text.to_owned(), address, is_tls }
+}
+
+/// What else to write instead of a URL.
+const fn over_tls(is_tls: &bool) -> &'static str {
+    if *is_tls { ", and `protocol = \"https\"` in the service's `upstream`" } else { "" }
 }
 
 fn parse_host(host: &str) -> Result<String, AddressError> {
@@ -106,6 +134,15 @@ mod tests {
     fn wrong_addresses_are_refused_with_their_cause() {
         let cause = |text: &str| text.parse::<Address>().unwrap_err();
         assert_eq!(cause("localhost"), AddressError::NoPort("localhost".into()));
+        assert_eq!(
+            cause("http://10.0.0.1:3000/up").to_string(),
+            "\"http://10.0.0.1:3000/up\" is a URL; write \"10.0.0.1:3000\""
+        );
+        assert_eq!(
+            cause("https://[::1]").to_string(),
+            "\"https://[::1]\" is a URL; write \"[::1]:443\", and `protocol = \"https\"` in the service's `upstream`"
+        );
+        assert_eq!(cause("tcp://a b").to_string(), "\"tcp://a b\" is a URL; write host:port");
         assert_eq!(cause("h:0"), AddressError::Port("0".into()));
         assert_eq!(cause("h:+1"), AddressError::Port("+1".into()));
         assert_eq!(cause("h:65536"), AddressError::Port("65536".into()));

@@ -49,6 +49,12 @@ impl Path {
         &self.0
     }
 
+    /// The keys alone, as TOML has them in the header of a table: `service.pin`.
+    #[must_use]
+    pub fn keys(&self) -> Self {
+        Self(self.0.iter().filter(|segment| matches!(segment, Segment::Key(_))).cloned().collect())
+    }
+
     /// The same place as a JSON pointer (RFC 6901), for problems in JSON documents.
     #[must_use]
     pub fn pointer(&self) -> String {
@@ -100,5 +106,6 @@ mod tests {
         let path = Path::root().key("service").index(2).key("error_pages").key("50/3");
         assert_eq!(path.to_string(), r#"service[2].error_pages."50/3""#);
         assert_eq!(path.pointer(), "/service/2/error_pages/50~13");
+        assert_eq!(path.keys().to_string(), r#"service.error_pages."50/3""#);
     }
 }

@@ -11,6 +11,8 @@ use super::problem::Problems;
 
 /// Known keys are listed up to this many: a longer list hides the answer.
 const LISTED_KEYS_MAX: usize = 10;
+/// A text is repeated up to this length: a longer one hides what is said of it.
+const SHOWN_BYTES_MAX: usize = 64;
 
 /// The JSON schema of a type.
 #[derive(Debug, Clone)]
@@ -72,7 +74,11 @@ impl Schema {
                 check_number(schema, number, at, problems)
             }
             wrong => {
-                problems.value(at, format_args!("is {}; must be {}", found(wrong), self.expected(schema)));
+                let instead = self.instead(schema, wrong, at).unwrap_or_default();
+                problems.value(
+                    at,
+                    format_args!("is {}; must be {}{instead}", found(wrong), self.expected(schema)),
+                );
                 false
             }
         }
@@ -98,7 +104,7 @@ impl Schema {
             }
             match &schema["additionalProperties"] {
                 Value::Bool(false) => {
-                    problems.key(&path, self.unknown_key(key, properties));
+                    problems.key(&path, self.unknown_key(key, value, properties));
                     false
                 }
                 Value::Object(_) => self.walk(&schema["additionalProperties"], value, &path, problems),
@@ -138,7 +144,7 @@ impl Schema {
         schema
     }
 
-    fn unknown_key(&self, key: &str, known: &Map<String, Value>) -> String {
+    fn unknown_key(&self, key: &str, value: &Value, known: &Map<String, Value>) -> String {
         let unknown = format!("unknown key `{key}`");
         if let Some(name) = nearest(key, known.keys().map(String::as_str)) {
             return format!("{unknown}; did you mean `{name}`?");
@@ -147,11 +153,44 @@ impl Schema {
         if let Some((table, _)) = known.iter().find(|(_, schema)| is_inside(schema)) {
             return format!("{unknown}; did you mean `{table}.{key}`?");
         }
+        let is_inside = |schema| self.tables_of(schema).is_some_and(is_inside);
+        if let Some((list, _)) = known.iter().find(|(_, schema)| is_inside(schema)) {
+            let inside = if value.is_object() { format!("[{list}.{key}]") } else { key.to_owned() };
+            return format!("{unknown}; it belongs to a `[[{list}]]`: write `{inside}` below that");
+        }
         if known.len() > LISTED_KEYS_MAX {
             return format!("{unknown}; remove it");
         }
         let known: Vec<_> = known.keys().map(|name| format!("`{name}`")).collect();
         format!("{unknown}; known here: {}", known.join(", "))
+    }
+
+    /// The schema of the tables in a list of them.
+    fn tables_of<'a>(&'a self, schema: &'a Value) -> Option<&'a Value> {
+        let schema = self.resolve(schema);
+        let item = has_type(schema, "array").then(|| self.resolve(&schema["items"]))?;
+        has_type(item, "object").then_some(item)
+    }
+
+    /// How to write what somebody who wrote `wrong` most likely means, as the end of "must be …".
+    fn instead(&self, schema: &Value, wrong: &Value, at: &Path) -> Option<String> {
+        match wrong {
+            Value::Object(_) => {
+                self.tables_of(schema)?;
+                Some(format!(": write `[[{}]]`, in JSON `[{{…}}]`", at.keys()))
+            }
+            Value::Array(items) if has_type(schema, "object") && items.iter().all(Value::is_object) => {
+                Some(format!(": write `[{}]`, in JSON `{{…}}`", at.keys()))
+            }
+            // What needs one thing only is often written as that.
+            Value::String(text) if text.len() <= SHOWN_BYTES_MAX => {
+                let [required] = schema["required"].as_array()?.as_slice() else { return None };
+                let key = required.as_str()?;
+                has_type(self.resolve(&schema["properties"][key]), "string")
+                    .then(|| format!(" such as {{ {key} = {text:?} }}"))
+            }
+            _ => None,
+        }
     }
 
     /// What `schema` allows, as the end of "must be …".
@@ -289,7 +328,7 @@ mod tests {
 
     use super::*;
 
-    #[derive(Debug, PartialEq, Deserialize, JsonSchema)]
+    #[derive(Debug, Default, PartialEq, Deserialize, JsonSchema)]
     #[serde(deny_unknown_fields)]
     #[schemars(extend("required" = ["name"]))]
     struct Doc {
@@ -302,6 +341,8 @@ mod tests {
         mode: Option<Mode>,
         #[serde(default)]
         inner: Vec<Inner>,
+        #[serde(default)]
+        only: Option<Inner>,
         #[serde(default)]
         #[schemars(range(min = 0.0, max = 1.0))]
         share: f64,
@@ -353,7 +394,7 @@ mod tests {
         );
         assert_eq!(problems.len(), 5, "{problems:?}");
         let doc: Doc = serde_json::from_value(left).unwrap();
-        assert_eq!(doc, Doc { name: None, count: 0, mode: None, inner: vec![Inner::default()], share: 0.0 });
+        assert_eq!(doc, Doc { inner: vec![Inner::default()], ..Doc::default() });
     }
 
     #[test]
@@ -361,6 +402,22 @@ mod tests {
         let mut problems = Problems::default();
         assert!(!Schema::of::<Doc>().prune(&mut json!([1]), &Path::root(), &mut problems));
         assert_eq!(problems.as_slice()[0].to_string(), "is a list; must be a table");
+    }
+
+    #[test]
+    fn one_where_a_list_is_meant_and_a_list_where_one_is_meant_are_told_apart() {
+        assert_eq!(
+            prune(json!({"name": "a", "inner": {"idle": "1s"}})).1,
+            ["inner: is a table; must be a list of tables: write `[[inner]]`, in JSON `[{…}]`"]
+        );
+        assert_eq!(
+            prune(json!({"name": "a", "only": [{"idle": "1s"}]})).1,
+            ["only: is a list; must be a table: write `[only]`, in JSON `{…}`"]
+        );
+        assert_eq!(
+            prune(json!({"name": "a", "idle": "1s", "only": "x"})).1,
+            ["idle: unknown key `idle`; did you mean `only.idle`?", "only: is a string; must be a table"]
+        );
     }
 
     #[test]

@@ -31,11 +31,43 @@ impl Source {
     /// that no configuration has (dates, infinities) are in `problems`.
     pub(super) fn parse(text: &str, problems: &mut Problems) -> Self {
         let (table, errors) = DeTable::parse_recoverable(text);
-        let syntax =
-            errors.iter().map(|error| (error.span().unwrap_or(0..0), syntax_message(error))).collect();
-        let mut source = Self { document: Value::Null, syntax, spans: BTreeMap::new() };
+        let mut source = Self { document: Value::Null, syntax: Vec::new(), spans: BTreeMap::new() };
         source.document = Value::Object(source.table(table.get_ref(), &Path::root(), problems));
+        source.syntax = errors
+            .iter()
+            .map(|error| {
+                let span = error.span().unwrap_or(0..0);
+                (span.clone(), format!("not valid TOML: {}", source.syntax_message(text, span, error)))
+            })
+            .collect();
         source
+    }
+
+    fn syntax_message(&self, text: &str, span: Range<usize>, error: &toml::de::Error) -> String {
+        match (error.message(), text.get(span.clone())) {
+            ("duplicate key", Some(key)) if !key.is_empty() => self.duplicate(text, key, span.start),
+            _ => in_one_line(error),
+        }
+    }
+
+    /// What to say of `key`, which stands at `offset` for the second time in one table.
+    fn duplicate(&self, text: &str, key: &str, offset: usize) -> String {
+        let line_start = text[..offset].rfind('\n').map_or(0, |newline| newline + 1);
+        let header = text[line_start..].lines().next().unwrap_or_default().trim();
+        if let Some(name) = header.strip_prefix('[').and_then(|rest| rest.split(']').next()) {
+            let name = name.trim_start_matches('[');
+            let list = if text.contains(&format!("[[{name}]]")) {
+                format!(", or begin another one by `[[{name}]]`")
+            } else {
+                String::new()
+            };
+            return format!("`[{name}]`: there is a `{key}` before it; put all of it under one header{list}");
+        }
+        // The parser keeps the first one.
+        let is_first = |spans: &&Spans| spans.key.start < offset && text.get(spans.key.clone()) == Some(key);
+        let first = self.spans.values().filter(is_first).map(|spans| spans.key.start).max();
+        let line = first.map(|start| format!(", in line {}", text[..start].matches('\n').count() + 1));
+        format!("`{key}` has a value already{}; remove one of them", line.unwrap_or_default())
     }
 
     /// The bytes that a problem is about: those of its key or value, else of the nearest table around it.
@@ -127,7 +159,7 @@ fn integer(number: &DeInteger<'_>) -> Option<Number> {
 }
 
 /// The parser's words, on one line.
-fn syntax_message(error: &toml::de::Error) -> String {
-    let message = error.message().lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>();
-    format!("not valid TOML: {}", message.join("; "))
+fn in_one_line(error: &toml::de::Error) -> String {
+    let lines = error.message().lines().map(str::trim).filter(|line| !line.is_empty());
+    lines.collect::<Vec<_>>().join("; ")
 }

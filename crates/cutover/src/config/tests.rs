@@ -39,6 +39,24 @@ fn text_that_is_no_toml_is_reported_with_the_rest() {
 }
 
 #[test]
+fn what_is_often_written_wrong_is_told_with_what_to_write() {
+    let mistakes = [
+        "[service]\nname = \"web\"\n[listener]\nbind = [\"127.0.0.1:1\"]",
+        "[[service]]\nname = \"web\"\n[service.hook]\non = \"drained\"",
+        "[[service]]\nname = \"web\"\n[[service.health]]\npath = \"/up\"",
+        "[health]\npath = \"/up\"\n[[service]]\nname = \"web\"",
+        "backends = [\"127.0.0.1:1\"]\n[[service]]\nname = \"web\"",
+        "[[service]]\nname = \"web\"\nbackends = [\"10.0.0.1:3000\"]",
+        "[[service]]\nname = \"web\"\nbackends = [{ address = \"http://10.0.0.1:3000/\" }, { address = \"https://app\" }]",
+        "[node]\nname = \"a\"\nworkers = 1\nname = \"b\"",
+        "[node]\nname = \"a\"\n[limits]\nheaders = \"8KiB\"\n[node]\nworkers = 1",
+        "[[service]]\nname = \"web\"\n[service]\nname = \"api\"",
+        "[[service]]\nname = \"web\"\n[[service]]\nname = \"web\"",
+    ];
+    insta::assert_snapshot!(mistakes.map(errors).join("\n"));
+}
+
+#[test]
 fn variables_are_replaced_and_missing_ones_reported() {
     let file =
         |address: &str| format!("[[service]]\nname = \"web\"\nbackends = [{{ address = \"{address}\" }}]\n");
