@@ -17,6 +17,7 @@ mod examples;
 mod flips;
 mod framework;
 mod garbage;
+mod good_versions;
 mod grpc;
 mod h2;
 mod health;
