@@ -23,6 +23,7 @@ mod h2;
 mod health;
 mod holds;
 mod hooks;
+mod hooks_tls;
 mod http;
 mod idempotency;
 mod identity;

@@ -2,19 +2,16 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use h2::server::SendResponse;
 use h2::{RecvStream, server};
 use http::{HeaderMap, Request, Response};
-use rcgen::{CertificateParams, KeyPair};
-use rustls::pki_types::PrivateKeyDer;
-use rustls::server::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
+use crate::support::certificate::certificate;
 use crate::support::config::{Config, Service};
 use crate::support::cutover::Cutover;
 use crate::support::http::Request as Plain;
@@ -25,7 +22,7 @@ use crate::support::wait::until;
 async fn a_flip_over_http_2_fails_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let ca = directory.path().join("ca.pem");
-    let tls = Some(certificate(&ca));
+    let tls = Some(certificate(&ca, b"h2"));
     for (protocol, tls) in [("h2c", None), ("https-h2", tls)] {
         let [v1, v2] = [app("v1", tls.clone()).await, app("v2", tls.clone()).await];
         let service = Service::new("web")
@@ -57,8 +54,8 @@ async fn a_flip_over_http_2_fails_nothing() {
 async fn it_is_said_why_a_backend_is_not_believed_until_it_is() {
     let directory = tempfile::tempdir().unwrap();
     let (ca, other) = (directory.path().join("ca.pem"), directory.path().join("other.pem"));
-    let acceptor = certificate(&ca);
-    drop(certificate(&other));
+    let acceptor = certificate(&ca, b"h2");
+    drop(certificate(&other, b"h2"));
     let (right, wrong) = (std::fs::read(&ca).unwrap(), std::fs::read(&other).unwrap());
     std::fs::write(&ca, wrong).unwrap();
     let service = Service::new("web")
@@ -95,24 +92,6 @@ async fn files_that_are_not_there_are_named_by_check_and_by_the_api() {
 
 fn path(path: &Path) -> String {
     path.to_string_lossy().into_owned()
-}
-
-/// A certificate for loopback: a server's end of TLS that has it, and a file for those who believe it.
-fn certificate(file: &Path) -> TlsAcceptor {
-    let key = KeyPair::generate().unwrap();
-    let certificate =
-        CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap().self_signed(&key).unwrap();
-    std::fs::write(file, certificate.pem()).unwrap();
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
-    let mut config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![certificate.der().clone()], key)
-        .unwrap();
-    config.alpn_protocols = vec![b"h2".to_vec()];
-    TlsAcceptor::from(Arc::new(config))
 }
 
 /// An app that speaks HTTP/2, over TLS if it has a certificate, until the test is over.

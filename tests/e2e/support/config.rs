@@ -103,6 +103,12 @@ impl Service {
         self
     }
 
+    /// Adds a hook whose certificate is believed by the authorities in this file.
+    pub(crate) fn hook_over_tls(mut self, on: &str, url: &str, secret: &str, ca: &Path) -> Self {
+        self.hooks.push(format!("{{ on = {on:?}, url = {url:?}, secret = {secret:?}, ca = {ca:?} }}"));
+        self
+    }
+
     /// Adds a static backend, labelled with `version` unless that is empty.
     pub(crate) fn backend(mut self, id: &str, address: impl std::fmt::Display, version: &str) -> Self {
         let label = if version.is_empty() { String::new() } else { format!(", version = {version:?}") };

@@ -3,6 +3,7 @@
 pub(crate) mod admin;
 pub(crate) mod app;
 pub(crate) mod browser;
+pub(crate) mod certificate;
 pub(crate) mod child;
 pub(crate) mod config;
 pub(crate) mod cutover;

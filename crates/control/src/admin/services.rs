@@ -124,7 +124,7 @@ async fn check_files(upstream: UpstreamSpec, hooks: Vec<HookSpec>) -> Result<(),
         let mut service = Check::new(Path::root(), &mut problems);
         upstream.check_files(&mut service.table("upstream").table("tls"));
         for (index, hook) in hooks.iter().enumerate() {
-            hook.check_file(&mut service.element("hook", index));
+            hook.check_files(&mut service.element("hook", index));
         }
         problems
     });

@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use cutover_core::policy::{Hook, HookUrl, Secret, UpstreamTls};
+use cutover_core::policy::{Hook, Secret, UpstreamTls};
 use cutover_core::time::Timestamp;
 use cutover_resolve::{ConnectError, Names, Place, Socket};
 use cutover_tls::client::{Connectors, HandshakeError};
@@ -103,26 +103,27 @@ async fn begin(means: &Means, hook: &Hook, message: &Message, now: Timestamp) ->
         .map_err(CallError::Request)?;
     let socket = Place::new(hook.url.address(), &means.names).connect().await.map_err(CallError::Connect)?;
     match socket {
-        Socket::Tcp(stream) => over(stream, means, &hook.url, request).await,
+        Socket::Tcp(stream) => over(stream, means, hook, request).await,
         // Parsed URLs have a host.
-        Socket::Unix(stream) => over(stream, means, &hook.url, request).await,
+        Socket::Unix(stream) => over(stream, means, hook, request).await,
     }
 }
 
 async fn over<S>(
     stream: S,
     means: &Means,
-    url: &HookUrl,
+    hook: &Hook,
     request: Request<Full<Bytes>>,
 ) -> Result<Answer, CallError>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    if !url.is_tls() {
+    if !hook.url.is_tls() {
         return exchange(stream, request).await;
     }
-    let connector = means.connectors.connector(&UpstreamTls::default(), false);
-    let stream = connector.connect(stream, url.address()).await.map_err(CallError::Handshake)?;
+    let tls = UpstreamTls { ca: hook.ca.clone(), ..UpstreamTls::default() };
+    let connector = means.connectors.connector(&tls, false);
+    let stream = connector.connect(stream, hook.url.address()).await.map_err(CallError::Handshake)?;
     exchange(stream, request).await
 }
 

@@ -53,6 +53,7 @@ impl Receiver {
             on: HookPoint::Drained,
             url: self.url.parse().unwrap(),
             secret: Secret::Given("s3cret".into()),
+            ca: None,
             timeout: Millis(300),
         }
     }
@@ -167,6 +168,7 @@ fn hook_of(secret: &str) -> Hook {
         on: HookPoint::Drained,
         url: "http://127.0.0.1:1/".parse().unwrap(),
         secret: Secret::Given(secret.into()),
+        ca: None,
         timeout: Millis(200),
     }
 }

@@ -16,6 +16,8 @@ pub struct Hook {
     pub url: HookUrl,
     /// What its calls are signed with.
     pub secret: Secret,
+    /// File of the authorities by which its certificate is believed; `None` = those of the system.
+    pub ca: Option<String>,
     /// Time for one call.
     pub timeout: Millis,
 }

@@ -209,6 +209,7 @@ fn a_baked_hook_is_owed_once_the_bake_is_passed() {
         on: HookPoint::Baked,
         url: "https://ci.test/baked".parse().unwrap(),
         secret: Secret::Given("s".into()),
+        ca: None,
         timeout: Millis::from_secs(1),
     }];
     let mut world = World::serving(policy, "v1", &["a"]);

@@ -12,7 +12,7 @@ use crate::world::{World, codes, id, label};
 
 fn hook(on: HookPoint) -> Hook {
     let url = "https://ci.test/told".parse().unwrap();
-    Hook { on, url, secret: Secret::Given("s3cret".into()), timeout: Millis::from_secs(1) }
+    Hook { on, url, secret: Secret::Given("s3cret".into()), ca: None, timeout: Millis::from_secs(1) }
 }
 
 fn policy(mode: FlipMode, hooks: &[HookPoint]) -> Policy {

@@ -25,7 +25,7 @@ pub(super) fn check(raw: &RawConfig, problems: &mut Problems) {
         }
         service.upstream.check_files(&mut check.table("upstream").table("tls"));
         for (index, hook) in service.hook.iter().enumerate() {
-            hook.check_file(&mut check.element("hook", index));
+            hook.check_files(&mut check.element("hook", index));
         }
     }
 }

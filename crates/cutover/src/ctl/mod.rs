@@ -7,6 +7,7 @@ pub(crate) mod client;
 mod error;
 mod follow;
 mod hold;
+mod hooks;
 mod judged;
 mod migrate;
 pub(crate) mod permit;
@@ -145,8 +146,9 @@ async fn services(args: args::Services) -> Result<Output, Error> {
             let (document, view) =
                 Client::new(&args.remote).read::<view::Service>(&path(&["services", &service])).await?;
             let policy = toml::to_string(&document["policy"]).unwrap_or_default();
+            let hooks = hooks::hooks(&view);
             let services = [view];
-            let text = format!("{}{}\n{policy}", show::services(&services), show::notes(&services));
+            let text = format!("{}{}{hooks}\n{policy}", show::services(&services), show::notes(&services));
             Ok(Output::new(document, text))
         }
     }

@@ -1,6 +1,7 @@
 //! What the client reads of the admin API's answers. Fields that it has no use for are left out, so newer servers are understood.
 
 pub(crate) mod deploy;
+mod hook;
 mod judge;
 mod roll;
 
@@ -8,6 +9,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+pub(crate) use self::hook::{Call, Hook, Hooks, Told};
 pub(crate) use self::judge::{Bake, Verdict};
 pub(crate) use self::roll::{Granted, NotYet, Permit, Policy, Roll, RolledService, Summary};
 
@@ -39,6 +41,10 @@ pub(super) struct Service {
     pub(super) maintenance: Option<Suspension>,
     pub(super) contract: Option<Contract>,
     pub(super) schema: Option<u64>,
+    #[serde(default)]
+    pub(super) hooks: Hooks,
+    /// Only where one service is asked for.
+    pub(super) policy: Option<Told>,
     pub(super) versions: Vec<VersionSummary>,
 }
 

@@ -4,14 +4,16 @@ use std::fmt;
 use std::fs::File;
 use std::io::Read;
 
-use cutover_core::policy::{Hook, HookPoint, Secret};
+use cutover_core::policy::{Hook, HookPoint, HookUrl, Secret, UpstreamTls};
 use cutover_core::time::Millis;
+use cutover_tls::client;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::check::WAIT_MIN;
 use super::spec::ServiceSpec;
+use crate::causes::with_causes;
 use crate::document::Check;
 
 /// More hooks than anybody has are a mistake, and each is called at every turn.
@@ -43,6 +45,11 @@ pub struct HookSpec {
     #[schema(value_type = String)]
     #[schemars(with = "String", length(min = 1), example = &"file:/etc/cutover/hook.secret")]
     pub secret: SecretSpec,
+    /// PEM file, on the proxy's host, of the authorities by which the certificate of an `https` URL is believed; `""` = those of the
+    /// system.
+    #[serde(default)]
+    #[schemars(example = &"/etc/cutover/hooks-ca.pem")]
+    pub ca: String,
     /// Time for one call.
     #[serde(default = "timeout_default")]
     pub timeout: String,
@@ -54,8 +61,14 @@ pub struct HookSpec {
 pub struct SecretSpec(String);
 
 impl HookSpec {
-    /// Reports a file of a secret that can't be read.
-    pub fn check_file(&self, check: &mut Check<'_>) {
+    /// Reports the files of authorities and of a secret that can't be used.
+    pub fn check_files(&self, check: &mut Check<'_>) {
+        let tls = UpstreamTls { ca: self.ca(), ..UpstreamTls::default() };
+        if tls.ca.is_some()
+            && let Err(error) = client::check(&tls)
+        {
+            check.wrong("ca", with_causes(&error));
+        }
         let Some(path) = self.secret.file() else { return };
         // A directory can be opened, but not read.
         let read = File::open(path).and_then(|mut file| file.read(&mut [0]));
@@ -64,6 +77,10 @@ impl HookSpec {
             Ok(0) => check.wrong("secret", format_args!("can't use {path:?}: it is empty")),
             Ok(_) => {}
         }
+    }
+
+    fn ca(&self) -> Option<String> {
+        Some(self.ca.clone()).filter(|path| !path.is_empty())
     }
 }
 
@@ -116,7 +133,11 @@ fn hook(spec: &HookSpec, check: &mut Check<'_>) -> Option<Hook> {
     if timeout > TIMEOUT_MAX {
         check.wrong("timeout", format_args!("is {:?}; must be at most \"{TIMEOUT_MAX}\"", spec.timeout));
     }
-    Some(Hook { on: on?, url: url?, secret: secret?, timeout })
+    let url: HookUrl = url?;
+    if spec.ca().is_some() && !url.is_tls() {
+        check.wrong("ca", "is used only with a URL that begins with \"https://\"; write that or remove this");
+    }
+    Some(Hook { on: on?, url, secret: secret?, ca: spec.ca(), timeout })
 }
 
 fn secret(spec: &SecretSpec, check: &mut Check<'_>) -> Option<Secret> {
@@ -140,6 +161,7 @@ impl From<&Hook> for HookSpec {
                 Secret::File(path) => SecretSpec(format!("{FILE}{path}")),
                 Secret::Given(_) => SecretSpec::default(),
             },
+            ca: hook.ca.clone().unwrap_or_default(),
             timeout: hook.timeout.to_string(),
         }
     }
