@@ -1,10 +1,9 @@
-//! Keys outside of services that are documented and whose features come later.
+//! Keys that are documented and whose features come later.
 
-use cutover_control::admin::wire::service;
 use cutover_control::document::{Later, Off, Path, Problems};
 use serde_json::Value;
 
-/// Keys of the file outside of services that this version refuses by name.
+/// Keys of the file that this version refuses by name.
 const LATER: &[Later] = &[
     key(&["node", "upgrade_timeout"], "remove it"),
     values(&["store", "kind"], &["etcd"], "write \"embedded\" or \"memory\""),
@@ -18,10 +17,6 @@ const LATER: &[Later] = &[
 /// Reports the keys of the whole file whose features come later, and takes them out.
 pub(super) fn strip(document: &mut Value, problems: &mut Problems) {
     Later::strip(LATER, document, &Path::root(), problems);
-    let services = document.get_mut("service").and_then(Value::as_array_mut);
-    for (index, document) in services.into_iter().flatten().enumerate() {
-        Later::strip(service::LATER, document, &Path::root().key("service").index(index), problems);
-    }
 }
 
 const fn key(path: &'static [&'static str], instead: &'static str) -> Later {

@@ -1,5 +1,6 @@
 //! The commands that talk to a running cutover.
 
+mod canary;
 mod migrate;
 
 use std::path::PathBuf;
@@ -8,6 +9,7 @@ use std::time::Duration;
 use clap::{Subcommand, ValueEnum};
 use cutover_control::document::scalar;
 
+pub(crate) use self::canary::Canary;
 pub(crate) use self::migrate::{Contract, Schema, Schemas};
 use super::target::Target;
 
@@ -97,6 +99,8 @@ pub(crate) enum Command {
     Flip(Flip),
     /// Go back to the version that was active before
     Rollback(Rollback),
+    /// Give a version a share of the new sessions, change it or end it, or show it
+    Canary(Canary),
     /// Let a backend finish what it has
     Drain(Patch),
     /// Let a backend take traffic again

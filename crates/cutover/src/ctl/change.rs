@@ -16,7 +16,7 @@ use super::args::{
 use super::client::{CALL_TIMEOUT, Client, path};
 use super::error::{Error, Exit};
 use super::permit::{self, Asked, Told};
-use super::{Output, hold, migrate, preview, show, suspend, view, wait};
+use super::{Output, canary, hold, migrate, preview, show, suspend, view, wait};
 use crate::signals::{Signal, Signals};
 
 /// The largest document of a service that is read from a file.
@@ -30,6 +30,7 @@ pub(super) async fn carry_out(command: Command) -> Result<Output, Error> {
         Command::Heartbeat { backend, version, boot_id } => heartbeat(&backend, version, boot_id).await,
         Command::Flip(args) => flip(args).await,
         Command::Rollback(args) => rollback(args).await,
+        Command::Canary(args) => canary::carry_out(args).await,
         Command::Drain(args) => patch(args, "drain").await,
         Command::Ready(args) => patch(args, "ready").await,
         Command::Maint(args) => patch(args, "maint").await,

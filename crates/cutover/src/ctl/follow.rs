@@ -126,7 +126,7 @@ async fn look(client: &Client, only: Option<&str>) -> Result<(Value, String), Er
         let (backends_json, backends): (_, view::Backends) =
             client.read(&path(&["services", name, "backends"])).await?;
         text.push_str(&format!("\n{name}\n"));
-        text.push_str(&show::versions(&versions.versions, now));
+        text.push_str(&show::versions(&versions.versions, service.canary.as_ref(), now));
         text.push_str(&show::backends(&backends.backends, now));
         documents.push(serde_json::json!({
             "service": name,

@@ -2,6 +2,7 @@
 
 pub(crate) mod args;
 mod assets;
+mod canary;
 mod change;
 pub(crate) mod client;
 mod error;
@@ -12,6 +13,7 @@ mod judged;
 mod migrate;
 pub(crate) mod permit;
 mod preview;
+pub(crate) mod share;
 mod show;
 mod sse;
 mod suspend;
@@ -166,5 +168,10 @@ async fn versions(client: &Client, service: &str, only: Option<&str>) -> Result<
             (document, list.versions)
         }
     };
-    Ok(Output::new(document, show::versions(&versions, jiff::Timestamp::now())))
+    // A version does not tell its share, its service does.
+    let canary = match versions.iter().any(|version| version.role == "canary") {
+        true => client.read::<view::Service>(&path(&["services", service])).await?.1.canary,
+        false => None,
+    };
+    Ok(Output::new(document, show::versions(&versions, canary.as_ref(), jiff::Timestamp::now())))
 }

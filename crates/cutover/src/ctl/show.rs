@@ -4,11 +4,13 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
+use super::canary;
 use super::judged::{self, millis, percent};
+use super::share;
 use super::table::{or_dash, table, time, until};
 use super::view::{
-    Backend, Contract, ContractDryRun, Contracted, DryRun, Entry, Flipped, Granted, Permit, Registered,
-    Service, Status, Summary, Suspension, Version,
+    Backend, Canary, Contract, ContractDryRun, Contracted, DryRun, Entry, Flipped, Granted, Permit,
+    Registered, Service, Status, Summary, Suspension, Version,
 };
 
 pub(super) fn status(status: &Status) -> String {
@@ -96,7 +98,7 @@ pub(super) fn rolls(services: &[Service]) -> String {
 
 /// What there is to say about services beyond the table.
 pub(super) fn notes(services: &[Service]) -> String {
-    rolls(services) + &judged::lines(services) + &databases(services)
+    rolls(services) + &canary::lines(services) + &judged::lines(services) + &databases(services)
 }
 
 /// A line for each service of whose database something is known.
@@ -141,7 +143,8 @@ fn suspended(suspension: Option<&Suspension>) -> Option<String> {
     })
 }
 
-pub(super) fn versions(versions: &[Version], now: jiff::Timestamp) -> String {
+/// The versions of a service, whose canary is this one.
+pub(super) fn versions(versions: &[Version], canary: Option<&Canary>, now: jiff::Timestamp) -> String {
     if versions.is_empty() {
         return "no versions\n".to_owned();
     }
@@ -161,9 +164,11 @@ pub(super) fn versions(versions: &[Version], now: jiff::Timestamp) -> String {
             "GATES",
         ],
         versions.iter().map(|version| {
-            let role = match &version.drained {
-                Some(drained) => format!("{} by {}", version.role, drained.by),
-                None => version.role.clone(),
+            let share = canary.filter(|canary| canary.version == version.version).map(|canary| canary.share);
+            let role = match (&version.drained, share) {
+                (Some(drained), _) => format!("{} by {}", version.role, drained.by),
+                (None, Some(share)) => format!("{}, {}", version.role, share::percent(share)),
+                (None, None) => version.role.clone(),
             };
             vec![
                 version.version.clone(),

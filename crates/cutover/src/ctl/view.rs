@@ -1,5 +1,6 @@
 //! What the client reads of the admin API's answers. Fields that it has no use for are left out, so newer servers are understood.
 
+mod canary;
 pub(crate) mod deploy;
 mod hook;
 mod judge;
@@ -9,6 +10,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+pub(crate) use self::canary::{Canary, CanaryChanged};
 pub(crate) use self::hook::{Call, Hook, Hooks, Told};
 pub(crate) use self::judge::{Bake, Verdict};
 pub(crate) use self::roll::{Granted, NotYet, Permit, Policy, Roll, RolledService, Summary};
@@ -35,6 +37,7 @@ pub(super) struct Service {
     pub(super) backends: u64,
     #[serde(default)]
     pub(super) roll: Summary,
+    pub(super) canary: Option<Canary>,
     pub(super) bake: Option<Bake>,
     pub(super) verdict: Option<Verdict>,
     pub(super) freeze: Option<Suspension>,

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::options::Options;
 use super::plan::{self, Memory, Standing, Step, Wants};
 use super::scene::Scene;
-use super::share::percent;
+use crate::ctl::share::percent;
 use crate::ctl::table::table;
 use crate::ctl::{Exit, Output, Reason};
 

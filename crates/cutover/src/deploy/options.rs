@@ -14,6 +14,7 @@ use crate::ctl::args::{Remote, duration, pair};
                         expand    --expand CMD runs, and opens gate `expand`\n  \
                         stage     --run CMD runs; the version is waited for until enough of it is usable\n  \
                         gates     --gate NAME=CMD runs and opens its gate; gates that others open are waited for\n  \
+                        canary    --canary: a share of the sessions, step by step\n  \
                         flip      the version becomes active\n  \
                         bake      the verdict is waited for; a rollback ends the deploy\n  \
                         drain     the version that was active before is waited for until it is unused\n  \
@@ -38,7 +39,7 @@ pub(crate) struct Options {
     #[arg(long = "gate", value_name = "NAME=CMD", value_parser = pair)]
     pub(super) gates: Vec<(String, String)>,
     /// A share of the sessions first: the steps of the service, or these, as in 5%:10m,50%:10m
-    #[arg(long, hide = true, value_name = "STEPS", num_args = 0..=1, default_missing_value = "", value_parser = share::stages)]
+    #[arg(long, value_name = "STEPS", num_args = 0..=1, default_missing_value = "", value_parser = share::stages)]
     pub(super) canary: Option<share::Stages>,
     /// Watch the version for at least this long after the switch, also where the service has no bake of its own
     #[arg(long, value_name = "TIME", value_parser = duration)]

@@ -11,7 +11,7 @@ use super::options::Options;
 use super::scene::Scene;
 use super::share::Stage;
 use crate::ctl::Reason;
-use crate::ctl::view::deploy::Canary;
+use crate::ctl::view::Canary;
 
 /// The gate that the additive migration opens.
 pub(super) const EXPAND: &str = "expand";
@@ -106,6 +106,8 @@ pub(super) struct Memory {
     pub(super) evicted: BTreeSet<String>,
     /// The share of the canary, and since when it is this one.
     canary: Option<(f64, Duration)>,
+    /// Whether its share was larger before: somebody decided so.
+    is_lowered: bool,
     /// Since when the version is active.
     active: Option<Duration>,
     /// What was active when the deploy began.
@@ -125,6 +127,7 @@ impl Memory {
         if let Some(canary) = own_canary(wants, scene)
             && !self.canary.is_some_and(|(share, _)| is_same(share, canary.share))
         {
+            self.is_lowered = self.canary.is_some_and(|(before, _)| canary.share < before);
             self.canary = Some((canary.share, at));
         }
     }
@@ -232,6 +235,9 @@ pub(super) fn hopeless(wants: &Wants, scene: &Scene, memory: &Memory) -> Option<
     if memory.has_looked && !scene.is_active(version) && scene.service.active != memory.base {
         let active = scene.service.active.as_deref().unwrap_or("nothing");
         return Some(reason("superseded", format!("{active} became active while {version} was deployed")));
+    }
+    if let Some(reason) = before::no_canary(wants, scene) {
+        return Some(reason);
     }
     let freeze = scene.service.freeze.as_ref().filter(|_| !scene.is_active(version))?;
     Some(reason("frozen", format!("flips are frozen by {}: {}", freeze.by, freeze.reason)))

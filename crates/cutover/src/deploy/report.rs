@@ -9,7 +9,7 @@ use super::course::{End, Failure};
 use super::options::Options;
 use super::plan::{EXPAND, Memory, Standing, Step, Wants, standing};
 use super::scene::Scene;
-use super::share::percent;
+use crate::ctl::share::percent;
 use crate::ctl::{Exit, Output, Reason};
 use crate::job::Logs;
 
@@ -212,6 +212,13 @@ impl Report<'_> {
                 "if {version} is good all the same, by hand: the destructive migration, then `cutover contract {service} --force`"
             );
         }
+        let found = self.scene.service.canary.as_ref().filter(|canary| canary.version == *version);
+        if let Some(canary) = found.filter(|canary| canary.failed) {
+            let all_the_same = if canary.step.is_some() { "--resume" } else { "--abort" };
+            return format!(
+                "if {version} is good all the same: `cutover canary {service} {all_the_same}`, then {again}"
+            );
+        }
         let is_rejected = self.scene.version(version).is_some_and(|found| found.rejected.is_some());
         if is_rejected {
             format!("`cutover clear {service} {version}`, then {again}")
@@ -232,7 +239,7 @@ impl Report<'_> {
             return is_warm.then(|| format!("`cutover rollback {service}`"));
         }
         let canary = found.canary.as_ref().filter(|canary| canary.version == *version);
-        canary.map(|_| format!("`cutover canary {service} {version} --abort`"))
+        canary.map(|_| format!("`cutover canary {service} --abort`"))
     }
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::ctl::args::duration;
+use crate::ctl::share;
 
 /// Most steps: more than anybody waits for.
 const STAGES_MAX: usize = 32;
@@ -43,23 +44,12 @@ pub(super) fn stages(text: &str) -> Result<Stages, String> {
 fn stage(text: &str) -> Result<Stage, String> {
     let wrong = || format!("{text:?} is no step; write SHARE:TIME, as 5%:10m or 0.05:10m");
     let (share, lasts) = text.trim().split_once(':').ok_or_else(wrong)?;
-    let share = match share.strip_suffix('%') {
-        Some(percent) => percent.parse::<f64>().map_err(|_| wrong())? / 100.0,
-        None => share.parse::<f64>().map_err(|_| wrong())?,
-    };
-    if !(share > 0.0 && share <= 1.0) {
+    let share = share::share(share)?;
+    if share == 0.0 {
         return Err(format!("{text:?}: a share is more than 0 and at most 100 %"));
     }
     let lasts = duration(lasts).map_err(|error| format!("{text:?}: {error}"))?;
     Ok(Stage { share, lasts })
-}
-
-/// A share as people read it.
-#[must_use]
-pub(super) fn percent(share: f64) -> String {
-    let percent = share * 100.0;
-    let rounded = (percent * 100.0).round() / 100.0;
-    format!("{rounded} %")
 }
 
 #[cfg(test)]
@@ -83,10 +73,5 @@ mod tests {
         }
         let many: Vec<String> = (1..=33).map(|share| format!("{share}%:1m")).collect();
         assert!(stages(&many.join(",")).is_err());
-    }
-
-    #[test]
-    fn a_share_is_told_in_percent() {
-        assert_eq!([0.05, 0.5, 0.001, 1.0 / 3.0].map(percent), ["5 %", "50 %", "0.1 %", "33.33 %"]);
     }
 }

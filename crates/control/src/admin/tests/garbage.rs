@@ -86,6 +86,12 @@ fn service_routes() -> Vec<Route> {
             ],
         ),
         (
+            "canary",
+            post("/v1/services/web/canary"),
+            json!({"to": "v2", "share": 0.1}),
+            vec![("to", "string"), ("paused", "bool"), ("reason", "string"), ("if_epoch", "number")],
+        ),
+        (
             "rollback",
             post("/v1/services/web/rollback"),
             json!({}),
@@ -153,8 +159,8 @@ async fn an_unknown_field_is_400_and_named() {
     assert_named(&stage, "service", put("/v1/services/web"), json!({"extra": 1}), 400, "extra").await;
     assert_named(&stage, "service", put("/v1/services/web"), json!({"pin": {"idle": 5}}), 400, "pin.idle")
         .await;
-    assert_named(&stage, "later", put("/v1/services/web"), json!({"canary": {"steps": [1]}}), 400, "canary")
-        .await;
+    let steps = json!({"canary": {"steps": [{"share": "5%", "for": "10m"}]}});
+    assert_named(&stage, "service", put("/v1/services/web"), steps, 400, "canary").await;
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::super::error::Reason;
-use super::Summary;
+use super::{Canary, Summary};
 
 /// `GET /v1/services/{s}`.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -29,6 +29,7 @@ pub(crate) struct Service {
 #[serde(default)]
 pub(crate) struct Policy {
     pub(crate) flip: FlipPolicy,
+    pub(crate) canary: CanaryPolicy,
 }
 
 /// How flips begin.
@@ -38,36 +39,19 @@ pub(crate) struct FlipPolicy {
     pub(crate) mode: String,
 }
 
+/// How canaries go on by themselves.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct CanaryPolicy {
+    pub(crate) steps: Vec<Value>,
+}
+
 /// Why flips are refused.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct Freeze {
     pub(crate) reason: String,
     pub(crate) by: String,
-}
-
-/// A version that gets a share of the sessions.
-#[derive(Debug, Clone, Deserialize)]
-pub(crate) struct Canary {
-    pub(crate) version: String,
-    #[serde(default)]
-    pub(crate) share: f64,
-    /// The step of the service's own steps, from 1; absent where somebody chose the share.
-    #[serde(default)]
-    pub(crate) step: Option<u64>,
-    /// How many steps there are.
-    #[serde(default)]
-    pub(crate) steps: Option<u64>,
-    /// When the next step begins.
-    pub(crate) next_at: Option<String>,
-    #[serde(default)]
-    pub(crate) paused: bool,
-    /// Whether its last step is over.
-    #[serde(default)]
-    pub(crate) complete: bool,
-    /// Whether none of its backends is usable, so that the active version serves its sessions.
-    #[serde(default)]
-    pub(crate) starved: bool,
 }
 
 /// The watch period after a flip.

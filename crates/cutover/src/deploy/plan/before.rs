@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use super::{
     Action, EXPAND, Memory, SHARE_TOLERANCE, STAGING, Standing, Step, Wants, details, is_active, is_passing,
-    reason, verdict,
+    own_canary, reason, verdict,
 };
 use crate::ctl::Reason;
-use crate::ctl::view::deploy::{Canary, Gate, Version};
+use crate::ctl::share::percent;
+use crate::ctl::view::Canary;
+use crate::ctl::view::deploy::{Gate, Version};
 use crate::deploy::scene::Scene;
-use crate::deploy::share::{Stage, percent};
+use crate::deploy::share::Stage;
 
 /// How far the additive migration is.
 pub(super) fn expand(wants: &Wants, scene: &Scene) -> Standing {
@@ -78,9 +80,8 @@ pub(super) fn canary(wants: &Wants, scene: &Scene, memory: &Memory, at: Duration
     if let Some(done) = is_active(wants, scene) {
         return done;
     }
-    if scene.service.policy.flip.mode == "auto" {
-        let detail = "flip.mode is \"auto\": the service would switch by itself, without the canary";
-        return Standing::Stuck(vec![reason("flip_mode", detail.to_owned())]);
+    if let Some(reason) = no_canary(wants, scene) {
+        return Standing::Stuck(vec![reason]);
     }
     let first = || Standing::Ready(Action::Canary(stages.first().map(|stage| stage.share)));
     match (&scene.service.canary, memory.canary) {
@@ -96,22 +97,47 @@ pub(super) fn canary(wants: &Wants, scene: &Scene, memory: &Memory, at: Duration
                 format!("the canary of {} is over: {why}", wants.version),
             )])
         }
+        // Who lets it go on by its steps knows of the verdict.
+        (Some(canary), _) if canary.failed && (canary.paused || canary.step.is_none()) => {
+            let why = verdict(scene, &wants.version).unwrap_or_else(|| "nobody says why".to_owned());
+            let detail = format!("{} was judged bad as a canary: {why}", wants.version);
+            Standing::Stuck(vec![reason("canary_failed", detail)])
+        }
         (Some(canary), _) if canary.starved => {
             Standing::Waits(format!("none of the backends of {} is usable", wants.version))
         }
         (Some(canary), _) if canary.paused => {
             Standing::Waits(format!("{} of the sessions, paused by somebody", percent(canary.share)))
         }
+        (Some(canary), _) if memory.is_lowered => {
+            Standing::Waits(format!("{} of the sessions, since somebody gave it less", percent(canary.share)))
+        }
         (Some(canary), _) if stages.is_empty() => by_own_steps(canary),
         (Some(canary), seen) => by_stages(stages, canary, seen.map_or(at, |(_, since)| since), at),
     }
 }
 
+/// Why there can't be the canary that is wanted, whatever is next.
+pub(super) fn no_canary(wants: &Wants, scene: &Scene) -> Option<Reason> {
+    let stages = wants.canary.as_ref().filter(|_| !scene.is_active(&wants.version))?;
+    let policy = &scene.service.policy;
+    let has_steps = !policy.canary.steps.is_empty();
+    if policy.flip.mode == "auto" && !(stages.is_empty() && has_steps) {
+        let detail = "flip.mode is \"auto\": the service would switch by itself, without these steps";
+        return Some(reason("flip_mode", detail.to_owned()));
+    }
+    let is_walking = own_canary(wants, scene).is_some_and(|canary| canary.step.is_some());
+    if stages.is_empty() && !has_steps && !is_walking {
+        let detail = "the service has no canary steps; give some, as in --canary 5%:10m,50%:10m";
+        return Some(reason("no_steps", detail.to_owned()));
+    }
+    None
+}
+
 /// A canary whose steps the service takes by itself.
 fn by_own_steps(canary: &Canary) -> Standing {
     let share = percent(canary.share);
-    let place = canary.step.zip(canary.steps).map(|(step, steps)| format!(", step {step} of {steps}"));
-    let place = place.unwrap_or_default();
+    let place = canary.step.map(|step| format!(", step {step} of {}", canary.steps)).unwrap_or_default();
     match &canary.next_at {
         _ if canary.complete => Standing::Done(format!("{share} of the sessions, the last step is over")),
         Some(next) => Standing::Waits(format!("{share} of the sessions{place}, until {next}")),

@@ -1,7 +1,7 @@
 //! Every place in which a deploy may find a service, and what it does there.
 
 use super::*;
-use crate::ctl::view::deploy::{Bake, Contract, FlipPolicy, Freeze, Gate, Policy, Service, Verdict, Version};
+use crate::ctl::view::deploy::{Bake, CanaryPolicy, Contract, Freeze, Gate, Service, Verdict, Version};
 
 const NOW: Duration = Duration::from_secs(1000);
 
@@ -63,12 +63,8 @@ fn canary(mut scene: Scene, share: f64, next_at: Option<&str>) -> Scene {
     scene.service.canary = Some(Canary {
         version: "v2".to_owned(),
         share,
-        step: None,
-        steps: None,
         next_at: next_at.map(str::to_owned),
-        paused: false,
-        complete: false,
-        starved: false,
+        ..Canary::default()
     });
     scene
 }
@@ -104,6 +100,22 @@ fn everything() -> Wants {
         contract: true,
         ..wants()
     }
+}
+
+/// With steps of its own, and nothing else.
+fn by_given_steps() -> Wants {
+    Wants { canary: everything().canary, ..wants() }
+}
+
+/// With the steps that the service has.
+fn by_its_own() -> Wants {
+    Wants { canary: Some(Vec::new()), ..wants() }
+}
+
+fn with_steps(mut scene: Scene) -> Scene {
+    let step = serde_json::json!({ "share": 0.1, "for": "10m" });
+    scene.service.policy.canary = CanaryPolicy { steps: vec![step] };
+    scene
 }
 
 /// What is next for somebody who begins here, in a few words.
@@ -172,13 +184,16 @@ fn what_no_wait_helps_against_ends_it_before_anything_is_done() {
         |scene| with(scene, |scene: &mut Scene| scene.versions[1].rejected = Some("bad".to_owned()));
     let automatic = |scene: Scene| {
         with(open(open(scene, "expand"), "smoke"), |scene| {
-            scene.service.policy = Policy { flip: FlipPolicy { mode: "auto".to_owned() } };
+            scene.service.policy.flip.mode = "auto".to_owned();
         })
     };
     for (wants, scene, expected) in [
         (everything(), frozen(staged()), "expand stuck: frozen"),
         (everything(), rejected(staged()), "expand stuck: rejected"),
         (everything(), automatic(staged()), "canary stuck: flip_mode"),
+        (by_its_own(), automatic(staged()), "canary stuck: flip_mode"),
+        (by_its_own(), staged(), "canary stuck: no_steps"),
+        (by_its_own(), automatic(with_steps(staged())), "canary: Canary(None)"),
         (wants(), because(staged(), &["below_floor", "quorum_count"]), "stage waits: quorum_count!"),
         (wants(), because(staged(), &["below_floor", "gate_closed"]), "flip stuck: below_floor"),
         (wants(), because(staged(), &["superseded"]), "flip stuck: superseded"),
@@ -266,39 +281,69 @@ fn a_canary_goes_step_by_step_and_each_takes_its_time() {
 
 #[test]
 fn a_canary_by_the_services_own_steps_is_waited_for() {
-    let own = Wants { canary: Some(Vec::new()), ..wants() };
-    let paused = with(canary(staged(), 0.1, Some("then")), |scene| {
-        scene.service.canary.as_mut().unwrap().paused = true;
-    });
-    let over = with(canary(staged(), 0.5, None), |scene| {
-        scene.service.canary.as_mut().unwrap().complete = true;
-    });
-    let starved = with(canary(staged(), 0.1, None), |scene| {
-        scene.service.canary.as_mut().unwrap().starved = true;
-    });
-    let other = with(canary(staged(), 0.1, None), |scene| {
-        scene.service.canary.as_mut().unwrap().version = "v1b".to_owned();
-    });
+    let staged = || with_steps(staged());
+    let changed = |share, next_at, change: fn(&mut Canary)| {
+        with(canary(staged(), share, next_at), |scene| change(scene.service.canary.as_mut().unwrap()))
+    };
     for (scene, expected) in [
         (staged(), "canary: Canary(None)"),
-        (canary(staged(), 0.1, Some("then")), "canary waits: 10 % of the sessions, until then"),
-        (starved, "canary waits: none of the backends of v2 is usable"),
-        (paused, "canary waits: 10 % of the sessions, paused by somebody"),
-        (canary(staged(), 0.2, None), "canary waits: 20 % of the sessions, a share that somebody chose"),
-        (over, "flip: Flip(1)"),
-        (other, "canary stuck: canary"),
+        (changed(0.1, Some("then"), |_| ()), "canary waits: 10 % of the sessions, until then"),
+        (
+            changed(0.1, Some("then"), |canary| (canary.step, canary.steps) = (Some(1), 2)),
+            "canary waits: 10 % of the sessions, step 1 of 2, until then",
+        ),
+        (
+            changed(0.1, None, |canary| canary.starved = true),
+            "canary waits: none of the backends of v2 is usable",
+        ),
+        (
+            changed(0.1, Some("then"), |canary| canary.paused = true),
+            "canary waits: 10 % of the sessions, paused by somebody",
+        ),
+        (changed(0.2, None, |_| ()), "canary waits: 20 % of the sessions, a share that somebody chose"),
+        (changed(0.5, None, |canary| canary.complete = true), "flip: Flip(1)"),
+        (changed(0.1, None, |canary| canary.version = "v1b".to_owned()), "canary stuck: canary"),
     ] {
-        assert_eq!(fresh(&own, &scene), expected, "{scene:#?}");
+        assert_eq!(fresh(&by_its_own(), &scene), expected, "{scene:#?}");
     }
 }
 
 #[test]
 fn a_canary_that_was_ended_ends_the_deploy() {
-    let own = Wants { canary: Some(Vec::new()), ..wants() };
     let mut memory = Memory::default();
-    memory.look(&own, &canary(staged(), 0.1, Some("then")), Duration::ZERO);
+    memory.look(&by_its_own(), &canary(with_steps(staged()), 0.1, Some("then")), Duration::ZERO);
 
-    assert_eq!(after(&own, &staged(), &memory), "canary stuck: canary_ended");
+    assert_eq!(after(&by_its_own(), &with_steps(staged()), &memory), "canary stuck: canary_ended");
+}
+
+#[test]
+fn a_canary_that_was_judged_bad_ends_the_deploy_until_somebody_lets_it_go_on() {
+    let failed = |paused, step| {
+        with(canary(with_steps(staged()), 0.1, None), |scene| {
+            let canary = scene.service.canary.as_mut().unwrap();
+            (canary.failed, canary.paused, canary.step) = (true, paused, step);
+            (canary.steps, canary.complete) = (1, !paused && step.is_some());
+            let (version, state, reason) = ("v2".to_owned(), "bad".to_owned(), Some("3 % errors".to_owned()));
+            scene.service.verdict = Some(Verdict { version, state, reason });
+        })
+    };
+
+    assert_eq!(fresh(&by_its_own(), &failed(true, Some(1))), "canary stuck: canary_failed");
+    assert_eq!(fresh(&by_given_steps(), &failed(false, None)), "canary stuck: canary_failed");
+    assert_eq!(fresh(&by_its_own(), &failed(false, Some(1))), "flip: Flip(1)");
+}
+
+#[test]
+fn a_share_that_somebody_lowered_is_not_raised_again() {
+    let own = by_given_steps();
+    let mut memory = Memory::default();
+    memory.look(&own, &canary(staged(), 0.5, None), Duration::ZERO);
+    memory.look(&own, &canary(staged(), 0.01, None), Duration::ZERO);
+
+    let lowered = after(&own, &canary(staged(), 0.01, None), &memory);
+    assert_eq!(lowered, "canary waits: 1 % of the sessions, since somebody gave it less");
+    let raised = after(&own, &canary(staged(), 0.05, None), &memory);
+    assert_eq!(raised, "canary waits: 5 % of the sessions, step 1 of 2, for 61 s more");
 }
 
 #[test]

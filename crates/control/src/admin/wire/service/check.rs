@@ -11,11 +11,10 @@ use http::HeaderName;
 use serde_json::Value;
 
 use super::health::ProbeProtocol;
-use super::later::LATER;
 use super::spec::{Affinity, Balance, Identity, OnMissingVersion, ServiceSpec};
 use super::upstream::UpstreamProtocol;
 use super::{assets, backends, bake, canary, flip, headers, health, hook, limits, message, pin, upstream};
-use crate::document::{Check, Later, Path, Problems, read};
+use crate::document::{Check, Path, Problems, read};
 
 /// For waits that would fail everything at zero.
 pub(super) const WAIT_MIN: Millis = Millis(1);
@@ -24,9 +23,8 @@ pub(super) const WAIT_MIN: Millis = Millis(1);
 ///
 /// # Errors
 /// Everything that is wrong with it.
-pub fn from_json(mut document: Value, name: &ServiceName) -> Result<(ServiceSpec, Configured), Problems> {
+pub fn from_json(document: Value, name: &ServiceName) -> Result<(ServiceSpec, Configured), Problems> {
     let mut problems = Problems::default();
-    Later::strip(LATER, &mut document, &Path::root(), &mut problems);
     let Some(spec) = read::<ServiceSpec>(document, &Path::root(), &mut problems) else {
         return Err(problems);
     };

@@ -12,7 +12,6 @@ mod flip;
 mod headers;
 mod health;
 mod hook;
-mod later;
 mod limits;
 mod message;
 mod pin;
@@ -30,7 +29,6 @@ pub use flip::{DrainSpec, FlipMode, FlipSpec, QuorumSpec, RollSpec, RollStrategy
 pub use headers::{HeaderRulesSpec, name_in_requests};
 pub use health::{HealthSpec, OutlierSpec, ProbeProtocol};
 pub use hook::HookSpec;
-pub use later::LATER;
 pub use limits::ServiceLimitsSpec;
 pub use message::{CompressionSpec, RateLimitSpec, RedirectSpec};
 pub use pin::{PinMode, PinSpec, SameSite};
