@@ -8,6 +8,7 @@ mod agent;
 mod api;
 mod assets;
 mod bake;
+mod canary;
 mod cli;
 mod deploy;
 #[path = "../../crates/resolve/tests/it/dns.rs"]

@@ -171,7 +171,7 @@ async fn at_the_deadline_of_its_version_an_event_stream_ends_whole() {
 }
 
 /// The proxy says goodbye with code 1012, and closes when the client has said it too.
-async fn is_told_to_begin_anew(mut socket: WebSocketStream<TcpStream>) {
+pub(crate) async fn is_told_to_begin_anew(mut socket: WebSocketStream<TcpStream>) {
     is_restart(next(&mut socket).await);
     assert!(within("the end of the tunnel", socket.next()).await.is_none());
 }
@@ -181,13 +181,13 @@ fn is_restart(message: Message) {
     assert_eq!(close.code, CloseCode::Restart);
 }
 
-async fn open(cutover: &Cutover, path: &str) -> WebSocketStream<TcpStream> {
+pub(crate) async fn open(cutover: &Cutover, path: &str) -> WebSocketStream<TcpStream> {
     let stream = TcpStream::connect(cutover.proxy()).await.unwrap();
     let opened = tokio_tungstenite::client_async(format!("ws://web.test{path}"), stream);
     within("the handshake", opened).await.unwrap().0
 }
 
-async fn next(socket: &mut WebSocketStream<TcpStream>) -> Message {
+pub(crate) async fn next(socket: &mut WebSocketStream<TcpStream>) -> Message {
     within("a message", socket.next()).await.expect("the tunnel ended").unwrap()
 }
 
@@ -198,7 +198,7 @@ async fn close(mut socket: WebSocketStream<TcpStream>) {
     assert!(within("the end of the tunnel", socket.next()).await.is_none());
 }
 
-async fn echo(socket: &mut WebSocketStream<TcpStream>, message: Message) -> Message {
+pub(crate) async fn echo(socket: &mut WebSocketStream<TcpStream>, message: Message) -> Message {
     socket.send(message).await.unwrap();
     next(socket).await
 }

@@ -46,6 +46,16 @@ async fn while_backends_are_waited_for() {
 }
 
 #[tokio::test]
+async fn in_the_canary() {
+    for signal in [Signal::INT, Signal::KILL] {
+        let scene = Scene::open().await;
+        let said = scene.end_at("canary: ", "50 % of the sessions", signal).await;
+        assert_said(signal, &said, "`cutover canary web --abort`");
+        scene.finish(&COMMANDS).await;
+    }
+}
+
+#[tokio::test]
 async fn in_the_bake() {
     for signal in [Signal::INT, Signal::KILL] {
         let scene = Scene::open().await;
@@ -142,6 +152,7 @@ impl Scene {
             ["--expand", &expand],
             ["--run", &stage],
             ["--gate", &smoke],
+            ["--canary", "10%:200ms,50%:1s"],
             ["--bake", "1s"],
             ["--contract", &contract],
         ];

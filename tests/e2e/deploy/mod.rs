@@ -1,5 +1,6 @@
 //! `cutover deploy`: with a real database and a column that is renamed, and ended at every step.
 
+mod canary;
 mod ended;
 mod in_place;
 mod people;

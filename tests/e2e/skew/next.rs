@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::site::{Kind, Site, service, with_assets};
+use super::site::{Kind, Site, paged, service, with_assets};
 use crate::support::browser::Tab;
 use crate::support::config::Service;
 
@@ -27,11 +27,10 @@ async fn a_page_stays_whole_through_a_flip_by_its_pin() {
 
 #[tokio::test]
 async fn a_page_reaches_its_deployment_whatever_the_session_is_pinned_to_and_moves_when_that_is_gone() {
-    let Some(mut site) = Site::open(Kind::Next, with_assets(by_deployment())).await else { return };
+    let Some(mut site) = Site::open(Kind::Next, with_assets(paged(by_deployment()))).await else { return };
     let (page, other) = (site.tab("/").await, site.tab("/").await);
     other.until_text("#version", "v1").await;
     site.flip().await;
-    site.browser.clear_cookies().await;
     let newer = site.tab("/").await;
     newer.until_text("#version", "v2").await;
 

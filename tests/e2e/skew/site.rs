@@ -100,6 +100,11 @@ pub(super) fn service() -> Service {
     Service::new("web")
 }
 
+/// The same where who navigates gets the active version.
+pub(super) fn paged(service: Service) -> Service {
+    service.set("pin.policy", "page")
+}
+
 /// The same where files of other versions are found, too.
 pub(super) fn with_assets(service: Service) -> Service {
     let paths = ["/_app/immutable/**", "/_next/static/**"];

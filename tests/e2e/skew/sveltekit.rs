@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::site::{Kind, Site, service, with_assets};
+use super::site::{Kind, Site, paged, service, with_assets};
 
 /// As if a minute had passed for the page, and its user came back to it.
 const COME_BACK: &str = "(() => { const then = Date.now() + 60_000; Date.now = () => then;
@@ -44,15 +44,35 @@ async fn a_page_learns_that_there_is_a_new_version_and_a_reload_leads_to_it() {
 }
 
 #[tokio::test]
+async fn under_policy_page_the_next_navigation_is_of_the_new_version_and_an_open_page_stays_whole() {
+    let Some(site) = Site::open(Kind::SvelteKit, paged(service())).await else { return };
+    let page = site.tab("/").await;
+    page.until_text("#version", "v1").await;
+    site.flip().await;
+
+    page.click("#load").await;
+    page.until_text("#lazy", "a part of v1").await;
+    page.click("#call").await;
+    page.until_text("#answer", "v1").await;
+    page.click("#other").await;
+    page.until_text("#pair", "page v1, data v1").await;
+    page.visit(&site.url("/")).await;
+    page.until_text("#version", "v2").await;
+    page.click("#call").await;
+    page.until_text("#answer", "v2").await;
+
+    page.assert_flawless().await;
+}
+
+#[tokio::test]
 async fn files_of_an_open_page_are_found_in_the_version_that_drains_and_then_in_the_vault() {
-    let Some(mut site) = Site::open(Kind::SvelteKit, with_assets(service())).await else { return };
+    let Some(mut site) = Site::open(Kind::SvelteKit, with_assets(paged(service()))).await else { return };
     // Somebody has loaded that part before, or nobody but v1 would ever have had it.
     let earlier = site.tab("/").await;
     earlier.click("#load").await;
     earlier.until_text("#lazy", "a part of v1").await;
     let (during, after) = (site.tab("/").await, site.tab("/").await);
     site.flip().await;
-    site.browser.clear_cookies().await;
     let newer = site.tab("/").await;
     newer.until_text("#version", "v2").await;
 

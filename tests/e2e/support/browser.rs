@@ -107,11 +107,6 @@ impl Browser {
         tab.visit(url).await;
         tab
     }
-
-    /// Forgets all cookies, as another browser would not know them.
-    pub(crate) async fn clear_cookies(&self) {
-        self.wire.lock().await.call("", "Storage.clearCookies", json!({})).await;
-    }
 }
 
 impl Tab {

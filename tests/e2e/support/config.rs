@@ -24,7 +24,7 @@ pub(crate) struct Service {
     hooks: Vec<String>,
 }
 
-/// Dotted keys and their values. A JSON scalar or list of scalars is written the same way in TOML.
+/// Dotted keys and their values.
 type Keys = BTreeMap<String, Value>;
 
 impl Config {
@@ -118,5 +118,18 @@ impl Service {
 }
 
 fn write(keys: &Keys) -> String {
-    keys.iter().map(|(key, value)| format!("{key} = {value}\n")).collect()
+    keys.iter().map(|(key, value)| format!("{key} = {}\n", toml(value))).collect()
+}
+
+/// A value as TOML has it, which writes all but tables as JSON does.
+fn toml(value: &Value) -> String {
+    let joined = |parts: Vec<String>| parts.join(", ");
+    match value {
+        Value::Array(list) => format!("[{}]", joined(list.iter().map(toml).collect())),
+        Value::Object(table) => {
+            let pair = |(key, value): (&String, &Value)| format!("{key} = {}", toml(value));
+            format!("{{ {} }}", joined(table.iter().map(pair).collect()))
+        }
+        other => other.to_string(),
+    }
 }

@@ -12,6 +12,7 @@ use crate::ctl::view::Canary;
 use crate::ctl::view::deploy::{Gate, Version};
 use crate::deploy::scene::Scene;
 use crate::deploy::share::Stage;
+use crate::deploy::step_log::LEFT;
 
 /// How far the additive migration is.
 pub(super) fn expand(wants: &Wants, scene: &Scene) -> Standing {
@@ -155,7 +156,7 @@ fn by_stages(stages: &[Stage], canary: &Canary, since: Duration, at: Duration) -
     let left = stages[reached].lasts.saturating_sub(at.saturating_sub(since));
     let place = format!("{share} of the sessions, step {} of {}", reached + 1, stages.len());
     match stages.get(reached + 1) {
-        _ if !left.is_zero() => Standing::Waits(format!("{place}, for {} s more", left.as_secs() + 1)),
+        _ if !left.is_zero() => Standing::Waits(format!("{place}{LEFT}{} s more", left.as_secs() + 1)),
         Some(next) => Standing::Ready(Action::Canary(Some(next.share))),
         None => Standing::Done(place),
     }
