@@ -23,7 +23,7 @@ type Route = (&'static str, Call, Value, Vec<(&'static str, &'static str)>);
 
 /// Every route that takes a body of its own.
 fn routes() -> Vec<Route> {
-    [service_routes(), roll_routes()].into_iter().flatten().collect()
+    [service_routes(), switch_routes(), roll_routes()].into_iter().flatten().collect()
 }
 
 fn roll_routes() -> Vec<Route> {
@@ -39,6 +39,35 @@ fn roll_routes() -> Vec<Route> {
             post("/v1/services/web/roll"),
             json!({"action": "resume"}),
             vec![("action", "enum"), ("reason", "string")],
+        ),
+    ]
+}
+
+fn switch_routes() -> Vec<Route> {
+    vec![
+        (
+            "flip",
+            post("/v1/services/web/flip"),
+            json!({"to": "v2"}),
+            vec![
+                ("to", "string"),
+                ("if_epoch", "number"),
+                ("reason", "string"),
+                ("force", "bool"),
+                ("dry_run", "bool"),
+            ],
+        ),
+        (
+            "canary",
+            post("/v1/services/web/canary"),
+            json!({"to": "v2", "share": 0.1}),
+            vec![("to", "string"), ("paused", "bool"), ("reason", "string"), ("if_epoch", "number")],
+        ),
+        (
+            "rollback",
+            post("/v1/services/web/rollback"),
+            json!({}),
+            vec![("if_epoch", "number"), ("reason", "string"), ("sessions", "enum")],
         ),
     ]
 }
@@ -72,30 +101,6 @@ fn service_routes() -> Vec<Route> {
             patch("/v1/services/web/backends/a"),
             json!({}),
             vec![("admin", "enum"), ("weight", "number"), ("force", "bool"), ("reason", "string")],
-        ),
-        (
-            "flip",
-            post("/v1/services/web/flip"),
-            json!({"to": "v2"}),
-            vec![
-                ("to", "string"),
-                ("if_epoch", "number"),
-                ("reason", "string"),
-                ("force", "bool"),
-                ("dry_run", "bool"),
-            ],
-        ),
-        (
-            "canary",
-            post("/v1/services/web/canary"),
-            json!({"to": "v2", "share": 0.1}),
-            vec![("to", "string"), ("paused", "bool"), ("reason", "string"), ("if_epoch", "number")],
-        ),
-        (
-            "rollback",
-            post("/v1/services/web/rollback"),
-            json!({}),
-            vec![("if_epoch", "number"), ("reason", "string"), ("sessions", "enum")],
         ),
         (
             "gate",
