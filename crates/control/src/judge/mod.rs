@@ -25,7 +25,7 @@ use cutover_core::time::Timestamp;
 
 pub use self::board::VerdictBoard;
 use self::running::Running;
-use self::window::Window;
+use self::window::{Window, lately};
 use crate::metrics::Metrics;
 use crate::walk::differences;
 
@@ -49,9 +49,7 @@ impl Judge {
             let bake = service.bake.as_ref().filter(|bake| bake.state == bake::State::Running)?;
             let is_known = old.and_then(|old| old.bake.as_ref()).is_some_and(|old| old.epoch == bake.epoch);
             let tally = tally(snapshot, &service.name, &bake.from).filter(|_| !is_known)?;
-            let window = self.windows.get(&service.name).filter(|window| window.is_of(&bake.from));
-            let lately = window.map_or_else(|| tally.clone(), |window| window.lately(&tally));
-            let ruling = Ruling::Baseline((&lately).into());
+            let ruling = Ruling::Baseline(lately(self.windows.get(&service.name), &bake.from, &tally));
             Some(Judgement { service: service.name.clone(), epoch: bake.epoch, ruling })
         };
         let changed = differences(&before.services, &after.services);
@@ -70,14 +68,13 @@ impl Judge {
         self.forget(state, metrics);
         let mut judgements = Vec::new();
         for (name, service) in &state.services {
-            if !service.policy.bake.duration.is_zero() {
-                self.follow(service, snapshot, now);
-            }
+            self.follow(service, snapshot, now);
             for watched in running::watched(service) {
                 let running = match self.running.entry((name.clone(), watched.kind())) {
                     Entry::Occupied(running) => running.into_mut(),
                     Entry::Vacant(place) => {
-                        let Some(running) = Running::begin(watched, snapshot, name, now) else { continue };
+                        let cells = (snapshot, self.windows.get(name));
+                        let Some(running) = Running::begin(watched, cells, name, now) else { continue };
                         place.insert(running)
                     }
                 };

@@ -10,6 +10,7 @@ use cutover_core::snapshot::Snapshot;
 use cutover_core::time::{Millis, Timestamp};
 
 use super::tally;
+use super::window::{Window, lately};
 
 /// Time between two looks at the cells.
 const SECOND: Millis = Millis::from_secs(1);
@@ -28,7 +29,7 @@ pub(super) struct Watched {
 enum Period {
     /// Its bake. It is compared with how the replaced version answered until the flip.
     Bake { ends_at: Timestamp, baseline: Baseline },
-    /// Its time as a canary. It is compared with how the active version answers meanwhile.
+    /// Its time as a canary. It is compared with how the active version answered before, and answers meanwhile.
     Canary,
 }
 
@@ -74,10 +75,12 @@ pub(super) struct Running {
     watched: Watched,
     watch: Watch,
     baseline: Baseline,
-    /// What the cells of both versions said at the last look.
-    seen: Seen,
+    /// What the cells of the version said at the last look.
+    seen: Tally,
     /// What those of the other version said at the first one.
     first: Tally,
+    /// How the other version answered before.
+    before: Baseline,
     looked_at: Timestamp,
     /// What is bad about it, since that is known.
     fault: Option<String>,
@@ -91,20 +94,21 @@ struct Seen {
 }
 
 impl Running {
-    /// Begins to watch, unless the data plane does not know the version yet.
+    /// Begins to watch, unless the data plane does not know the version yet. `window` is how the active version answered lately.
     pub(super) fn begin(
         watched: Watched,
-        snapshot: &Snapshot,
+        (snapshot, window): (&Snapshot, Option<&Window>),
         service: &ServiceName,
         now: Timestamp,
     ) -> Option<Self> {
         let seen = see(&watched, snapshot, service)?;
-        let baseline = match watched.period {
+        let before = match watched.period {
             Period::Bake { baseline, .. } => baseline,
-            Period::Canary => Baseline::default(),
+            Period::Canary => lately(window, &watched.against, &seen.against),
         };
-        let first = seen.against.clone();
-        Some(Self { watched, watch: Watch::default(), baseline, seen, first, looked_at: now, fault: None })
+        let Seen { version: seen, against: first } = seen;
+        let (watch, baseline) = (Watch::default(), before);
+        Some(Self { watched, watch, baseline, seen, first, before, looked_at: now, fault: None })
     }
 
     /// Whether this is what the service wants to be watched.
@@ -133,12 +137,13 @@ impl Running {
 
     fn observe(&mut self, service: &Service, snapshot: &Snapshot) {
         let Some(seen) = see(&self.watched, snapshot, &service.name) else { return };
-        let second = seen.version.since(&self.seen.version);
-        let fault = self.watch.observe(&second, &self.baseline, &service.policy.bake);
         if self.watched.period == Period::Canary {
-            self.baseline = (&seen.against.since(&self.first)).into();
+            let meanwhile = &seen.against.since(&self.first);
+            self.baseline = Baseline::at_worst(self.before, meanwhile.into());
         }
-        self.seen = seen;
+        let second = seen.version.since(&self.seen);
+        self.seen = seen.version;
+        let fault = self.watch.observe(&second, &self.baseline, &service.policy.bake);
         self.fault =
             fault.map(|fault| fault.told(&self.watch.numbers(&self.baseline), &self.watched.against));
     }

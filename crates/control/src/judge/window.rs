@@ -2,6 +2,7 @@
 
 use cutover_core::answers::Tally;
 use cutover_core::id::VersionLabel;
+use cutover_core::judge::Baseline;
 use cutover_core::time::{Millis, Timestamp};
 
 /// Time between two turns. What is older than two of them tells little about how a version answers now.
@@ -37,7 +38,13 @@ impl Window {
     }
 
     /// What was counted lately, when the cells say this.
-    pub(super) fn lately(&self, tally: &Tally) -> Tally {
+    fn lately(&self, tally: &Tally) -> Tally {
         tally.since(&self.before)
     }
+}
+
+/// How the version answered lately whose cells say `tally`: all that it ever answered, when there is no window of it.
+pub(super) fn lately(window: Option<&Window>, version: &VersionLabel, tally: &Tally) -> Baseline {
+    let window = window.filter(|window| window.is_of(version));
+    window.map_or_else(|| tally.into(), |window| (&window.lately(tally)).into())
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::baseline::LATENCY_MIN;
 use super::betting::Betting;
 use super::bound::allowed_errors;
 use super::guard::Guard;
@@ -18,8 +19,6 @@ const REQUESTS_MIN: u64 = 20;
 const REQUESTS_FEW: u64 = 100;
 /// The share of answers that may be slower than the slowest twentieth of the old version's.
 const ALLOWED_SLOW: f64 = 0.1;
-/// Answers of the old version without which nobody knows what its slowest twentieth is.
-const BASELINE_MIN: u64 = 200;
 /// What nobody notices is not slower, however fast the old version is.
 const SLOWER_BY_US: u64 = 5_000;
 /// The share of answers that may be slower than a fixed limit of the 99th percentile.
@@ -39,7 +38,7 @@ pub struct Watch {
 impl Watch {
     /// Takes in what the new version answered in a second. Answers what is bad about it, if anything is.
     ///
-    /// `baseline` is how the old version answered before that second: until the flip in a bake, since it began in a canary.
+    /// `baseline` is how the old version answered: in a bake until the flip, in a canary until the end of that second.
     pub fn observe(&mut self, second: &Tally, baseline: &Baseline, policy: &BakePolicy) -> Option<Fault> {
         let (requests, errors) = (second.answered(), second.errors());
         self.guard.observe(requests, errors);
@@ -166,7 +165,7 @@ fn latency(p99_ms: Option<f64>) -> String {
 
 /// The latency in microseconds from which on an answer is slow; `None` when too little is known of the old version.
 fn slow(baseline: &Baseline) -> Option<u64> {
-    let p95_us = baseline.p95_us.filter(|_| baseline.requests >= BASELINE_MIN)?;
+    let p95_us = baseline.p95_us.filter(|_| baseline.requests >= LATENCY_MIN)?;
     Some(p95_us.saturating_add(SLOWER_BY_US))
 }
 

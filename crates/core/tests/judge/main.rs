@@ -11,6 +11,7 @@
 )]
 
 mod app;
+mod canary;
 mod errors;
 mod latency;
 mod limits;

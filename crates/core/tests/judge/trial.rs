@@ -32,6 +32,13 @@ impl Trial {
         Self { bad }
     }
 
+    /// Lets a version of the manner `new` be the canary beside one that answered in the manner `old`, and in the manner `meanwhile` from then on.
+    pub(crate) fn canary(old: Manner, meanwhile: Manner, new: Manner) -> Self {
+        let mut bad: Vec<_> = (0..RUNS).filter_map(|seed| accompany(old, meanwhile, new, seed)).collect();
+        bad.sort_by_key(|(second, _)| *second);
+        Self { bad }
+    }
+
     /// Says what was measured, for the docs.
     pub(crate) fn tell(self, what: &str) -> Self {
         let (median, most) = (self.second(0.5), self.second(1.0));
@@ -76,4 +83,15 @@ fn deploy(policy: &BakePolicy, old: Manner, new: Manner, seed: u64) -> Option<(u
     let baseline = baseline(&mut App::new(old, 2 * seed + 1));
     let (mut app, mut watch) = (App::new(new, 2 * seed + 2), Watch::default());
     (1..=BAKE_SECONDS).find_map(|at| Some((at, watch.observe(&app.second(), &baseline, policy)?)))
+}
+
+fn accompany(old: Manner, meanwhile: Manner, new: Manner, seed: u64) -> Option<(u32, Fault)> {
+    let before = baseline(&mut App::new(old, 3 * seed + 1));
+    let (mut active, mut canary) = (App::new(meanwhile, 3 * seed + 2), App::new(new, 3 * seed + 3));
+    let (mut total, mut watch) = (Tally::default(), Watch::default());
+    (1..=BAKE_SECONDS).find_map(|at| {
+        total.add(&active.second());
+        let baseline = Baseline::at_worst(before, (&total).into());
+        Some((at, watch.observe(&canary.second(), &baseline, &BakePolicy::default())?))
+    })
 }
