@@ -16,8 +16,8 @@ use crate::roller::Roller;
 /// The version that everything is deployed to when faults stop, and the one that the fleet is rolled to then.
 const DEPLOYED: u64 = 1000;
 const ROLLED: u64 = 1001;
-/// What a roll may take: batches wait for drains, and drains for their deadline.
-const ROLL_MAX: Millis = Millis::from_secs(1200);
+/// What a roll may take: backends wait for drains, one after the other, and drains for their deadline by clocks that may be minutes behind.
+const ROLL_MAX: Millis = Millis::from_secs(3600);
 
 impl History {
     pub(crate) fn ends_well(&mut self) {

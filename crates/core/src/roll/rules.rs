@@ -44,7 +44,7 @@ impl<'a> Outlook<'a> {
             Next {
                 version,
                 obstacles: flip::obstacles(service, &flip, now),
-                are_all_usable: capacity.usable == capacity.registered,
+                are_all_usable: capacity.registered > 0 && capacity.usable == capacity.registered,
             }
         });
         Self { service, now, capacities, next }

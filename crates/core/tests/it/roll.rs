@@ -177,6 +177,17 @@ fn weights_count_and_not_heads() {
 }
 
 #[test]
+fn a_version_whose_last_backend_leaves_is_not_waited_for() {
+    let mut world = fleet(by_hand(), 3);
+    world.join("v2", &["d"]);
+    world.down("c");
+    world.ask("a").unwrap();
+    world.change(Change::Deregister { backend: id("d"), drain: Millis(1) }).unwrap();
+    world.wait(Millis(1));
+    assert!(!world.roll().permits.contains_key(&id("a")), "one of three is too little for nothing");
+}
+
+#[test]
 fn a_fleet_that_can_not_be_halved_says_what_to_do() {
     let mut world = weighted(by_itself(), &[4, 1, 1]);
     world.deploy("v2", &["b", "c"]);
