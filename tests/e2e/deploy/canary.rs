@@ -1,12 +1,18 @@
 //! A deploy with a canary: by the steps of the service or by its own, and ended by whoever ends the canary.
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use super::{deploy, finish, service, succeeded, web};
 use crate::support::child::Child;
 use crate::support::config::Service;
+use crate::support::load::Load;
 use crate::support::stage::Stage;
 use crate::support::wait::until;
+
+/// Time between two requests of a connection of the load.
+const PACE: Duration = Duration::from_millis(20);
 
 #[tokio::test]
 async fn it_goes_by_the_steps_of_the_service_and_then_becomes_active() {
@@ -67,6 +73,43 @@ async fn who_rejects_the_version_ends_the_deploy() {
     assert_eq!((&found["active"], &found["canary"]), (&json!("v1"), &json!(null)));
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_canary_that_is_judged_bad_and_ended_ends_the_deploy() {
+    let stage = broken_v2(service().set("bake.rollback", true)).await;
+    let load = Load::start_paced(stage.proxy(), 8, PACE);
+
+    let mut deploy = at_half(&stage).await;
+    let status = finish(&mut deploy).await;
+    load.stop().await;
+
+    let said = deploy.output();
+    assert!(status == 1 && said.contains("v2 was rejected: judged bad: "), "{said}");
+    assert!(said.contains("to go on: `cutover clear web v2`"), "{said}");
+    let found = web(&stage).await;
+    assert_eq!((&found["active"], &found["canary"]), (&json!("v1"), &json!(null)));
+    assert_eq!((&found["verdict"]["kind"], &found["verdict"]["state"]), (&json!("canary"), &json!("bad")));
+    assert_eq!(stage.admin().metric("cutover_canaries_total", &["outcome=\"rejected\""]).await, 1.0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_canary_that_is_judged_bad_and_stays_ends_the_deploy_too() {
+    let stage = broken_v2(stepped_for("1h")).await;
+    let load = Load::start_paced(stage.proxy(), 8, PACE);
+
+    let mut deploy = deploy(&stage, "deploy.log", &["--canary"]);
+    let status = finish(&mut deploy).await;
+    load.stop().await;
+
+    let said = deploy.output();
+    assert!(status == 1 && said.contains("v2 was judged bad as a canary: "), "{said}");
+    assert!(said.contains("to go on: if v2 is good all the same: `cutover canary web --resume`"), "{said}");
+    let shown = stage.cli(&["canary", "web"]).await.stdout;
+    assert!(
+        shown.contains("step 1 of 2, paused; it was judged bad, and stays until somebody decides"),
+        "{shown}"
+    );
+}
+
 #[tokio::test]
 async fn without_steps_nothing_is_begun() {
     let stage = Stage::v1_and_v2_with(service()).await;
@@ -88,7 +131,19 @@ async fn at_half(stage: &Stage) -> Child {
     deploy
 }
 
+/// v2 fails half of its requests.
+async fn broken_v2(service: Service) -> Stage {
+    let mut stage = Stage::v1_and_v2_with(service).await;
+    stage.app("b").restart_with("v2", &["--error-rate", "0.5"]).await;
+    stage.until_usable("b").await;
+    stage
+}
+
 fn stepped() -> Service {
-    let steps = [json!({ "share": 0.2, "for": "1500ms" }), json!({ "share": 0.6, "for": "1500ms" })];
+    stepped_for("1500ms")
+}
+
+fn stepped_for(lasts: &str) -> Service {
+    let steps = [json!({ "share": 0.2, "for": lasts }), json!({ "share": 0.6, "for": lasts })];
     service().set("canary.steps", steps.to_vec())
 }

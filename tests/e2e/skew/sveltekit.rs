@@ -58,8 +58,8 @@ async fn under_policy_page_the_next_navigation_is_of_the_new_version_and_an_open
     page.until_text("#pair", "page v1, data v1").await;
     page.visit(&site.url("/")).await;
     page.until_text("#version", "v2").await;
-    page.click("#call").await;
-    page.until_text("#answer", "v2").await;
+    page.click("#other").await;
+    page.until_text("#pair", "page v2, data v2").await;
 
     page.assert_flawless().await;
 }

@@ -225,7 +225,8 @@ pub(super) fn hopeless(wants: &Wants, scene: &Scene, memory: &Memory) -> Option<
     if let Some(why) = found.and_then(|found| found.rejected.as_deref()) {
         let was_active = memory.active.is_some() || found.is_some_and(|found| found.epoch.is_some());
         let what = if was_active { "was rolled back" } else { "was rejected" };
-        let verdict = verdict(scene, version).map(|verdict| format!(" ({verdict})")).unwrap_or_default();
+        let verdict = verdict(scene, version).filter(|verdict| !why.contains(verdict.as_str()));
+        let verdict = verdict.map(|verdict| format!(" ({verdict})")).unwrap_or_default();
         return Some(reason("rejected", format!("{version} {what}: {why}{verdict}")));
     }
     if memory.active.is_some() && !scene.is_active(version) {

@@ -164,8 +164,8 @@ async fn an_unknown_field_is_400_and_named() {
     assert_named(&stage, "service", put("/v1/services/web"), json!({"extra": 1}), 400, "extra").await;
     assert_named(&stage, "service", put("/v1/services/web"), json!({"pin": {"idle": 5}}), 400, "pin.idle")
         .await;
-    let steps = json!({"canary": {"steps": [{"share": "5%", "for": "10m"}]}});
-    assert_named(&stage, "service", put("/v1/services/web"), steps, 400, "canary").await;
+    let steps = json!({"canary": {"steps": 5}});
+    assert_named(&stage, "service", put("/v1/services/web"), steps, 400, "canary.steps").await;
 }
 
 #[tokio::test]
