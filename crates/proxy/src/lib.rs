@@ -63,6 +63,7 @@ mod pages;
 mod pass;
 mod per_client;
 pub mod pin;
+mod plain;
 mod pool;
 pub mod preview;
 mod proxy;

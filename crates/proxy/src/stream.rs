@@ -8,6 +8,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
 use crate::h2::H2Stream;
+use crate::plain;
 use crate::tls::Tls;
 
 /// A connection, whatever it runs over, or a stream of one that carries many.
@@ -51,18 +52,20 @@ impl Stream {
     }
 
     /// Reads into `buffer`. Answers how many bytes came; 0 = the other side will send no more.
-    ///
-    /// A read that does not fill its buffer has emptied the socket: tokio knows, and the next one waits without a system call.
     pub(crate) fn poll_read_into(
         &mut self,
         buffer: &mut [u8],
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
-        if let Self::H2(stream) = self {
-            return stream.poll_read(buffer, cx);
+        match self {
+            Self::Tcp(stream) => plain::poll_read(stream, buffer, cx),
+            Self::Unix(stream) => plain::poll_read(stream, buffer, cx),
+            Self::Tls(stream) => {
+                let mut buffer = ReadBuf::new(buffer);
+                stream.poll_read(&mut buffer, cx).map_ok(|()| buffer.filled().len())
+            }
+            Self::H2(stream) => stream.poll_read(buffer, cx),
         }
-        let mut buffer = ReadBuf::new(buffer);
-        self.poll_read_buf(&mut buffer, cx).map_ok(|()| buffer.filled().len())
     }
 
     /// The same into memory that need not be initialized.
@@ -85,8 +88,8 @@ impl Stream {
     /// Writes some of `bytes`.
     pub(crate) fn poll_write_some(&mut self, bytes: &[u8], cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         match self {
-            Self::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
-            Self::Unix(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Tcp(stream) => plain::poll_write(stream, bytes, cx),
+            Self::Unix(stream) => plain::poll_write(stream, bytes, cx),
             Self::Tls(stream) => stream.poll_write(&[IoSlice::new(bytes)], cx),
             Self::H2(stream) => stream.poll_write(&[IoSlice::new(bytes)], false, cx),
         }
