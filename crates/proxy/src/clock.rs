@@ -40,7 +40,8 @@ impl Clock {
         }
         self.asked.set(moment);
         let since = moment.saturating_duration_since(self.steady.get());
-        let wall = self.wall.get().0.saturating_add(u64::try_from(since.as_millis()).unwrap_or(u64::MAX));
+        let since_ms = since.as_secs().saturating_mul(1000).saturating_add(since.subsec_millis().into());
+        let wall = self.wall.get().0.saturating_add(since_ms);
         self.advance(Timestamp(wall))
     }
 

@@ -73,6 +73,11 @@ impl Fields {
         !self.present.is_disjoint(names)
     }
 
+    /// Whether there may be several lines called `name`.
+    pub(crate) const fn is_repeated(&self, name: Name) -> bool {
+        self.repeated.contains(name)
+    }
+
     /// Whether there is a line called `name`.
     #[must_use]
     pub fn contains(&self, name: Name) -> bool {
@@ -116,7 +121,8 @@ impl Fields {
     /// The values of all lines called `name`, in their order.
     pub fn values(&self, name: Name) -> impl Iterator<Item = &[u8]> + Clone {
         debug_assert_ne!(name, Name::Other, "others are found by `named`");
-        let lines = self.lines.get(self.range(name)).unwrap_or_default();
+        let range = self.range(name);
+        let lines = if range.is_empty() { &[] } else { self.lines.get(range).unwrap_or_default() };
         lines.iter().filter(move |line| line.name == name && !line.is_removed).map(|line| self.value(line))
     }
 
@@ -268,6 +274,28 @@ impl Fields {
         }
     }
 
+    /// Adds a line that is written out: the name, a colon, a space, the value, the line end. For the value holds what holds for
+    /// [`append`](Self::append).
+    #[inline(always)]
+    pub(crate) fn append_line(&mut self, name: Name, line: &[u8]) {
+        debug_assert!(line.starts_with(name.as_str().as_bytes()) && line.ends_with(b"\r\n"), "a whole line");
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(line);
+        let end = self.bytes.len();
+        let name_len = name.as_str().len();
+        let (value_start, value_end) = (start + name_len + 2, end - 2);
+        debug_assert!(is_value(&self.bytes[value_start..value_end]), "a value that could begin another line");
+        self.push(Line {
+            start: offset(start),
+            end: offset(end),
+            value_start: offset(value_start),
+            value_end: offset(value_end),
+            name_len: offset(name_len),
+            name,
+            is_removed: false,
+        });
+    }
+
     /// Replaces all lines called `name` by one.
     #[inline(always)]
     pub fn set(&mut self, name: Name, pieces: &[&[u8]]) {
@@ -336,16 +364,18 @@ impl Fields {
 
     /// Writes all lines, each with its line end, without the empty line behind them.
     pub fn write(&self, out: &mut Vec<u8>) {
-        let mut run = 0..0;
-        for line in self.lines.iter().filter(|line| !line.is_removed) {
-            let (start, end) = (line.start as usize, line.end as usize);
-            if start != run.end {
-                out.extend_from_slice(&self.bytes[run]);
-                run = start..start;
+        let (mut start, mut end) = (0, 0);
+        for line in &self.lines {
+            if line.is_removed {
+                continue;
             }
-            run.end = end;
+            if line.start != end {
+                out.extend_from_slice(&self.bytes[start as usize..end as usize]);
+                start = line.start;
+            }
+            end = line.end;
         }
-        out.extend_from_slice(&self.bytes[run]);
+        out.extend_from_slice(&self.bytes[start as usize..end as usize]);
     }
 
     /// Takes up the bytes of a head whose lines were pushed. Their places count from its begin.

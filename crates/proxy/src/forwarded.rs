@@ -25,16 +25,23 @@ pub(crate) const CLAIMS: Names = Names::of(&[
 /// Those of them that say where a request comes from.
 const ORIGIN: Names = Names::of(&[Name::Forwarded, Name::XForwardedFor, Name::XForwardedProto]);
 
+/// What stands in front of the host in `Forwarded`.
+const HOST: &str = ";host=";
+/// What stands in front of the address in a line.
+const FOR: &str = "X-Forwarded-For: ";
+const PROTO_HTTP: &[u8] = b"X-Forwarded-Proto: http\r\n";
+const PROTO_HTTPS: &[u8] = b"X-Forwarded-Proto: https\r\n";
+
 /// The other end of a client connection, with what is the same for all its requests.
 #[derive(Debug, Clone)]
 pub struct Peer {
     address: IpAddr,
     is_tls: bool,
     is_trusted: bool,
-    /// What `Forwarded` says of it: `for=192.0.2.1;proto=http`.
+    /// What `Forwarded` says of it, in front of the host: `for=192.0.2.1;proto=http;host=`.
     hop: Box<str>,
-    /// Where the address is in it, as `X-Forwarded-For` has it.
-    text: (u8, u8),
+    /// What `X-Forwarded-For` says of it, as a line: `X-Forwarded-For: 192.0.2.1`.
+    line: Box<str>,
 }
 
 /// Where a request comes from, as far as that can be believed.
@@ -52,16 +59,13 @@ impl Peer {
     pub fn new(address: IpAddr, is_tls: bool, trusted: &[Network]) -> Self {
         let address = address.to_canonical();
         let scheme = if is_tls { "https" } else { "http" };
-        let (hop, before, after) = match address {
-            IpAddr::V4(_) => (format!("for={address};proto={scheme}"), "for=", ";proto="),
+        let hop = match address {
+            IpAddr::V4(_) => format!("for={address};proto={scheme}{HOST}"),
             // No token has a colon.
-            IpAddr::V6(_) => (format!("for=\"[{address}]\";proto={scheme}"), "for=\"[", "]\";proto="),
+            IpAddr::V6(_) => format!("for=\"[{address}]\";proto={scheme}{HOST}"),
         };
-        let end = hop.len() - after.len() - scheme.len();
-        // An address has 45 characters at most.
-        let place = |at: usize| u8::try_from(at).unwrap_or(u8::MAX);
-        let text = (place(before.len()), place(end));
-        Self { address, is_tls, is_trusted: is_trusted(address, trusted), hop: hop.into(), text }
+        let line = format!("{FOR}{address}\r\n");
+        Self { address, is_tls, is_trusted: is_trusted(address, trusted), hop: hop.into(), line: line.into() }
     }
 
     /// The address of the peer itself, IPv4 where it is mapped into IPv6.
@@ -105,29 +109,31 @@ impl Peer {
         }
         // No proxy says anything so. A trusted one that knows only the other spelling lets through what its clients say in this one.
         fields.remove_unknown_where(is_alias);
-        fields.join(Name::XForwardedFor, &[self.text()]);
-        let proto: &[u8] = if self.is_tls { b"https" } else { b"http" };
+        if fields.contains(Name::XForwardedFor) {
+            fields.join(Name::XForwardedFor, &[self.text()]);
+        } else {
+            fields.append_line(Name::XForwardedFor, self.line.as_bytes());
+        }
         if !fields.contains(Name::XForwardedProto) {
-            fields.append(Name::XForwardedProto, &[proto]);
+            fields.append_line(Name::XForwardedProto, if self.is_tls { PROTO_HTTPS } else { PROTO_HTTP });
         }
         let (hop, host) = (self.hop.as_bytes(), authority.text.as_bytes());
         if !host.is_empty() && !fields.contains(Name::XForwardedHost) {
             fields.append(Name::XForwardedHost, &[host]);
         }
         if authority.is_token() {
-            fields.join(Name::Forwarded, &[hop, b";host=", host]);
+            fields.join(Name::Forwarded, &[hop, host]);
         } else if host.is_empty() {
-            fields.join(Name::Forwarded, &[hop]);
+            fields.join(Name::Forwarded, &[&hop[..hop.len() - HOST.len()]]);
         } else {
             // An authority has neither quotes nor backslashes, so that quoting it is all it takes.
-            fields.join(Name::Forwarded, &[hop, b";host=\"", host, b"\""]);
+            fields.join(Name::Forwarded, &[hop, b"\"", host, b"\""]);
         }
     }
 
     /// The address, as `X-Forwarded-For` has it.
     fn text(&self) -> &[u8] {
-        let (start, end) = self.text;
-        &self.hop.as_bytes()[start.into()..end.into()]
+        self.line[FOR.len()..].trim_ascii_end().as_bytes()
     }
 }
 

@@ -161,7 +161,7 @@ pub fn prepare_request(fields: &mut Fields, version: Version, keeps_upgrade: boo
         fields.append(Name::Te, &[b"trailers"]);
         fields.append(Name::Connection, &[b"te"]);
     }
-    fields.append(Name::Via, &[via(version)]);
+    fields.append_line(Name::Via, via(version));
 }
 
 /// Makes the fields of an app's answer those for the client: takes out what ends here, and what only the proxy is to know; adds `Via`.
@@ -172,7 +172,7 @@ pub fn prepare_answer(status: StatusCode, version: Version, fields: &mut Fields,
         && fields.contains(Name::Upgrade);
     remove_hop_by_hop(fields, Names::default(), keeps_upgrade);
     identity.hide_in(fields);
-    fields.append(Name::Via, &[via(version)]);
+    fields.append_line(Name::Via, via(version));
 }
 
 /// Takes out of `trailers` what no trailer may say (RFC 9110 section 6.5.1): what frames, routes, authenticates or changes a message, and
@@ -226,13 +226,14 @@ pub(crate) fn remove_hop_by_hop(fields: &mut Fields, others: Names, keeps_upgrad
     }
 }
 
-/// One hop of `Via` (RFC 9110 section 7.6.3): the version in which the message was received, and a name that says nothing about the host.
+/// A line with one hop of `Via` (RFC 9110 section 7.6.3): the version in which the message was received, and a name that says nothing about
+/// the host.
 const fn via(version: Version) -> &'static [u8] {
     match version {
-        Version::HTTP_09 | Version::HTTP_10 => b"1.0 cutover",
-        Version::HTTP_2 => b"2.0 cutover",
-        Version::HTTP_3 => b"3.0 cutover",
-        _ => b"1.1 cutover",
+        Version::HTTP_09 | Version::HTTP_10 => b"Via: 1.0 cutover\r\n",
+        Version::HTTP_2 => b"Via: 2.0 cutover\r\n",
+        Version::HTTP_3 => b"Via: 3.0 cutover\r\n",
+        _ => b"Via: 1.1 cutover\r\n",
     }
 }
 

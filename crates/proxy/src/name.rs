@@ -327,29 +327,28 @@ static TEXTS: [&str; Name::COUNT] = {
 /// only the letters change by this bit.
 #[inline]
 fn is_same(name: &[u8], known: &[u8]) -> bool {
-    const CASE: u128 = u128::from_ne_bytes([0x20; 16]);
+    const CASE: u8 = 0x20;
     if name.len() != known.len() {
         return false;
     }
-    let differ = match name.len() {
+    match name.len() {
         16.. => {
             let [(first, last), (known_first, known_last)] = [name, known].map(ends::<16>);
             let word = u128::from_ne_bytes;
-            (word(first) ^ word(known_first)) | (word(last) ^ word(known_last))
+            ((word(first) ^ word(known_first)) | (word(last) ^ word(known_last))) & !word([CASE; 16]) == 0
         }
         8.. => {
             let [(first, last), (known_first, known_last)] = [name, known].map(ends::<8>);
             let word = u64::from_ne_bytes;
-            ((word(first) ^ word(known_first)) | (word(last) ^ word(known_last))).into()
+            ((word(first) ^ word(known_first)) | (word(last) ^ word(known_last))) & !word([CASE; 8]) == 0
         }
         4.. => {
             let [(first, last), (known_first, known_last)] = [name, known].map(ends::<4>);
             let word = u32::from_ne_bytes;
-            ((word(first) ^ word(known_first)) | (word(last) ^ word(known_last))).into()
+            ((word(first) ^ word(known_first)) | (word(last) ^ word(known_last))) & !word([CASE; 4]) == 0
         }
-        _ => return name.eq_ignore_ascii_case(known),
-    };
-    differ & !CASE == 0
+        _ => name.eq_ignore_ascii_case(known),
+    }
 }
 
 /// The first and the last `N` bytes of a name, which has so many.

@@ -14,8 +14,16 @@ const LEN_MAX: usize = 128;
 /// An id is taken over when there is exactly one and it is 1–128 bytes of visible ASCII; else 128 bits from `entropy` are, in hex.
 pub fn ensure(fields: &mut Fields, entropy: &mut Entropy) {
     if !matches!(fields.single(Name::XRequestId), Ok(Some(given)) if is_sane(given)) {
-        fields.set(Name::XRequestId, &[&make(entropy)]);
+        fields.remove(Name::XRequestId);
+        fields.append_line(Name::XRequestId, &line(make(entropy)));
     }
+}
+
+/// A line with an id.
+fn line(id: [u8; 32]) -> [u8; 48] {
+    let mut line = *b"X-Request-Id: 00000000000000000000000000000000\r\n";
+    line[14..46].copy_from_slice(&id);
+    line
 }
 
 fn is_sane(id: &[u8]) -> bool {

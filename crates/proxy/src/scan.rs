@@ -6,14 +6,13 @@ use wide::u8x16;
 /// not behind the end.
 #[inline]
 pub(crate) fn first(bytes: &[u8], from: usize, is_it: impl Fn(u8x16) -> u8x16) -> usize {
-    let mut at = from;
-    while let Some(chunk) = bytes.get(at..at + 16).and_then(<[u8]>::first_chunk::<16>) {
+    let mut rest = &bytes[from..];
+    while let Some((chunk, behind)) = rest.split_first_chunk::<16>() {
         match is_it(u8x16::from(*chunk)).to_bitmask() {
-            0 => at += 16,
-            found => return at + found.trailing_zeros() as usize,
+            0 => rest = behind,
+            found => return bytes.len() - rest.len() + found.trailing_zeros() as usize,
         }
     }
-    let rest = bytes.get(at..).unwrap_or_default();
     let found = match bytes.last_chunk::<16>() {
         // Some of them were looked at before.
         Some(last) => is_it(u8x16::from(*last)).to_bitmask() >> (16 - rest.len()),
@@ -24,7 +23,7 @@ pub(crate) fn first(bytes: &[u8], from: usize, is_it: impl Fn(u8x16) -> u8x16) -
         }
     };
     // What was marked behind the end is padding.
-    at + rest.len().min(found.trailing_zeros() as usize)
+    bytes.len() - rest.len() + rest.len().min(found.trailing_zeros() as usize)
 }
 
 /// The place of the first `byte`.

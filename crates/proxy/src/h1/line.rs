@@ -9,7 +9,9 @@ use crate::name::Name;
 use crate::scan;
 
 /// What is wrong with a line. All of it is refused: what two readers take for two things is how requests are smuggled.
+// As wide as the first part of a line, in whose place it is answered: a line would be handed over in pieces otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[repr(u32)]
 pub(crate) enum Malformed {
     /// RFC 9112 section 2.2 lets a reader take a bare LF for a line end, and readers differ in whether they do.
     #[error("a line does not end in CRLF")]
@@ -72,16 +74,18 @@ impl Lines {
     #[inline(always)]
     pub(crate) fn next_field(&mut self, input: &[u8]) -> Result<Option<Found>, Malformed> {
         let start = self.next;
-        if input[start..].starts_with(b"\r\n") {
-            self.next = start + 2;
-            return Ok(Some(Found::End));
-        }
         let colon = scan::first(input, start, |chunk| controls(chunk) | chunk.simd_eq(u8x16::splat(b':')));
+        if input.get(colon) != Some(&b':') {
+            if input[start..].starts_with(b"\r\n") {
+                self.next = start + 2;
+                return Ok(Some(Found::End));
+            }
+            return self.what_is_wrong(input).map_or(Ok(None), Err);
+        }
         let name = &input[start..colon];
         let known = Name::of(name);
         // A known name is a token.
-        let is_token = known != Name::Other || (!name.is_empty() && name.iter().copied().all(is_token_byte));
-        if input.get(colon) != Some(&b':') || !is_token {
+        if known == Name::Other && (name.is_empty() || !name.iter().copied().all(is_token_byte)) {
             return self.what_is_wrong(input).map_or(Ok(None), Err);
         }
         let mut end = scan::first(input, self.scanned.max(colon + 1), controls);
@@ -133,6 +137,13 @@ fn trimmed(input: &[u8], value: Range<usize>) -> (usize, usize) {
     // Of the bytes that a value may have, only tabs and spaces are so low.
     let is_blank = |at: usize| input[at] <= b' ';
     let Range { start: mut from, end: mut to } = value;
+    // Nearly all have one space in front, and none behind.
+    if let [b' ', first, .., last] = &input[from..to]
+        && *first > b' '
+        && *last > b' '
+    {
+        return (from + 1, to);
+    }
     while from < to && is_blank(from) {
         from += 1;
     }
