@@ -1,61 +1,121 @@
 //! Cookies in requests (RFC 6265 section 4.2): finding one by name, and taking some out without touching the others.
 
+use std::ops::Range;
+
 use crate::fields::Fields;
 use crate::name::Name;
 use crate::scan;
 
-/// The values of all cookies whose names `is_wanted` says, in their order; several `Cookie` lines count as one.
-pub fn values(fields: &Fields, is_wanted: impl Fn(&[u8]) -> bool) -> impl Iterator<Item = &[u8]> {
-    chosen(fields, move |name| is_wanted(name).then_some(())).map(|((), value)| value)
-}
+/// Prefix of the names of cookies on secure connections (RFC 6265bis section 4.1.3.2): no other host can have set them.
+pub(crate) const HOST_PREFIX: &[u8; 7] = b"__Host-";
 
-/// The same of cookies of several kinds, each with what `kind` makes of its name.
-pub fn chosen<K>(fields: &Fields, kind: impl Fn(&[u8]) -> Option<K>) -> impl Iterator<Item = (K, &[u8])> {
-    let mut lines = fields.values(Name::Cookie);
-    let mut rest = None;
-    std::iter::from_fn(move || {
-        loop {
-            let line: &[u8] = match rest {
-                Some(rest) => rest,
-                None => lines.next()?,
-            };
-            let end = scan::byte(line, b';');
-            rest = end.map(|end| &line[end + 1..]);
-            let pair = split(&line[..end.unwrap_or(line.len())]);
-            if let Some(found) = pair.and_then(|(name, value)| Some((kind(name)?, value))) {
-                return Some(found);
-            }
+/// One `name=value` of a line, or what stands in the place of one, without the whitespace in front of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Pair<'a>(&'a [u8]);
+
+impl<'a> Pair<'a> {
+    /// What stands between two delimiters.
+    // Here and below: each is a few instructions, and is asked for every cookie.
+    #[inline(always)]
+    fn of(text: &'a [u8]) -> Self {
+        Self(text.trim_ascii_start())
+    }
+
+    /// Its value, if this is its name.
+    #[inline(always)]
+    #[must_use]
+    pub fn value_of(self, name: &str) -> Option<&'a [u8]> {
+        // Most others differ in their first byte, and to compare the rest is a call.
+        if self.0.first() != name.as_bytes().first() {
+            return None;
         }
-    })
+        let rest = self.0.strip_prefix(name.as_bytes())?.trim_ascii_start();
+        rest.strip_prefix(b"=").map(<[u8]>::trim_ascii)
+    }
+
+    /// Its value, if this is its name, as it is on secure connections or on others.
+    #[inline(always)]
+    #[must_use]
+    pub fn value_of_ours(self, name: &str, is_secure: bool) -> Option<&'a [u8]> {
+        let pair = if is_secure { self.0.strip_prefix(HOST_PREFIX)? } else { self.0 };
+        Pair(pair).value_of(name)
+    }
 }
 
-/// Removes the cookies whose names `is_removed` says. All others stay as they are, byte for byte and in their order; a `Cookie`
-/// line that has none left is removed.
-pub fn remove(fields: &mut Fields, is_removed: impl Fn(&[u8]) -> bool) {
-    fields.shorten(Name::Cookie, |line| shorten(line, &is_removed));
+/// Cookies of one request that are to go.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Going {
+    /// None.
+    #[default]
+    Nothing,
+    /// The one that is there in the only line, or the first.
+    One(Range<usize>),
+    /// Several.
+    Several,
 }
 
-/// Name and value of `pair`; `None` when it is no pair.
+impl Going {
+    /// One more.
+    #[inline]
+    pub fn add(&mut self, at: Range<usize>) {
+        *self = if *self == Self::Nothing { Self::One(at) } else { Self::Several };
+    }
+}
+
+/// Shows all pairs of all `Cookie` lines, in their order, and where in its line each is.
 #[inline]
-fn split(pair: &[u8]) -> Option<(&[u8], &[u8])> {
-    let pair = pair.trim_ascii();
-    let equals = scan::byte(pair, b'=')?;
-    Some((pair[..equals].trim_ascii_end(), pair[equals + 1..].trim_ascii_start()))
+pub fn for_each<'a>(fields: &'a Fields, mut see: impl FnMut(Range<usize>, Pair<'a>)) {
+    for line in fields.values(Name::Cookie) {
+        let mut at = 0;
+        while let Some(len) = scan::byte(&line[at..], b';') {
+            see(at..at + len, Pair::of(&line[at..at + len]));
+            at += len + 1;
+        }
+        see(at..line.len(), Pair::of(&line[at..]));
+    }
 }
 
-fn is_named(pair: &[u8], is_removed: impl Fn(&[u8]) -> bool) -> bool {
-    split(pair).is_some_and(|(name, _)| is_removed(name))
+/// The value of the first cookie called `name`.
+#[must_use]
+pub fn first<'a>(fields: &'a Fields, name: &str) -> Option<&'a [u8]> {
+    let mut found = None;
+    for_each(fields, |_, pair| found = found.or_else(|| pair.value_of(name)));
+    found
+}
+
+/// Removes the cookies that are `going`, which are those that `is_removed` says. All others stay as they are, byte for byte and in their
+/// order; a `Cookie` line that has none left is removed.
+pub fn remove(fields: &mut Fields, going: &Going, is_removed: impl Fn(Pair<'_>) -> bool) {
+    match going {
+        Going::Nothing => {}
+        Going::One(at) if !fields.is_repeated(Name::Cookie) => {
+            fields.shorten(Name::Cookie, |line| cut(line, at.clone()));
+        }
+        Going::One(_) | Going::Several => {
+            fields.shorten(Name::Cookie, |line| shorten(line, &is_removed));
+        }
+    }
+}
+
+/// Takes one cookie out of a line.
+fn cut(line: &mut [u8], at: Range<usize>) -> usize {
+    let is_last = at.end == line.len();
+    // A delimiter belongs to what is before it.
+    let end = line.len().min(at.end + 1);
+    line.copy_within(end.., at.start);
+    let kept = line.len() - (end - at.start);
+    tidy(line, kept, is_last)
 }
 
 /// Moves the cookies that stay to the front of `line`, and answers how many bytes they are: all of it when none is removed.
-fn shorten(line: &mut [u8], is_removed: impl Fn(&[u8]) -> bool) -> usize {
+fn shorten(line: &mut [u8], is_removed: impl Fn(Pair<'_>) -> bool) -> usize {
     let (mut kept, mut at) = (0, 0);
     let mut is_last_removed = false;
     while at < line.len() {
         let pair_end = scan::byte(&line[at..], b';').map_or(line.len(), |len| at + len);
         // A delimiter belongs to what is before it.
         let end = line.len().min(pair_end + 1);
-        if is_named(&line[at..pair_end], &is_removed) {
+        if is_removed(Pair::of(&line[at..pair_end])) {
             is_last_removed = pair_end == end;
         } else {
             if kept < at {
@@ -65,13 +125,17 @@ fn shorten(line: &mut [u8], is_removed: impl Fn(&[u8]) -> bool) -> usize {
         }
         at = end;
     }
-    if kept == line.len() {
-        return kept;
-    }
+    if kept == line.len() { kept } else { tidy(line, kept, is_last_removed) }
+}
+
+/// Takes away what belonged to cookies that were removed from a line whose first `kept` bytes are what is left.
+fn tidy(line: &mut [u8], mut kept: usize, is_last_removed: bool) -> usize {
     kept -= usize::from(is_last_removed && kept > 0);
     let is_filler = |byte: &u8| *byte == b';' || byte.is_ascii_whitespace();
     let filler = line[..kept].iter().take_while(|byte| is_filler(byte)).count();
-    line.copy_within(filler..kept, 0);
+    if filler > 0 {
+        line.copy_within(filler..kept, 0);
+    }
     kept - filler
 }
 
@@ -91,13 +155,29 @@ mod tests {
 
     fn found(lines: &[&str]) -> Vec<String> {
         let fields = fields(lines);
-        let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
-        values(&fields, |name| name == b"cutover").map(text).collect()
+        let mut found = Vec::new();
+        for_each(&fields, |_, pair| found.extend(pair.value_of("cutover")));
+        assert_eq!(first(&fields, "cutover"), found.first().copied());
+        found.into_iter().map(|value| String::from_utf8_lossy(value).into_owned()).collect()
+    }
+
+    fn remove_all(fields: &mut Fields, name: &str) {
+        let is_removed = |pair: Pair<'_>| pair.value_of(name).is_some();
+        let mut going = Going::default();
+        for_each(fields, |at, pair| {
+            if is_removed(pair) {
+                going.add(at);
+            }
+        });
+        let mut by_looking = fields.clone();
+        remove(fields, &going, is_removed);
+        remove(&mut by_looking, &Going::Several, is_removed);
+        assert_eq!(*fields, by_looking, "{going:?}");
     }
 
     fn removed(lines: &[&str]) -> Vec<String> {
         let mut fields = fields(lines);
-        remove(&mut fields, |name| name == b"cutover");
+        remove_all(&mut fields, "cutover");
         fields.values(Name::Cookie).map(|line| String::from_utf8_lossy(line).into_owned()).collect()
     }
 
@@ -109,6 +189,20 @@ mod tests {
         assert_eq!(found(&["cutover=", "; cutover = 4 ;"]), ["", "4"]);
         assert!(found(&["cutover", "Cutover=1; xcutover=1; cutoverx=1; a=cutover=1"]).is_empty());
         assert!(found(&[]).is_empty());
+    }
+
+    #[test]
+    fn on_secure_connections_names_have_a_prefix() {
+        let ours = |pair: &str, is_secure| {
+            Pair::of(pair.as_bytes()).value_of_ours("a", is_secure).map(<[u8]>::to_vec)
+        };
+        assert_eq!(ours(" __Host-a = 1 ", true), Some(b"1".to_vec()));
+        assert_eq!(ours("a=1", false), Some(b"1".to_vec()));
+        for (pair, is_secure) in
+            [("a=1", true), ("__Host-a=1", false), ("__Host- a=1", false), ("__host-a=1", true)]
+        {
+            assert_eq!(ours(pair, is_secure), None, "{pair}");
+        }
     }
 
     #[test]
@@ -134,7 +228,7 @@ mod tests {
             pairs in prop::collection::vec("(cutover=[a-z]{0,3}| ?[a-z=\" ]{0,8})", 0..6),
         ) {
             let line = pairs.join(";");
-            let is_pin = |pair: &&[u8]| is_named(pair, |name| name == b"cutover");
+            let is_pin = |pair: &&[u8]| Pair::of(pair).value_of("cutover").is_some();
             let kept: Vec<&[u8]> = pairs_of(line.as_bytes()).filter(|pair| !is_pin(pair)).collect();
             let rest = removed(&[&line]).join("\n");
             prop_assert!(found(&[&rest]).is_empty());
@@ -148,12 +242,12 @@ mod tests {
 
         #[test]
         fn any_bytes_are_read_and_rewritten(line in prop::collection::vec(0x20_u8..=0xff, 0..40)) {
-            let mut fields = Fields::from_iter([("cookie", &line)]);
-            let before = fields.clone();
-            let had = values(&fields, |name| name == b"a").count();
-            remove(&mut fields, |name| name == b"a");
-            prop_assert_eq!(values(&fields, |name| name == b"a").count(), 0);
-            prop_assert!(had > 0 || fields == before);
+            let before = Fields::from_iter([("cookie", &line)]);
+            let mut fields = before.clone();
+            let had = first(&before, "a");
+            remove_all(&mut fields, "a");
+            prop_assert_eq!(first(&fields, "a"), None);
+            prop_assert!(had.is_some() || fields == before);
         }
     }
 }

@@ -12,6 +12,7 @@ use cutover_core::route::Found;
 use tokio::time::Instant;
 
 use crate::ask::HALF_CLOSED;
+use crate::cookie::Going;
 use crate::error::Error;
 use crate::exchange::Exchange;
 use crate::facts::{Given, Head};
@@ -34,6 +35,8 @@ pub(crate) struct Decided {
     pub(crate) pin: Result<Pin, NoPin>,
     /// Whether the request is a navigation, for deciding anew.
     pub(crate) is_navigation: bool,
+    /// The cookies of the request that are not for the app.
+    pub(crate) going: Going,
     /// Whether the version is the one that the request names.
     pub(crate) is_explicit: bool,
     /// Whether it is the search for a file in a version that was not chosen: it ends with that version.
@@ -42,6 +45,12 @@ pub(crate) struct Decided {
     pub(crate) prefix_len: usize,
     /// When that was.
     pub(crate) at: Instant,
+}
+
+impl From<Error> for Undecided {
+    fn from(error: Error) -> Self {
+        Self::Refused(error)
+    }
 }
 
 /// Where a request goes, and by which view.
@@ -72,66 +81,81 @@ pub(crate) fn given<'a>(exchange: &'a Exchange<'_>, routed: &Routed) -> Given<'a
     facts(exchange).read(&routed.service().set, &keyring(exchange, &routed.view), now)
 }
 
-/// Decides, waiting for a backend if one may come. The in-flight count begins in the same breath as the decision, so that no drain can slip in between.
-pub(crate) async fn decide(exchange: &mut Exchange<'_>, mut routed: Routed) -> Result<Decided, Error> {
-    let worker = &exchange.client.worker;
-    let mut now = exchange.began;
-    let mut waiting = None;
+/// Why a request is not decided.
+pub(crate) enum Undecided {
+    /// A backend may come, which is [waited](decide_later) for.
+    Waits,
+    /// It can't be.
+    Refused(Error),
+}
+
+/// Decides at once.
+pub(crate) fn decide(exchange: &mut Exchange<'_>, routed: Routed) -> Result<Decided, Undecided> {
+    decide_at(exchange, routed, exchange.began, true)
+}
+
+/// Waits for a backend, and decides when one may be there.
+pub(crate) async fn decide_later(exchange: &mut Exchange<'_>) -> Result<Decided, Error> {
+    let _place = exchange.client.worker.queue.enter().ok_or(Error::Overloaded)?;
+    let patience = exchange.service().map(|service| service.set.policy.queue_timeout.into());
+    let until = exchange.began + patience.unwrap_or_default();
     loop {
-        let Routed { view, found } = &routed;
-        let service = routed.service();
-        let wall = worker.clock.at(now);
-        let given = facts(exchange).read(&service.set, &keyring(exchange, view), wall);
-        let may_wait = waiting.as_ref().is_none_or(|(until, _)| now < *until);
-        let facts = given.facts(found.service, may_wait, wall);
-        let decision = view.snapshot.decide(&facts, &mut worker.entropy.borrow_mut());
-        match decision {
-            Decision::Serve(choice) => {
-                let label = service.set.versions[choice.version].label.as_str();
-                let is_explicit = given.explicit.as_deref() == Some(label);
-                let (service, hash_key, pin) = (Rc::clone(service), given.hash_key, given.pin);
-                let preview = given.preview.ok();
-                tell_preview(&service, given.preview.map(|_| PreviewOutcome::Served));
-                let is_navigation = given.is_navigation;
-                exchange.decided(&service, choice.version);
-                let prefix_len = found.prefix_len;
-                let view = routed.view;
-                return Ok(Decided {
-                    view,
-                    service,
-                    choice,
-                    hash_key,
-                    preview,
-                    pin,
-                    is_navigation,
-                    is_explicit,
-                    is_search: false,
-                    prefix_len,
-                    at: now,
-                });
-            }
-            Decision::Unavailable => return Err(Error::Unavailable),
-            Decision::MissingVersion(what) => return Err(Error::MissingVersion(what)),
-            Decision::NoPreview => {
-                tell_preview(service, Ok(PreviewOutcome::Unavailable));
-                exchange.pinned(PinOutcome::Preview);
-                return Err(Error::PreviewUnavailable);
-            }
-            Decision::Wait => {}
-        }
-        let until = match &waiting {
-            Some((until, _)) => *until,
-            None => {
-                let place = worker.queue.enter().ok_or(Error::Overloaded)?;
-                let until = now + service.set.policy.queue_timeout.into();
-                waiting = Some((until, place));
-                until
-            }
-        };
         wait(exchange, until).await?;
-        now = Instant::now();
-        routed = route(exchange)?;
+        let now = Instant::now();
+        let routed = route(exchange)?;
+        match decide_at(exchange, routed, now, now < until) {
+            Ok(decided) => return Ok(decided),
+            Err(Undecided::Waits) => {}
+            Err(Undecided::Refused(error)) => return Err(error),
+        }
     }
+}
+
+/// The decision by what is known at `now`. A request is only told to wait if it `may_wait`. The in-flight count begins in the same breath,
+/// so that no drain can slip in between.
+fn decide_at(
+    exchange: &mut Exchange<'_>,
+    routed: Routed,
+    now: Instant,
+    may_wait: bool,
+) -> Result<Decided, Undecided> {
+    let worker = &exchange.client.worker;
+    let Routed { view, found } = routed;
+    let service = &view.services[found.service];
+    let wall = worker.clock.at(now);
+    let given = facts(exchange).read(&service.set, &keyring(exchange, &view), wall);
+    let facts = given.facts(found.service, may_wait, wall);
+    let choice = match view.snapshot.decide(&facts, &mut worker.entropy.borrow_mut()) {
+        Decision::Serve(choice) => choice,
+        Decision::Wait => return Err(Undecided::Waits),
+        Decision::Unavailable => return Err(Error::Unavailable.into()),
+        Decision::MissingVersion(what) => return Err(Error::MissingVersion(what).into()),
+        Decision::NoPreview => {
+            tell_preview(service, Ok(PreviewOutcome::Unavailable));
+            exchange.pinned(PinOutcome::Preview);
+            return Err(Error::PreviewUnavailable.into());
+        }
+    };
+    let label = service.set.versions[choice.version].label.as_str();
+    let is_explicit = given.explicit.as_deref() == Some(label);
+    let Given { hash_key, pin, is_navigation, preview, going, .. } = given;
+    let service = Rc::clone(service);
+    tell_preview(&service, preview.map(|_| PreviewOutcome::Served));
+    exchange.decided(&service, choice.version);
+    Ok(Decided {
+        view,
+        service,
+        choice,
+        hash_key,
+        preview: preview.ok(),
+        pin,
+        is_navigation,
+        going,
+        is_explicit,
+        is_search: false,
+        prefix_len: found.prefix_len,
+        at: now,
+    })
 }
 
 /// Waits until there may be a newer view, or until `until`. Who leaves meanwhile leaves its place to others.

@@ -12,7 +12,7 @@ use crate::respond::{self, Own};
 ///
 /// # Errors
 /// The service turns its clients away, or is rewritten to a prefix that the path leads out of.
-pub(crate) fn answer(exchange: &Exchange<'_>, routed: &Routed) -> Result<Option<Own>, Error> {
+pub(crate) fn answer(exchange: &Exchange<'_>, routed: &Routed) -> Result<Option<Box<Own>>, Error> {
     let service = routed.service();
     if let Some(Maintenance { until }) = service.set.maintenance {
         return Err(Error::Maintenance { until });
@@ -31,5 +31,5 @@ pub(crate) fn answer(exchange: &Exchange<'_>, routed: &Routed) -> Result<Option<
         query: scratch.asked.query(),
     };
     let found = service.rules.redirects.find(&asked);
-    Ok(found.map(|(status, location)| respond::redirect(status, &location, &scratch.asked.fields)))
+    Ok(found.map(|(status, location)| Box::new(respond::redirect(status, &location, &scratch.asked.fields))))
 }

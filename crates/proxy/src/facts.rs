@@ -12,6 +12,7 @@ use cutover_core::snapshot::ServiceSet;
 use cutover_core::time::Timestamp;
 use http::Version;
 
+use crate::cookie::Going;
 use crate::fields::{Fields, Several};
 use crate::keyring::Opener;
 use crate::name::Name;
@@ -100,6 +101,8 @@ pub struct Given<'a> {
     pub hash_key: Option<u64>,
     /// Whether it asks for a page that takes the place of the one that is shown, where that matters.
     pub is_navigation: bool,
+    /// Its cookies that are not for the app.
+    pub going: Going,
 }
 
 impl<'a> Head<'a> {
@@ -107,7 +110,7 @@ impl<'a> Head<'a> {
     #[must_use]
     pub fn read(&self, service: &ServiceSet, keyring: &impl Opener, now: Timestamp) -> Given<'a> {
         let policy = &service.policy;
-        let pin::Read { pin, preview } =
+        let pin::Read { pin, preview, going } =
             pin::read(self.fields, &policy.pin, self.is_secure, &service.name, keyring, now);
         let open = |text: &[u8]| keyring.open_preview(text, &service.name, now);
         Given {
@@ -116,6 +119,7 @@ impl<'a> Head<'a> {
             pin,
             hash_key: self.hash_key(&policy.balance),
             is_navigation: policy.pin.mode == PinMode::Page && self.is_navigation(),
+            going,
         }
     }
 
@@ -157,9 +161,7 @@ impl<'a> Head<'a> {
                 IpAddr::V6(address) => mix::hash(&address.octets()),
             }),
             HashOn::Header(name) => self.fields.named(name).map(mix::hash),
-            HashOn::Cookie(name) => {
-                cookie::values(self.fields, |found| found == name.as_bytes()).next().map(mix::hash)
-            }
+            HashOn::Cookie(name) => cookie::first(self.fields, name).map(mix::hash),
         }
     }
 }

@@ -8,16 +8,15 @@ use cutover_core::snapshot::ServiceSet;
 use cutover_core::time::Timestamp;
 use http::StatusCode;
 
+use crate::cookie::{self, Going, HOST_PREFIX, Pair};
 use crate::decimal::Decimal;
 use crate::fields::Fields;
 use crate::keyring::{Keyring, Opener};
 use crate::name::{Name, Names};
-use crate::{cookie, list, preview};
+use crate::{list, preview};
 
 /// What is between the app and the proxy, or the proxy's alone to say.
 const OWN: Names = Names::of(&[Name::CutoverPin, Name::CutoverUpdate]);
-/// Prefix of the cookie's name on secure connections (RFC 6265bis section 4.1.3.2): no other host can have set it.
-const HOST_PREFIX: &[u8] = b"__Host-";
 /// `Cache-Control` for content delivery networks alone.
 const TARGETED: [Name; 2] = [Name::CdnCacheControl, Name::SurrogateControl];
 /// Cookies of the right name that are tried. Each costs a MAC, and a client decides how many it sends.
@@ -64,18 +63,14 @@ pub enum PinOutcome {
 }
 
 /// What a request's cookies say, as far as it is the proxy's.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Read<'a> {
     /// Its pin, or why there is none; of several invalid ones, what is wrong with the first.
     pub pin: Result<Pin, NoPin>,
     /// The text of the preview that it has, unopened.
     pub preview: Option<&'a [u8]>,
-}
-
-/// Which cookie it is.
-enum Ours {
-    Pin,
-    Preview,
+    /// Those of them that are not for the app; the names for the other scheme too, since browsers send both.
+    pub going: Going,
 }
 
 /// Reads the pin of a request, the first valid one of those that it carries, and finds its preview in the same pass.
@@ -90,40 +85,34 @@ pub fn read<'a>(
     now: Timestamp,
 ) -> Read<'a> {
     let reads_pins = policy.mode != PinMode::None;
-    let ours = |name: &[u8]| match () {
-        () if reads_pins && is_cookie(name, policy, is_secure) => Some(Ours::Pin),
-        () if preview::is_cookie(name, is_secure) => Some(Ours::Preview),
-        () => None,
-    };
-    let open = |text: &[u8]| {
-        let pin = keyring.open(text, service)?;
-        pin.check_dates(policy, now).map(|()| pin)
-    };
-    let mut read = Read { pin: Err(NoPin::Absent), preview: None };
+    let mut read = Read { pin: Err(NoPin::Absent), preview: None, going: Going::Nothing };
     let mut tries = 0;
-    for (ours, text) in cookie::chosen(fields, ours) {
-        match ours {
-            Ours::Preview => read.preview = read.preview.or(Some(text)),
-            Ours::Pin if read.pin.is_ok() || tries == TRIES_MAX => {}
-            Ours::Pin => {
-                tries += 1;
-                let opened = open(text);
-                if opened.is_ok() || read.pin == Err(NoPin::Absent) {
-                    read.pin = opened;
-                }
+    cookie::for_each(fields, |at, pair| {
+        let pin = if reads_pins { pair.value_of_ours(&policy.cookie, is_secure) } else { None };
+        let preview = if pin.is_none() { pair.value_of_ours(preview::COOKIE, is_secure) } else { None };
+        if pin.is_none() && preview.is_none() && !is_ours(pair, policy, !is_secure) {
+            return;
+        }
+        if pin.is_none() || !policy.forward {
+            read.going.add(at);
+        }
+        read.preview = read.preview.or(preview);
+        if let Some(text) = pin.filter(|_| read.pin.is_err() && tries < TRIES_MAX) {
+            tries += 1;
+            let opened = keyring.open(text, service);
+            let alive = opened.and_then(|pin| pin.check_dates(policy, now).map(|()| pin));
+            if alive.is_ok() || read.pin == Err(NoPin::Absent) {
+                read.pin = alive;
             }
         }
-    }
+    });
     read
 }
 
-/// Takes the pin, unless the policy forwards it, and the preview out of what the app sees; the names for the other scheme too, since
-/// browsers send both. All other cookies stay as they are, byte for byte.
-pub fn strip(fields: &mut Fields, policy: &PinPolicy) {
-    let has_pin = policy.mode != PinMode::None && !policy.forward;
-    let is_pin = |name: &[u8]| is_cookie(name, policy, false) || is_cookie(name, policy, true);
-    let is_preview = |name: &[u8]| preview::is_cookie(name, false) || preview::is_cookie(name, true);
-    cookie::remove(fields, |name| (has_pin && is_pin(name)) || is_preview(name));
+/// Takes the pin, unless the policy forwards it, and the preview out of what the app sees: what was [read](Read::going) as such. All other
+/// cookies stay as they are, byte for byte.
+pub fn strip(fields: &mut Fields, policy: &PinPolicy, going: &Going) {
+    cookie::remove(fields, going, |pair| is_ours(pair, policy, false) || is_ours(pair, policy, true));
 }
 
 /// Lets the pin follow a request that another member answered than the one that was chosen first, where sessions are tied to backends:
@@ -304,10 +293,12 @@ impl From<&PinAction> for PinOutcome {
     }
 }
 
-/// Whether `name` is the pin cookie's on a connection that is or is not secure.
-fn is_cookie(name: &[u8], policy: &PinPolicy, is_secure: bool) -> bool {
-    let name = if is_secure { name.strip_prefix(HOST_PREFIX) } else { Some(name) };
-    name == Some(policy.cookie.as_bytes())
+/// Whether a cookie of a connection that is or is not secure is not for the app.
+#[inline]
+fn is_ours(pair: Pair<'_>, policy: &PinPolicy, is_secure: bool) -> bool {
+    let has_pin = policy.mode != PinMode::None && !policy.forward;
+    (has_pin && pair.value_of_ours(&policy.cookie, is_secure).is_some())
+        || pair.value_of_ours(preview::COOKIE, is_secure).is_some()
 }
 
 /// Adds a `Set-Cookie` line (RFC 6265 section 4.1).

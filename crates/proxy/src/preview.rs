@@ -11,6 +11,7 @@ use cutover_core::preview::Preview;
 use cutover_core::time::Timestamp;
 use http::{Method, StatusCode};
 
+use crate::cookie::HOST_PREFIX;
 use crate::decide::{Routed, keyring};
 use crate::decimal::Decimal;
 use crate::error::Error;
@@ -25,9 +26,7 @@ const PARAMETER: &str = "cutover-preview=";
 /// The value of the parameter that ends a preview.
 const END: &str = "end";
 /// The cookie.
-const COOKIE: &[u8] = b"cutover-preview";
-/// The same on secure connections, where no other host can have set it (RFC 6265bis section 4.1.3.2).
-const SECURE_COOKIE: &[u8] = b"__Host-cutover-preview";
+pub(crate) const COOKIE: &str = "cutover-preview";
 /// What says who may store an answer.
 const CACHING: Names = Names::of(&[Name::CacheControl, Name::CdnCacheControl, Name::SurrogateControl]);
 
@@ -57,7 +56,7 @@ pub enum PreviewOutcome {
 ///
 /// # Errors
 /// A link or a header field has no valid preview.
-pub(crate) fn answer(exchange: &Exchange<'_>, routed: &Routed) -> Result<Option<Own>, Error> {
+pub(crate) fn answer(exchange: &Exchange<'_>, routed: &Routed) -> Result<Option<Box<Own>>, Error> {
     let asked = &exchange.scratch.asked;
     let header = asked.fields.first(Name::CutoverPreview);
     let link = asked.query().and_then(parameter);
@@ -87,7 +86,7 @@ pub(crate) fn answer(exchange: &Exchange<'_>, routed: &Routed) -> Result<Option<
         }
     };
     service.metrics.preview(outcome);
-    Ok(Some(redirect(exchange, cookie)))
+    Ok(Some(Box::new(redirect(exchange, cookie))))
 }
 
 /// Reads the preview of a request: that of its header field, else that of its `cookie`.
@@ -100,11 +99,6 @@ pub fn read(
     open: impl FnOnce(&[u8]) -> Result<Preview, NoPin>,
 ) -> Result<Preview, NoPin> {
     fields.first(Name::CutoverPreview).or(cookie).map_or(Err(NoPin::Absent), open)
-}
-
-/// Whether `name` is the preview cookie's on a connection that is or is not secure.
-pub(crate) fn is_cookie(name: &[u8], is_secure: bool) -> bool {
-    name == if is_secure { SECURE_COOKIE } else { COOKIE }
 }
 
 /// Keeps an answer from everybody else: it shows what nobody else is to see yet.
@@ -145,7 +139,8 @@ fn redirect(exchange: &Exchange<'_>, (value, max_age_secs): (&[u8], u64)) -> Own
     own.fields.append_other("Referrer-Policy", b"no-referrer");
     let max_age = Decimal::of(max_age_secs);
     let pieces = [
-        if is_secure { SECURE_COOKIE } else { COOKIE },
+        if is_secure { &HOST_PREFIX[..] } else { b"" },
+        COOKIE.as_bytes(),
         b"=",
         value,
         b"; Path=/; HttpOnly; SameSite=Lax; Max-Age=",

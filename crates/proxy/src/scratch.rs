@@ -2,6 +2,7 @@
 
 use crate::buffer::{Buffer, Buffers, SMALL};
 use crate::h1::head::{AnswerHead, RequestHead};
+use crate::name::Name;
 use crate::relay::Relay;
 use crate::upload::Upload;
 
@@ -14,6 +15,8 @@ pub(crate) struct Scratch {
     pub(crate) authority: String,
     /// Bytes of the host in it, without its port.
     pub(crate) host_len: usize,
+    /// Authority and bytes of the host of the request before, of whichever connection.
+    before: (String, usize),
     /// The answer's head, first as it came, then as the client gets it.
     pub(crate) answer: AnswerHead,
     pub(crate) from_client: Buffer,
@@ -32,6 +35,7 @@ impl Default for Scratch {
             asked: RequestHead::default(),
             authority: String::new(),
             host_len: 0,
+            before: (String::new(), 0),
             answer: AnswerHead::default(),
             from_client: Buffer::new(SMALL),
             from_upstream: Buffer::new(SMALL),
@@ -58,11 +62,28 @@ impl Scratch {
 
     /// Forgets the request before. What its client sent behind it stays.
     pub(crate) fn begin(&mut self) {
+        if !self.authority.is_empty() {
+            // Requests that were refused before they named one leave the last one where it is.
+            std::mem::swap(&mut self.authority, &mut self.before.0);
+            self.before.1 = self.host_len;
+        }
         self.authority.clear();
         self.host_len = 0;
         self.from_upstream.clear();
         self.upload.clear();
         self.download.clear();
         self.interim.clear();
+    }
+
+    /// Takes up the authority of the request before, if that is what this one's `Host` says: what was found to be an authority then is one now, and nearly all
+    /// requests name the same as the one before.
+    pub(crate) fn take_known_authority(&mut self) -> bool {
+        let Ok(Some(line)) = self.asked.fields.single(Name::Host) else { return false };
+        if line.is_empty() || line != self.before.0.as_bytes() || self.asked.authority().is_some() {
+            return false;
+        }
+        std::mem::swap(&mut self.authority, &mut self.before.0);
+        self.host_len = self.before.1;
+        true
     }
 }

@@ -11,7 +11,7 @@ use crate::ask::Expectation;
 use crate::check::{check, check_tunnel, expects_continue, keeps_alive};
 use crate::config::Limits;
 use crate::connection::Connection;
-use crate::decide::{self, Decided, Routed};
+use crate::decide::{self, Decided, Routed, Undecided};
 use crate::decimal::Decimal;
 use crate::error::Error;
 use crate::exchange::Exchange;
@@ -93,16 +93,21 @@ async fn answer(exchange: &mut Exchange<'_>, is_last: bool) -> Result<Next, Erro
     let routed = decide::route(exchange)?;
     limit(exchange, &routed)?;
     if let Some(answer) = preview::answer(exchange, &routed)? {
-        return Ok(own::answer(exchange, answer).await);
+        return Ok(own::answer(exchange, *answer).await);
     }
     if exchange.scratch.asked.has_path(version_endpoint::PATH) {
         let answer = report_version(exchange, &routed);
         return Ok(own::answer(exchange, answer).await);
     }
     if let Some(answer) = early::answer(exchange, &routed)? {
-        return Ok(own::answer(exchange, answer).await);
+        return Ok(own::answer(exchange, *answer).await);
     }
-    let mut decided = decide::decide(exchange, routed).await?;
+    let mut decided = match decide::decide(exchange, routed) {
+        Ok(decided) => decided,
+        Err(Undecided::Refused(error)) => return Err(error),
+        // It is rarely needed, and would be part of everything that serves a connection.
+        Err(Undecided::Waits) => Box::pin(decide::decide_later(exchange)).await?,
+    };
     admit(exchange, &decided.service.set, framing)?;
     if is_last_hop(exchange) {
         let answer = answer_here(exchange)?;
@@ -202,7 +207,7 @@ async fn receive(connection: &mut Connection, scratch: &mut Scratch) -> Received
 /// Where the request comes from, what it is for, and how its body is framed.
 fn identify(exchange: &mut Exchange<'_>, is_last: bool) -> Result<Framing, Error> {
     let client = exchange.client;
-    let Scratch { asked, authority, host_len, .. } = exchange.scratch;
+    let asked = &exchange.scratch.asked;
     exchange.origin = client.peer.origin(&asked.fields, &client.admission.front().trusted_proxies);
     exchange.closes = is_last || !keeps_alive(asked.version, &asked.fields);
     let framing = match exchange.stream.h2() {
@@ -215,9 +220,12 @@ fn identify(exchange: &mut Exchange<'_>, is_last: bool) -> Result<Framing, Error
     if exchange.stream.is_extended_connect() {
         check_tunnel(asked)?;
     }
-    let given = facts::authority(asked.version, asked.authority(), &asked.fields)?;
-    authority.push_str(given.text);
-    *host_len = given.host.len();
+    if !exchange.scratch.take_known_authority() {
+        let Scratch { asked, authority, host_len, .. } = &mut *exchange.scratch;
+        let given = facts::authority(asked.version, asked.authority(), &asked.fields)?;
+        authority.push_str(given.text);
+        *host_len = given.host.len();
+    }
     Ok(framing)
 }
 
@@ -291,7 +299,7 @@ fn prepare(exchange: &mut Exchange<'_>, decided: &Decided, framing: Framing) -> 
     if !expects {
         asked.fields.remove(Name::Expect);
     }
-    pin::strip(&mut asked.fields, &set.policy.pin);
+    pin::strip(&mut asked.fields, &set.policy.pin, &decided.going);
     let given = Authority { text: authority, host: &authority[..*host_len] };
     exchange.client.peer.write(&mut asked.fields, given);
     let rules = &decided.service.rules;

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::held::Held;
 use super::kept::{self, Kept};
 use super::miss;
+use crate::cookie::Going;
 use crate::decide::Decided;
 use crate::error::Error;
 use crate::exchange::Exchange;
@@ -103,6 +104,8 @@ impl Decided {
             pin: self.pin,
             is_navigation: false,
             preview: None,
+            // They are gone from its head.
+            going: Going::Nothing,
             is_explicit: false,
             is_search: true,
             prefix_len: self.prefix_len,

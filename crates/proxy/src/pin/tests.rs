@@ -80,6 +80,18 @@ fn an_old_pin_is_expired() {
     assert_eq!(read_from(&fleet, &cookie, false), Err(NoPin::Expired));
 }
 
+/// Takes out what is read as not for the app, over whichever connection it comes.
+fn strip(fields: &mut Fields, policy: &PinPolicy) {
+    let [insecure, secure] = [false, true].map(|is_secure| {
+        let mut fields = fields.clone();
+        let going = read(&fields, policy, is_secure, &name(), &Keyring::default(), NOW).going;
+        super::strip(&mut fields, policy, &going);
+        fields
+    });
+    assert_eq!(insecure, secure);
+    *fields = secure;
+}
+
 #[test]
 fn the_app_sees_every_cookie_but_the_pin() {
     let policy = PinPolicy::default();
