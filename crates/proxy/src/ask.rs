@@ -127,7 +127,7 @@ pub(crate) async fn ask(
     let worker = &exchange.client.worker;
     let entry = &decided.version_set().members[member];
     let took = at.saturating_duration_since(began);
-    blame::answered(worker, decided, entry, exchange.scratch.answer.status, (at, took));
+    blame::answered(worker, decided, entry, exchange.scratch.answer.status, (began, took));
     exchange.tries.first_byte = Some(took);
     Ok((connection, Answer { framing, keeps_alive, at }))
 }

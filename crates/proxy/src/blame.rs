@@ -6,6 +6,7 @@ use std::time::Duration;
 use cutover_core::policy::Policy;
 use cutover_core::retry::{self, Failure, Replay};
 use cutover_core::snapshot::BackendEntry;
+use cutover_core::time::Millis;
 use cutover_tls::client::HandshakeError;
 use http::StatusCode;
 use tokio::time::Instant;
@@ -194,16 +195,18 @@ impl Carrier {
     }
 }
 
-/// The backend answered at a moment, and took some time for it.
+/// The backend answered, and took some time for it since it was asked.
 pub(crate) fn answered(
     worker: &Worker,
     decided: &Decided,
     entry: &BackendEntry,
     status: StatusCode,
-    (at, took): (Instant, Duration),
+    (asked, took): (Instant, Duration),
 ) {
     let latency_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-    entry.traffic.note_latency(latency_us, worker.clock.at(at));
+    // The clock knows the moment of asking already, as a rule.
+    let now = worker.clock.at(asked) + Millis(latency_us / 1000);
+    entry.traffic.note_latency(latency_us, now);
     let is_gateway_error = matches!(
         status,
         StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT

@@ -171,6 +171,10 @@ impl<'a> Exchange<'a> {
         }
         let from_client = &mut self.scratch.from_client;
         while half_closed.is_none() && !from_client.is_full() {
+            // As a rule there is nothing, which a read finds out at greater length.
+            if self.stream.poll_readable(cx).is_pending() {
+                break;
+            }
             match from_client.poll_fill(self.stream, cx) {
                 Poll::Ready(Ok(0)) => *half_closed = Some(Instant::now()),
                 Poll::Ready(read) => drop(read?),

@@ -89,7 +89,13 @@ async fn attempt(
 ) -> Result<Backend, Setback> {
     let in_flight = BackendInFlight::begin(&decided.version_set().members[member].traffic);
     let told = exchange.client.arrival.told(&decided.service.set.policy.upstream, exchange.origin.client);
-    let connection = match decided.connection(member, wants_fresh, told, began).await {
+    let connection = match decided.idle_connection(member, wants_fresh, told, began) {
+        // What it takes to open one is large, and rarely needed.
+        Ok(None) => Box::pin(decided.open_connection(member, told)).await,
+        Ok(Some(connection)) => Ok(connection),
+        Err(none) => Err(none),
+    };
+    let connection = match connection {
         Ok(connection) => connection,
         Err(NoConnection::Full) => return Err(Setback::Full),
         Err(NoConnection::Replaced) => return Err(Setback::Replaced),
@@ -272,21 +278,29 @@ impl Decided {
         &self.service.versions[self.choice.version].pools[member]
     }
 
-    /// A connection to the member: an idle one, unless only a fresh one will do, or a new one.
-    async fn connection(
+    /// An idle connection to the member, unless only a fresh one will do.
+    fn idle_connection(
         &self,
         member: usize,
         wants_fresh: bool,
         told: Option<Endpoints>,
         now: Instant,
-    ) -> Result<Box<Connection>, NoConnection> {
-        let policy = &self.service.set.policy.upstream;
-        let generation = self.version_set().members[member].generation;
-        let pool = self.pool(member);
-        let idle = if wants_fresh { None } else { pool.take(generation, told, policy.idle_timeout, now)? };
-        match idle {
-            Some(connection) => Ok(connection),
-            None => pool.open(generation, told, policy).await,
+    ) -> Result<Option<Box<Connection>>, NoConnection> {
+        if wants_fresh {
+            return Ok(None);
         }
+        let generation = self.version_set().members[member].generation;
+        let idle_timeout = self.service.set.policy.upstream.idle_timeout;
+        self.pool(member).take(generation, told, idle_timeout, now)
+    }
+
+    /// A new connection to the member.
+    async fn open_connection(
+        &self,
+        member: usize,
+        told: Option<Endpoints>,
+    ) -> Result<Box<Connection>, NoConnection> {
+        let generation = self.version_set().members[member].generation;
+        self.pool(member).open(generation, told, &self.service.set.policy.upstream).await
     }
 }

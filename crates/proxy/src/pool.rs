@@ -3,7 +3,6 @@
 mod links;
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Context;
@@ -40,8 +39,8 @@ pub(crate) struct Pool {
     /// What it called itself in its first answer that did.
     process: RefCell<Option<Process>>,
     limit: IdleLimit,
-    /// The one that was used last is at the back, and taken first: the others may grow old and go.
-    idle: RefCell<VecDeque<Idle>>,
+    /// The one that was used last is at the end, and taken first: the others may grow old and go.
+    idle: RefCell<Vec<Idle>>,
     /// Those of HTTP/2.
     links: Links,
     /// What is spoken over all of them.
@@ -154,9 +153,8 @@ impl Pool {
             return self.take_stream(generation, idle_timeout, now);
         }
         let mut idle = self.idle.borrow_mut();
-        while let Some(at) = idle.iter().rposition(|idle| idle.connection.told == told)
-            && let Some(Idle { mut connection, since }) = idle.remove(at)
-        {
+        while let Some(at) = idle.iter().rposition(|idle| idle.connection.told == told) {
+            let Idle { mut connection, since } = idle.remove(at);
             let age = now.duration_since(since);
             if age >= self.limit.usable(idle_timeout.into()) {
                 // Whatever is below is older still.
@@ -218,9 +216,11 @@ impl Pool {
             return;
         }
         let mut idle = self.idle.borrow_mut();
-        idle.push_back(Idle { connection, since: now });
-        while idle.len() > policy.max_idle as usize {
-            idle.pop_front();
+        idle.push(Idle { connection, since: now });
+        let most = policy.max_idle as usize;
+        if idle.len() > most {
+            let surplus = idle.len() - most;
+            idle.drain(..surplus);
         }
         if self.is_strict.get() {
             self.reach.watch.call();
@@ -363,7 +363,7 @@ impl Pool {
 
 /// Drops the connections that ended; answers the ages of the youngest and the oldest of them.
 fn drop_ended(
-    idle: &mut VecDeque<Idle>,
+    idle: &mut Vec<Idle>,
     now: Instant,
     mut is_quiet: impl FnMut(&mut Stream) -> bool,
 ) -> Option<Ages> {

@@ -64,6 +64,9 @@ impl Output {
         is_last: bool,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
+        if !self.has_pieces() && !to.is_h2() {
+            return self.poll_write_framed(to, cx);
+        }
         let wrote = match (&mut self.pipe, to.tcp()) {
             (Some(pipe), Some(to)) => ready!(pipe.poll_drain(to, cx))?,
             (Some(_), None) => return Poll::Ready(Err(io::ErrorKind::Unsupported.into())),
@@ -76,6 +79,17 @@ impl Output {
             buffers.pipes.give_back(empty);
         }
         Poll::Ready(Ok(wrote))
+    }
+
+    /// What was framed, with nothing behind it.
+    fn poll_write_framed(&mut self, to: &mut Stream, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let wrote = ready!(to.poll_write_some(&self.framed[self.written..], cx))?;
+        self.written += wrote;
+        if self.written == self.framed.len() {
+            self.framed.clear();
+            self.written = 0;
+        }
+        Poll::Ready(if wrote > 0 { Ok(wrote) } else { Err(io::ErrorKind::WriteZero.into()) })
     }
 
     fn poll_write_slices(
@@ -92,7 +106,6 @@ impl Output {
                 let slices = [IoSlice::new(framed), IoSlice::new(raw), IoSlice::new(end)];
                 ready!(to.poll_write_body(&slices, is_last, cx))?
             }
-            (framed, [], []) => ready!(to.poll_write_some(framed, cx))?,
             ([], raw, []) => ready!(to.poll_write_some(raw, cx))?,
             (framed, raw, end) => {
                 let slices = [IoSlice::new(framed), IoSlice::new(raw), IoSlice::new(end)];
