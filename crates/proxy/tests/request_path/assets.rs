@@ -70,7 +70,7 @@ fn a_file_of_a_page_from_before_the_flip_is_found_in_its_version() {
     assert_eq!((found.status(), found.body.as_str()), (200, "one"));
     assert_eq!(found.field("set-cookie"), None, "where a file is does not say where a session is");
     assert_eq!(client.get("/assets/2.js").body, "two");
-    assert!(counted(&world, "other_version") && counted(&world, "hit"));
+    world.eventually("both are counted", || counted(&world, "other_version") && counted(&world, "hit"));
     let page = client.get("/");
     assert_eq!((page.body.as_str(), page.field("set-cookie").is_some()), ("page", true));
     assert_eq!(v2.connections(), 1, "the answer that nobody got was read to its end");
@@ -394,7 +394,7 @@ fn a_file_is_found_where_no_backend_is_left() {
     let mut client = keeping.world.connect();
     assert_eq!(client.get("/assets/1.js").body, "one");
     assert_eq!((client.get("/assets/2.js").status(), client.get("/").status()), (503, 503));
-    assert!(counted(&keeping.world, "vault"));
+    keeping.world.eventually("it is counted", || counted(&keeping.world, "vault"));
     keeping.world.eventually("it is logged", || keeping.world.logged().contains(r#""asset":"vault""#));
 }
 
