@@ -129,6 +129,9 @@ impl Session {
             PinAction::Hand(pin, _) => {
                 let expiry = pin.expires_at(&scene.policy.pin);
                 version.traffic.note_pin_expiry(expiry);
+                if pin.backend.is_some() {
+                    version.members[choice.member].traffic.note_pin_expiry(expiry);
+                }
                 scene.pins.note(&self.version, expiry);
                 Some(pin)
             }

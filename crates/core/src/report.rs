@@ -37,6 +37,8 @@ pub struct BackendFacts {
     pub consecutive_errors: u32,
     /// The latest identity generation that was lost.
     pub lost_generation: u32,
+    /// The latest expiry of a pin that this process handed out and that names the backend.
+    pub latest_pin_expiry: Timestamp,
     /// What an answer said about a process that is not the known one.
     pub sighting: Option<Arc<Sighting>>,
 }

@@ -220,6 +220,7 @@ impl BackendEntry {
             in_flight: self.traffic.in_flight(),
             consecutive_errors: self.traffic.consecutive_errors(),
             lost_generation: self.traffic.lost_generation(),
+            latest_pin_expiry: self.traffic.latest_pin_expiry(),
             sighting: self.traffic.sighting(),
         }
     }

@@ -33,6 +33,7 @@ pub struct BackendTraffic {
     latency: AtomicU64,
     latency_at: AtomicU64,
     lost_generation: AtomicU32,
+    latest_pin_expiry: AtomicU64,
     sighting: ArcSwapOption<Sighting>,
 }
 
@@ -68,9 +69,7 @@ impl VersionTraffic {
 
     /// Notes the expiry of a pin that is about to be handed out.
     pub fn note_pin_expiry(&self, expiry: Timestamp) {
-        if self.latest_pin_expiry.load(Relaxed) < expiry.0 {
-            self.latest_pin_expiry.fetch_max(expiry.0, Relaxed);
-        }
+        note_latest(&self.latest_pin_expiry, expiry);
     }
 }
 
@@ -154,6 +153,17 @@ impl BackendTraffic {
         self.sighting.load_full()
     }
 
+    /// The latest expiry of any pin that this process handed out and that names the backend.
+    #[must_use]
+    pub fn latest_pin_expiry(&self) -> Timestamp {
+        Timestamp(self.latest_pin_expiry.load(Relaxed))
+    }
+
+    /// Notes the expiry of a pin that names the backend and is about to be handed out.
+    pub fn note_pin_expiry(&self, expiry: Timestamp) {
+        note_latest(&self.latest_pin_expiry, expiry);
+    }
+
     /// Adds a latency to the moving average: peaks count at once, the rest decays over ten seconds (as in Finagle's peak EWMA).
     /// Lost updates between workers are harmless.
     pub fn note_latency(&self, latency_us: u64, now: Timestamp) {
@@ -166,6 +176,12 @@ impl BackendTraffic {
     #[must_use]
     pub fn latency_us(&self) -> u64 {
         self.latency.load(Relaxed)
+    }
+}
+
+fn note_latest(cell: &AtomicU64, time: Timestamp) {
+    if cell.load(Relaxed) < time.0 {
+        cell.fetch_max(time.0, Relaxed);
     }
 }
 

@@ -152,7 +152,7 @@ impl Answering<'_> {
     /// takes out what is between the app and the proxy. Answers what became of the pin.
     ///
     /// No pin goes out on an answer that shared caches may store, and none on a 304, because that one changes what a cache has
-    /// stored. The expiry of a pin that goes out is noted in the version's cells here, before any byte of it can leave.
+    /// stored. The expiry of a pin that goes out is noted in the cells of its version and backend here, before any byte of it can leave.
     pub fn write(&self, status: StatusCode, fields: &mut Fields) -> PinOutcome {
         let wish = Wish::of(fields);
         fields.remove_all(OWN);
@@ -190,7 +190,12 @@ impl Answering<'_> {
         let Some(token) = self.keyring.seal(pin, &self.service.name) else { return PinOutcome::Withheld };
         let policy = &self.service.policy.pin;
         if let Some(version) = self.service.versions.get(self.choice.version) {
-            version.traffic.note_pin_expiry(pin.expires_at(policy));
+            let expiry = pin.expires_at(policy);
+            version.traffic.note_pin_expiry(expiry);
+            let member = pin.backend.and_then(|_| version.members.get(self.choice.member));
+            if let Some(backend) = member {
+                backend.traffic.note_pin_expiry(expiry);
+            }
         }
         let max_age = (!policy.max_life.is_zero()).then(|| policy.max_life.as_secs());
         self.set_cookie(fields, token.as_bytes(), max_age);

@@ -132,15 +132,21 @@ fn is_empty(service: &Service, id: &BackendId, traffic: &Traffic, now: Timestamp
         return true;
     }
     let facts = traffic.backends.get(&(service.name.clone(), id.clone()));
-    facts.is_some_and(|facts| facts.in_flight == 0) && !keeps_sessions(service, backend)
+    facts.is_some_and(|facts| {
+        facts.in_flight == 0 && !keeps_sessions(service, backend, facts.latest_pin_expiry, evicted_by)
+    })
 }
 
-/// Whether sessions go on being sent to a backend that drains, because it has them in its memory.
-fn keeps_sessions(service: &Service, backend: &Backend) -> bool {
+/// Whether sessions go on being sent to a backend that drains, because it has them in its memory. Nobody has a table of them: what is
+/// known is until when the last pin lives that names the backend, and, of pins that earlier processes handed out, when the last of its
+/// version ends.
+fn keeps_sessions(service: &Service, backend: &Backend, noted: Timestamp, clocks: Timestamp) -> bool {
     let is_answering = matches!(backend.operational, Operational::Up(_));
     let has_sessions = |label| {
-        let role = service.versions.get(label).map(|version| version.role);
-        matches!(role, Some(Role::Active | Role::Canary | Role::Draining))
+        service.versions.get(label).is_some_and(|version| {
+            matches!(version.role, Role::Active | Role::Canary | Role::Draining)
+                && version.pins_until.max(noted) > clocks
+        })
     };
     service.policy.affinity == Affinity::Backend
         && service.policy.pin.mode != PinMode::None

@@ -32,4 +32,5 @@ mod rollback;
 mod schema;
 mod sessions;
 mod suspend;
+mod tied;
 mod world;

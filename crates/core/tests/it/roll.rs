@@ -5,7 +5,7 @@ use std::sync::Arc;
 use cutover_core::backend::{AdminState, Weight};
 use cutover_core::command::{Change, Command, Finding, Flip, Registration, Sessions};
 use cutover_core::policy::{
-    Affinity, DrainPolicy, FlipMode, FlipPolicy, PinMode, PinPolicy, Policy, RollPolicy, RollStrategy, Share,
+    DrainPolicy, FlipMode, FlipPolicy, PinMode, PinPolicy, Policy, RollPolicy, RollStrategy, Share,
 };
 use cutover_core::rejected::Code;
 use cutover_core::report::{BackendFacts, Traffic};
@@ -275,18 +275,6 @@ fn a_permit_is_granted_when_nothing_is_in_flight_or_the_drain_is_over() {
     let DrainPolicy { deadline, spread, .. } = world.service().policy.drain;
     world.now = world.now + deadline + spread;
     world.tick(busy(1));
-    assert!(world.is_granted("a"));
-}
-
-#[test]
-fn sessions_in_the_memory_of_a_backend_stay_until_the_deadline() {
-    let policy = Policy { affinity: Affinity::Backend, pin: PinPolicy::default(), ..by_itself() };
-    let mut world = fleet(policy, 4);
-    world.ask("a").unwrap();
-    world.wait(Millis(100));
-    assert!(!world.is_granted("a"));
-    let DrainPolicy { deadline, spread, .. } = world.service().policy.drain;
-    world.wait(Millis(deadline.0 + spread.0));
     assert!(world.is_granted("a"));
 }
 

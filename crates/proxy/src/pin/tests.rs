@@ -262,6 +262,21 @@ fn a_pin_follows_to_the_backend_that_answered() {
 }
 
 #[test]
+fn a_pin_to_a_backend_is_noted_for_that_backend_alone() {
+    let mut fleet = Fleet::new(Policy { affinity: Affinity::Backend, ..Policy::default() });
+    fleet.add_backend("c", "v1");
+    let (_, fields) = answered(&fleet, Err(NoPin::Absent), false, 200, &[]);
+    let pair = all(&fields, Name::SetCookie)[0].split(';').next().unwrap();
+    let pin = read_from(&fleet, pair, false).unwrap();
+    let members = &fleet.set().active_version().unwrap().members;
+    let noted: Vec<_> = members.iter().map(|member| member.traffic.latest_pin_expiry()).collect();
+    let expected =
+        |hash| if Some(hash) == pin.backend { pin.expires_at(&fleet.set().policy.pin) } else { Timestamp(0) };
+    assert_eq!(noted, members.iter().map(|member| expected(member.hash)).collect::<Vec<_>>());
+    assert!(noted.len() == 2 && noted.contains(&Timestamp(0)));
+}
+
+#[test]
 fn a_pin_to_a_version_stays_whoever_answers() {
     let mut fleet = fleet();
     fleet.add_backend("c", "v1");
