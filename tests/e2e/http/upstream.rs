@@ -1,7 +1,10 @@
 //! What upstreams do to the proxy's connections, and what clients must not notice of it.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use crate::support::app::App;
@@ -9,7 +12,7 @@ use crate::support::config::{Config, Service};
 use crate::support::cutover::Cutover;
 use crate::support::http::Request;
 use crate::support::script::Script;
-use crate::support::wait::within;
+use crate::support::wait::{until, within};
 
 use super::messages::scripted;
 
@@ -113,4 +116,37 @@ async fn an_app_that_closes_idle_connections_costs_no_error() {
         let answer = connection.ask(&Request::get("/")).await;
         assert_eq!((answer.status(), answer.text().as_str()), (200, "ok"), "request {number}: {answer:?}");
     }
+}
+
+#[tokio::test]
+async fn an_app_that_is_removed_has_no_connection_of_the_proxy_left_to_wait_for() {
+    let open = Arc::<AtomicU64>::default();
+    let shared = Arc::clone(&open);
+    let upstream = Script::start(move |mut peer| {
+        let open = Arc::clone(&shared);
+        async move {
+            // Probes leave without a word.
+            let mut head = peer.head().await;
+            let is_asked = u64::from(head.is_some());
+            open.fetch_add(is_asked, Ordering::SeqCst);
+            while head.is_some() {
+                peer.write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
+                head = peer.head().await;
+            }
+            open.fetch_sub(is_asked, Ordering::SeqCst);
+        }
+    })
+    .await;
+    let service = Service::new("web").set("health.protocol", "tcp").set("identity", "label");
+    let cutover = Cutover::start(&Config::of(service.set("upstream.idle_timeout", "1h"))).await;
+    let (admin, path) = (cutover.admin(), "/v1/services/web/backends/a");
+    let body = json!({ "address": upstream.address().to_string(), "version": "v1", "ttl": "0" });
+    admin.done("PUT", path, body).await;
+    admin.until_role("v1", "active").await;
+    assert_eq!(cutover.ask(&Request::get("/")).await.status(), 200);
+    assert_eq!(open.load(Ordering::SeqCst), 1, "it is kept");
+
+    admin.done("DELETE", &format!("{path}?drain=0s"), Value::Null).await;
+
+    until("it is closed", async || (open.load(Ordering::SeqCst) == 0).then_some(())).await;
 }

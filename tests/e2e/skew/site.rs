@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use rustix::process::Signal;
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -90,8 +91,9 @@ impl Site {
         let path = format!("/v1/services/web/backends/{version}?drain=0s");
         self.cutover.admin().done("DELETE", &path, json!(null)).await;
         let mut server = self.servers.remove(version).expect("it runs");
-        // Nobody asks it any more; how long a framework takes to say goodbye is no matter of this test.
-        server.child.kill();
+        // A framework waits for its connections before it ends, and cutover keeps none to a backend that is gone.
+        server.child.signal(Signal::TERM);
+        server.child.exit().await;
     }
 }
 
