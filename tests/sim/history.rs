@@ -24,6 +24,7 @@ use crate::clients::{PinBook, Scene, Session};
 use crate::clocks::Clocks;
 use crate::faults::Disk;
 use crate::fleet::Fleet;
+use crate::judging::{self, Judging};
 use crate::ledger::Ledger;
 use crate::node::{Node, WORKERS, web};
 use crate::operator;
@@ -53,6 +54,7 @@ pub(crate) struct History {
     sessions: Vec<Session>,
     pins: PinBook,
     ledger: Ledger,
+    judging: Judging,
     pub(crate) epoch: Epoch,
     /// Flips that wait for the workers, and the last one that does not any more.
     unserved: Vec<(u64, Epoch)>,
@@ -79,7 +81,8 @@ impl History {
     fn new(seed: u64) -> Self {
         let mut dice = Entropy::new(seed);
         let scenario = Scenario::draw(&mut dice);
-        let (policy, disk, now) = (Arc::new(scenario.policy), Disk::new(), BEGIN);
+        let policy = Arc::new(Policy { bake: judging::policy(seed), ..scenario.policy });
+        let (disk, now) = (Disk::new(), BEGIN);
         let clocks = Clocks::new(now);
         let node = Node::start(&disk, &policy, &mut dice, &clocks);
         Self {
@@ -97,6 +100,7 @@ impl History {
             sessions: vec![Session::default(); SESSIONS],
             pins: PinBook::default(),
             ledger: Ledger::default(),
+            judging: Judging::new(seed),
             epoch: Epoch(0),
             unserved: Vec::new(),
             acknowledged: Epoch(0),
@@ -201,6 +205,10 @@ impl History {
             self.totals.noticed += 1;
             node.notice(&mut self.fleet, entry, entry.generation);
         }
+        let service = node.workers[at].service().filter(|_| outcome.is_served);
+        if let Some(version) = service.and_then(|service| service.version(self.sessions[who].version())) {
+            self.judging.answer(version);
+        }
         self.totals.served += u64::from(outcome.is_served);
         self.totals.failed += u64::from(!outcome.is_served);
         self.totals.mixed += u64::from(outcome.is_mixed);
@@ -302,6 +310,7 @@ impl History {
         if before.active != after.active {
             self.check_activated(&after);
         }
+        self.totals.judged += u64::from(judging::check(&before, &after));
         let canary = |service: &Service| service.canary.as_ref().map(|canary| canary.version.clone());
         if canary(&after).is_some() && canary(&before) != canary(&after) {
             self.totals.canaries += 1;

@@ -19,6 +19,7 @@ mod ending;
 mod faults;
 mod fleet;
 mod history;
+mod judging;
 mod ledger;
 mod node;
 mod operator;

@@ -43,4 +43,5 @@ totals!(
     canaries,
     shrunk,
     navigated,
+    judged,
 );
