@@ -126,7 +126,7 @@ fn the_hash_of_a_token_may_lie_in_a_file() {
 }
 
 #[test]
-fn a_later_feature_that_is_off_is_accepted() {
+fn an_empty_list_of_hooks_is_none() {
     config("[[service]]\nname = \"web\"\nhook = []\n");
 }
 
