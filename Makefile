@@ -20,7 +20,7 @@ NEXTEST := $(if $(CI),--profile ci --test-threads $(shell echo $$((2 * $$(nproc)
 OTLP := --features cutover-app/otlp
 export PATH := $(CURDIR)/target/tools/bin:$(PATH)
 
-.PHONY: help demo test test-long sim bench bench-core bench-instructions check fmt lint deny tidy fuzz fuzz-keep
+.PHONY: help demo test test-long sim bench bench-core bench-instructions dashboard check fmt lint deny tidy fuzz fuzz-keep
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -62,6 +62,9 @@ bench-instructions: ## count the instructions of a request (valgrind), and fail 
 	$(CARGO) build --release $(LOCKED) --package cutover
 	$(CARGO) build --release $(LOCKED) --package side-by-side
 	@exec $(OUT)/release/side-by-side instructions --cutover $(OUT)/release/cutover $(BENCH)
+
+dashboard: ## build the dashboard (dashboard/) into crates/control/dashboard, from where it is embedded; needs node and npm
+	@scripts/dashboard.sh
 
 check: fmt lint deny tidy ## formatting, lints, dependency rules, house rules (under a minute when warm)
 

@@ -108,10 +108,14 @@ impl IntoResponse for Gone {
     }
 }
 
-/// Gives every other answer the revision of now, and forbids caches to keep any: all of it is as of now.
+/// Gives every other answer the revision of now, and forbids caches to keep any: all of it is as of now. Only the files of the dashboard, which
+/// say themselves how long they are good, are of no revision.
 pub(crate) async fn stamp(State(api): State<Api>, request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
+    if headers.contains_key(CACHE_CONTROL) {
+        return response;
+    }
     headers.entry(REVISION).or_insert_with(|| api.control().current().revision.0.into());
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response

@@ -43,9 +43,9 @@ pub(crate) struct Callers {
 
 /// Whoever sent a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Caller {
-    name: String,
-    grant: Grant,
+pub(crate) struct Caller {
+    pub(crate) name: String,
+    pub(crate) grant: Grant,
 }
 
 impl Callers {
@@ -118,7 +118,8 @@ impl Grant {
         }
     }
 
-    const fn as_str(&self) -> &'static str {
+    /// The word for it.
+    pub(crate) const fn as_str(&self) -> &'static str {
         match self {
             Self::Read => "read",
             Self::Register(_) => "register",
@@ -140,7 +141,7 @@ impl Role {
     }
 }
 
-/// Lets a request pass whose caller may call the route, and notes who it is.
+/// Lets a request pass whose caller may call the route, and notes who it is: as an [`Actor`] for the timeline, and as a [`Caller`].
 pub(crate) async fn demand(
     State((api, role)): State<(Api, Role)>,
     path: Result<RawPathParams, RawPathParamsRejection>,
@@ -165,7 +166,8 @@ pub(crate) async fn demand(
         return Err(Problem::new(StatusCode::FORBIDDEN, "role_missing", detail));
     }
     let remote = request.extensions().get::<Peer>().map(ToString::to_string);
-    request.extensions_mut().insert(Actor { name: caller.name, remote });
+    request.extensions_mut().insert(Actor { name: caller.name.clone(), remote });
+    request.extensions_mut().insert(caller);
     Ok(next.run(request).await)
 }
 

@@ -16,6 +16,7 @@ mod call;
 mod canaries;
 mod config;
 mod contracts;
+mod dashboard;
 mod flips;
 mod gates;
 mod history;

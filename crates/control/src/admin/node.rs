@@ -1,5 +1,6 @@
 //! The node itself: status, probes, metrics, the API's own description.
 
+use axum::Extension;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use cutover_core::time::Millis;
@@ -9,11 +10,13 @@ use prometheus::{Encoder, TextEncoder};
 
 use super::answer::{Answer, Answered};
 use super::api::Api;
+use super::auth::Caller;
 use super::call::Call;
+use super::config::Grant;
 use super::openapi;
 use super::problem::Problem;
 use super::query::Fresh;
-use super::wire::status::{Member, Status, StoreView};
+use super::wire::status::{CallerView, Member, Status, StoreView};
 use super::wire::time;
 
 /// The state of this node.
@@ -23,7 +26,11 @@ use super::wire::time;
         ("timeout" = Option<String>, Query, description = "How long to wait, at most `1h`.", example = "30s"),
     ),
     responses((status = 200, description = "The state of this node.", body = Status)))]
-pub(super) async fn status(State(api): State<Api>, call: Call<(), Fresh>) -> Answered<Status> {
+pub(super) async fn status(
+    State(api): State<Api>,
+    Extension(caller): Extension<Caller>,
+    call: Call<(), Fresh>,
+) -> Answered<Status> {
     let current = api.fresh(call.query).await;
     let about = api.control().about();
     let revision = current.revision.0;
@@ -36,6 +43,14 @@ pub(super) async fn status(State(api): State<Api>, call: Call<(), Fresh>) -> Ans
         ready: api.control().is_ready(),
         revision,
         store: StoreView { kind: about.store },
+        caller: CallerView {
+            role: caller.grant.as_str(),
+            services: match &caller.grant {
+                Grant::Register(services) => Some(services.iter().map(ToString::to_string).collect()),
+                Grant::Read | Grant::Operate | Grant::Admin => None,
+            },
+            name: caller.name,
+        },
         members: vec![Member { node: about.node.clone(), revision }],
     };
     Ok(Answer::ok(current.revision, status))

@@ -75,6 +75,18 @@ impl Parameters {
         })
     }
 
+    /// `true` or `false`, which it is when it is not given.
+    pub(crate) fn flag(&mut self, name: &str) -> Result<bool, Problem> {
+        match self.text(name).as_deref() {
+            None | Some("false") => Ok(false),
+            Some("true") => Ok(true),
+            Some(other) => {
+                let detail = format!("{name} is {other:?}; must be true or false");
+                Err(Problem::malformed("malformed_parameter", name, detail))
+            }
+        }
+    }
+
     /// How many entries of a list are wanted at a time.
     pub(crate) fn limit(&mut self) -> Result<usize, Problem> {
         let Some(number) = self.number("limit")? else { return Ok(LIMIT_DEFAULT) };

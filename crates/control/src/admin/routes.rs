@@ -6,6 +6,7 @@ use axum::Router;
 use axum::extract::Request;
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
+use axum::routing::get;
 use http::StatusCode;
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa_axum::router::{UtoipaMethodRouter, UtoipaMethodRouterExt};
@@ -15,8 +16,8 @@ use super::api::Api;
 use super::auth::{self, Role};
 use super::problem::Problem;
 use super::{
-    answer, assets, backends, canaries, contracts, flips, gates, history, holds, host, node, permits,
-    previews, replies, rolls, services, suspensions, versions,
+    answer, assets, backends, canaries, contracts, dashboard, flips, gates, history, holds, host, node,
+    permits, previews, replies, rolls, services, suspensions, versions,
 };
 
 /// A route.
@@ -105,6 +106,8 @@ pub(super) fn router(api: Api) -> Router {
         }
     }
     router
+        .route("/", get(dashboard::page))
+        .route("/assets/{name}", get(dashboard::asset))
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)
         .layer(from_fn_with_state(api.clone(), host::check))
@@ -131,7 +134,6 @@ fn panicked(_: Box<dyn Any + Send>) -> Response {
 #[cfg(test)]
 mod tests {
     use axum::body::Body;
-    use axum::routing::get;
     use tower::ServiceExt;
 
     use super::*;

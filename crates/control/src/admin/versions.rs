@@ -16,7 +16,7 @@ use super::problem::Problem;
 use super::query::{Fresh, FromQuery, Parameters};
 use super::text;
 use super::wire::problem::ProblemBody;
-use super::wire::versions::{ReasonOnlyBody, Seen, VersionList, VersionView};
+use super::wire::versions::{LatencyView, ReasonOnlyBody, Seen, VersionList, VersionView};
 use crate::handle::{Current, Done};
 use crate::reply::Reply;
 
@@ -43,18 +43,37 @@ impl FromQuery for Wait {
     }
 }
 
+/// `?latencies=true`, beside what every read understands.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Listing {
+    has_latencies: bool,
+    fresh: Fresh,
+}
+
+impl FromQuery for Listing {
+    fn from_query(query: &mut Parameters) -> Result<Self, Problem> {
+        Ok(Self { has_latencies: query.flag("latencies")?, fresh: Fresh::from_query(query)? })
+    }
+}
+
 /// All versions of a service.
 #[utoipa::path(get, path = "/v1/services/{service}/versions", tag = "versions", operation_id = "list_versions",
     params(
         ("service" = String, Path, description = "The service.", example = "web"),
         ("revision" = Option<u64>, Query, description = "Answer when the state is newer than this revision, or when `timeout` is over."),
         ("timeout" = Option<String>, Query, description = "How long to wait, at most `1h`.", example = "30s"),
+        ("latencies" = Option<bool>, Query, description = "Whether each version comes with its answers by their latency, `false` when it is not given."),
     ),
     responses((status = 200, description = "The versions, the newest first.", body = VersionList)))]
-pub(super) async fn list(State(api): State<Api>, call: Call<ServiceName, Fresh>) -> Answered<VersionList> {
-    let current = api.fresh(call.query).await;
+pub(super) async fn list(State(api): State<Api>, call: Call<ServiceName, Listing>) -> Answered<VersionList> {
+    let current = api.fresh(call.query.fresh).await;
     let service = current.state.service(&call.at)?;
-    let list = VersionList::new(service, |version| seen(&current, service, version), api.now());
+    let mut list = VersionList::new(service, |version| seen(&current, service, version), api.now());
+    if call.query.has_latencies {
+        for version in &mut list.versions {
+            version.latencies = Some(latencies(&current, service, &version.version));
+        }
+    }
     Ok(Answer::ok(current.revision, list))
 }
 
@@ -144,6 +163,12 @@ pub(super) fn seen(current: &Current, service: &Service, version: &Version) -> S
     let set = current.snapshot.service(&service.name);
     let set = set.and_then(|set| set.version(version.label.as_str()));
     set.map(|set| Seen { load: set.load(), answering: set.traffic.answers.read() }).unwrap_or_default()
+}
+
+/// The answers of a version by their latency. What no worker knows any more has answered nothing.
+fn latencies(current: &Current, service: &Service, label: &str) -> Vec<LatencyView> {
+    let set = current.snapshot.service(&service.name).and_then(|set| set.version(label));
+    set.map(|set| LatencyView::all(&set.traffic.answers.tally())).unwrap_or_default()
 }
 
 async fn judge(

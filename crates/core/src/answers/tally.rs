@@ -57,6 +57,13 @@ impl Tally {
         self.latencies[bucket(latency_us.min(LATENCY_MAX)) + 1..].iter().sum()
     }
 
+    /// The buckets that are not empty, the fastest first: a latency in microseconds, and how many answers were within it but not within that of
+    /// the bucket before.
+    pub fn latencies(&self) -> impl Iterator<Item = (u64, u64)> {
+        let buckets = self.latencies.iter().enumerate().map(|(at, &count)| (end(at), count));
+        buckets.filter(|&(_, count)| count > 0)
+    }
+
     /// The latency in microseconds that so many of 100 answers did not exceed, rounded up by an eighth at most; `None` without an answer.
     #[must_use]
     pub fn within_us(&self, percent: u64) -> Option<u64> {

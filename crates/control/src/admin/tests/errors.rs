@@ -10,7 +10,7 @@ async fn what_does_not_exist_is_404() {
     let stage = Stage::new().await;
     stage.put_web(json!({})).await;
     let cases = [
-        (get("/"), "unknown_path"),
+        (get("/assets/none.js"), "unknown_path"),
         (get("/v1"), "unknown_path"),
         (get("/v1/services/"), "unknown_path"),
         (post("/v1/services/web/mirror"), "unknown_path"),

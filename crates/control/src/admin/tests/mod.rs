@@ -2,6 +2,7 @@
 
 mod access;
 mod assets;
+mod dashboard;
 mod errors;
 mod garbage;
 mod hooks;

@@ -26,8 +26,25 @@ pub struct Status {
     pub revision: u64,
     /// Where the state is kept.
     pub store: StoreView,
+    /// Who asks.
+    pub caller: CallerView,
     /// The nodes that share the state; this one alone without a fleet.
     pub members: Vec<Member>,
+}
+
+/// Whoever asks, and what they may do.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(title = "Caller")]
+pub struct CallerView {
+    /// The name of their token, the subject of their certificate, or `local`; the actor in the timeline.
+    #[schema(example = "deploy")]
+    pub name: String,
+    /// `read`, `register`, `operate` or `admin`; each includes those before it.
+    #[schema(example = "operate")]
+    pub role: &'static str,
+    /// The services that they register for; only with the role `register`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub services: Option<Vec<String>>,
 }
 
 /// Where the state is kept.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use cutover_core::answers::Answering;
+use cutover_core::answers::{Answering, Tally};
 use cutover_core::contract::below_floor;
 use cutover_core::drain::{deadline, pins_until};
 use cutover_core::quorum::Quorum;
@@ -70,6 +70,9 @@ pub struct VersionView {
     pub error_rate: Option<f64>,
     /// The time in milliseconds within which 99 of 100 answers began, to an eighth; `null` before the first.
     pub p99_ms: Option<f64>,
+    /// Its answers by the time in which they began. Only where `latencies` is asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub latencies: Option<Vec<LatencyView>>,
     /// By when every pin of it has expired; `null` when there can be none.
     #[schema(format = DateTime)]
     pub latest_pin_expiry: Option<String>,
@@ -90,6 +93,18 @@ pub struct VersionView {
     pub drained: Option<DrainedView>,
     /// The previews of it that have not ended, if there are any.
     pub previewed: Option<PreviewedView>,
+}
+
+/// Answers of about the same latency, since this process knows the version. What was counted between two looks is their difference.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(title = "Latency")]
+pub struct LatencyView {
+    /// The time in microseconds within which they began.
+    #[schema(example = 1024)]
+    pub within_us: u64,
+    /// How many they are, without those of the entries before.
+    #[schema(example = 17)]
+    pub answers: u64,
 }
 
 /// What the data plane does for a version, as its cells tell.
@@ -251,6 +266,7 @@ impl VersionView {
             mismatches: answering.map_or(0, |answering| answering.mismatches),
             error_rate: answering.map(|answering| answering.error_rate),
             p99_ms: answering.map(|answering| answering.p99_ms),
+            latencies: None,
             latest_pin_expiry: pins_until.map(time::write),
             holds: holds(version),
             gates: gates(service, version),
@@ -265,6 +281,14 @@ impl VersionView {
                 |previewed| PreviewedView { until: time::write(previewed.until), by: previewed.by.clone() },
             ),
         }
+    }
+}
+
+impl LatencyView {
+    /// All answers of a tally, the fastest first.
+    #[must_use]
+    pub fn all(tally: &Tally) -> Vec<Self> {
+        tally.latencies().map(|(within_us, answers)| Self { within_us, answers }).collect()
     }
 }
 
