@@ -20,7 +20,7 @@ NEXTEST := $(if $(CI),--profile ci --test-threads $(shell echo $$((2 * $$(nproc)
 OTLP := --features cutover-app/otlp
 export PATH := $(CURDIR)/target/tools/bin:$(PATH)
 
-.PHONY: help demo test test-long sim bench bench-core bench-instructions dashboard check fmt lint deny tidy fuzz fuzz-keep
+.PHONY: help demo test test-long sim bench bench-core bench-instructions dashboard docs check fmt lint deny tidy fuzz fuzz-keep
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -65,6 +65,10 @@ bench-instructions: ## count the instructions of a request (valgrind), and fail 
 
 dashboard: ## build the dashboard (dashboard/) into crates/control/dashboard, from where it is embedded; needs node and npm
 	@scripts/dashboard.sh
+
+docs: ## build the book of docs/ into target/book (mdbook; built once if it is missing, some minutes)
+	@scripts/setup.sh docs
+	@scripts/docs.sh
 
 check: fmt lint deny tidy ## formatting, lints, dependency rules, house rules (under a minute when warm)
 

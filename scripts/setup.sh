@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes ready what one make target needs: scripts/setup.sh build|test|deny|fuzz|instructions|bench. Uses what is there; installs only what is missing, and says so.
+# Makes ready what one make target needs: scripts/setup.sh build|test|deny|fuzz|instructions|bench|docs. Uses what is there; installs only what is missing, and says so.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -7,6 +7,7 @@ tools="$PWD/target/tools"
 PATH="$tools/bin:$PATH"
 deny_version=0.20.2
 fuzz_version=0.13.2
+mdbook_version=0.5.4
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 fail() {
@@ -145,6 +146,16 @@ fuzz)
     cargo +nightly --version >/dev/null 2>&1 || fail "fuzzing needs a nightly toolchain; run: rustup toolchain install nightly --profile minimal"
     prebuilt cargo-fuzz "$fuzz_version"
     ;;
+docs)
+    need_rust
+    install_packages
+    # Nobody ships it ready to run. Without its server and its watcher it has far fewer crates.
+    if ! have mdbook; then
+        say "building mdbook $mdbook_version into target/tools, which takes some minutes"
+        cargo install --quiet --locked --root "$tools" --version "$mdbook_version" --no-default-features --features search mdbook ||
+            fail "could not install mdbook $mdbook_version"
+    fi
+    ;;
 instructions)
     need_rust
     need valgrind valgrind
@@ -160,6 +171,6 @@ bench)
     peers_from_pypi
     ;;
 *)
-    fail "usage: scripts/setup.sh build|test|deny|fuzz|instructions|bench"
+    fail "usage: scripts/setup.sh build|test|deny|fuzz|instructions|bench|docs"
     ;;
 esac
