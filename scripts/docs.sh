@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
-# Builds the book of docs/ into target/book. Pages outside of docs/ that it links to are laid beside it, so that links work there as they do in the repository.
+# Builds the book of docs/ into target/book. Pages and files outside of docs/ that it links to are laid beside it, so that links work there as they do in the repository.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 source=target/book-source
-outside=(README.md ARCHITECTURE.md CHANGELOG.md CONTRIBUTING.md benches/README.md)
 rm -rf "$source" target/book
 mkdir -p "$source"
-cp --parents -r docs config "${outside[@]}" "$source"
+for part in docs config docker packaging README.md ARCHITECTURE.md CHANGELOG.md CONTRIBUTING.md benches/README.md; do
+    [[ ! -e $part ]] || cp --parents -r "$part" "$source"
+done
 mv "$source/docs/book.toml" "$source/book.toml"
 # One folder further up, everything is one folder further down.
 sed -i 's|^build-dir = .*|build-dir = "../book"|' "$source/book.toml"
