@@ -118,6 +118,14 @@ apps() {
     scripts/apps.sh || say "going on without the apps of tests/e2e/skew: their tests are skipped"
 }
 
+# What builds the dashboard and looks for barriers in it: seconds once, and its tests are skipped without it.
+dashboard() {
+    have node && have npm || return 0
+    [[ -e dashboard/node_modules/.package-lock.json && ! dashboard/package-lock.json -nt dashboard/node_modules/.package-lock.json ]] && return
+    (cd dashboard && npm --no-audit --no-fund --no-update-notifier --loglevel=error ci >/dev/null) ||
+        say "going on without the tools of the dashboard: some of its tests are skipped"
+}
+
 case "${1-}" in
 build)
     need_rust
@@ -133,6 +141,7 @@ test)
     database
     browser
     apps
+    dashboard
     ;;
 deny)
     need_rust

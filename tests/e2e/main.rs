@@ -10,6 +10,7 @@ mod assets;
 mod bake;
 mod canary;
 mod cli;
+mod dashboard;
 mod deploy;
 #[path = "../../crates/resolve/tests/it/dns.rs"]
 mod dns;

@@ -59,15 +59,17 @@ export function history(): History {
 /** Keeps everything up to date until the function that it answers is called. */
 export function keepUp(): () => void {
   const stop = new AbortController();
+  let wasLost = false;
   const opened = (): void => {
-    const isBack = link.value === "reconnecting";
-    link.value = "live";
-    if (!isBack) return;
-    announce("Connected again.");
-    void refreshStatus().catch(() => undefined);
-    void reload();
+    connected();
+    // What happened before anything was followed is not told again.
+    if (wasLost) void reload();
   };
-  void follow({ opened, lost: disconnected, event: note }, stop.signal);
+  const lost = (): void => {
+    wasLost = true;
+    disconnected();
+  };
+  void follow({ opened, lost, event: note }, stop.signal);
   const clock = setInterval(() => (now.value = Date.now()), 1_000);
   const poll = setInterval(() => document.visibilityState === "visible" && void look(), POLL_MS);
   const onVisible = (): void => void (document.visibilityState === "visible" && look());
@@ -107,6 +109,7 @@ async function readAll(): Promise<void> {
     services.value = list.services;
     const name = current.value;
     if (name !== null) await readService(name);
+    connected();
     batch(() => {
       trouble.value = "";
       now.value = Date.now();
@@ -146,6 +149,14 @@ async function reload(): Promise<void> {
     // The stream or the next look says what is wrong.
   }
   void look();
+}
+
+function connected(): void {
+  if (link.value === "reconnecting") {
+    announce("Connected again.");
+    void refreshStatus().catch(() => undefined);
+  }
+  link.value = "live";
 }
 
 function disconnected(): void {

@@ -91,8 +91,10 @@ function Comparison({ verdict }: { verdict: Verdict }) {
           <tr><th scope="row">Answers</th><td>{count(verdict.requests)}</td><td /></tr>
         </tbody>
       </table>
-      <Bar label={`Evidence against it: ${evidence < 10 ? evidence.toFixed(1) : count(evidence)} of ${EVIDENCE_BAD}`} value={weight} tone={state === "bad" ? "bad" : "warn"} />
-      <p class="sub" data-tone={state}>{state === "watching" && weight > 0.5 ? "watched closely" : opinion}</p>
+      <div>
+        <Bar label={`Evidence against it: ${evidence < 10 ? evidence.toFixed(1) : count(evidence)} of ${EVIDENCE_BAD}`} value={weight} tone={state === "bad" ? "bad" : "warn"} />
+        <p class="sub" data-tone={state}>{state === "watching" && weight > 0.5 ? "watched closely" : opinion}</p>
+      </div>
     </div>
   );
 }

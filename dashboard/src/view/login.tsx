@@ -32,7 +32,7 @@ export function Login() {
         <p id="token-error" class="error" role="alert">{complaint.value}</p>
         <button type="submit" class="primary" disabled={isBusy || token.trim() === ""}>{isBusy ? "Signing in …" : "Sign in"}</button>
         <p id="token-hint" class="hint">
-          It stays in this tab until you close it. <code>cutover token NAME --role read</code> makes one that may only look.
+          It stays in this tab until you close it. <code>cutover token --role read</code> makes one that may only look.
         </p>
       </form>
     </main>

@@ -166,6 +166,29 @@ impl Tab {
         self.eval(&format!("{element}.click()")).await.unwrap();
     }
 
+    /// Presses a key of this name: `Tab`, `Escape`.
+    pub(crate) async fn press(&self, key: &str) {
+        let code = match key {
+            "Tab" => 9,
+            "Escape" => 27,
+            other => panic!("say which code {other} has"),
+        };
+        let mut wire = self.wire.lock().await;
+        for kind in ["rawKeyDown", "keyUp"] {
+            let event = json!({ "type": kind, "key": key, "code": key, "windowsVirtualKeyCode": code });
+            wire.call(&self.session, "Input.dispatchKeyEvent", event).await;
+        }
+    }
+
+    /// Shows the page so wide, in pixels, to somebody who likes this colour scheme.
+    pub(crate) async fn screen(&self, width: u32, scheme: &str) {
+        let mut wire = self.wire.lock().await;
+        let metrics = json!({ "width": width, "height": 800, "deviceScaleFactor": 1, "mobile": false });
+        wire.call(&self.session, "Emulation.setDeviceMetricsOverride", metrics).await;
+        let media = json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme }] });
+        wire.call(&self.session, "Emulation.setEmulatedMedia", media).await;
+    }
+
     /// Nothing was held against the pages of this tab, and every answer that it got was a success.
     pub(crate) async fn assert_flawless(&self) {
         assert_eq!(self.complaints().await, Vec::<String>::new());
