@@ -92,7 +92,7 @@ function Comparison({ verdict }: { verdict: Verdict }) {
         </tbody>
       </table>
       <div>
-        <Bar label={`Evidence against it: ${evidence < 10 ? evidence.toFixed(1) : count(evidence)} of ${EVIDENCE_BAD}`} value={weight} tone={state === "bad" ? "bad" : "warn"} />
+        <Bar label={`Evidence against: ${evidence < 10 ? evidence.toFixed(1) : count(evidence)} of ${EVIDENCE_BAD}`} value={weight} tone={state === "bad" ? "bad" : "warn"} />
         <p class="sub" data-tone={state}>{state === "watching" && weight > 0.5 ? "watched closely" : opinion}</p>
       </div>
     </div>

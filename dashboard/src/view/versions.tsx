@@ -1,6 +1,7 @@
 // The versions of a service as columns, the newest first; those of which nothing is left in one line.
 import type { Service, Version } from "../api/types";
 import { history, looks } from "../state/live";
+import { swatch } from "./swatch";
 import { VersionCard } from "./version";
 
 export function Versions({ service, versions }: { service: Service; versions: readonly Version[] }) {
@@ -9,6 +10,8 @@ export function Versions({ service, versions }: { service: Service; versions: re
   const isOver = (version: Version): boolean =>
     version.role === "retired" || (version.backends === 0 && (version.role === "rejected" || version.role === "superseded"));
   const [over, live] = [versions.filter(isOver), versions.filter((version) => !isOver(version))];
+  // Colours go by age, so that everybody sees the same ones.
+  [...live].sort((a, b) => a.seen_at.localeCompare(b.seen_at)).forEach(({ version }) => swatch(version));
   return (
     <section aria-labelledby="versions-title">
       <h3 id="versions-title" class="section">Versions</h3>
