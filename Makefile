@@ -20,7 +20,7 @@ NEXTEST := $(if $(CI),--profile ci --test-threads $(shell echo $$((2 * $$(nproc)
 OTLP := --features cutover-app/otlp
 export PATH := $(CURDIR)/target/tools/bin:$(PATH)
 
-.PHONY: help demo test test-long sim bench bench-core bench-instructions dashboard docs check fmt lint deny tidy fuzz fuzz-keep
+.PHONY: help demo test test-long sim bench bench-core bench-instructions dashboard docs check fmt lint deny tidy packaging deb dist fuzz fuzz-keep
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -70,7 +70,7 @@ docs: ## build the book of docs/ into target/book (mdbook; built once if it is m
 	@scripts/setup.sh docs
 	@scripts/docs.sh
 
-check: fmt lint deny tidy ## formatting, lints, dependency rules, house rules (under a minute when warm)
+check: fmt lint deny tidy packaging ## formatting, lints, dependency rules, house rules, units (under a minute when warm)
 
 fmt:
 	@scripts/setup.sh build
@@ -88,6 +88,17 @@ deny:
 tidy:
 	@scripts/setup.sh build
 	$(CARGO) test --quiet $(LOCKED) --workspace --test tidy
+
+packaging:
+	@scripts/package.sh check
+
+deb: ## build the Debian package, into target/dist (a release build: some minutes)
+	@scripts/setup.sh package
+	@scripts/package.sh deb
+
+dist: ## build what is released, reproducibly: tarball, Debian package, SBOM and checksums, into target/dist
+	@scripts/setup.sh package
+	@scripts/package.sh dist
 
 fuzz: ## fuzz every target for FUZZ_SECONDS each (default 60); needs a nightly toolchain
 	@scripts/setup.sh fuzz

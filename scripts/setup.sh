@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes ready what one make target needs: scripts/setup.sh build|test|deny|fuzz|instructions|bench|docs. Uses what is there; installs only what is missing, and says so.
+# Makes ready what one make target needs: scripts/setup.sh build|test|deny|fuzz|package|instructions|bench|docs. Uses what is there; installs only what is missing, and says so.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -7,6 +7,7 @@ tools="$PWD/target/tools"
 PATH="$tools/bin:$PATH"
 deny_version=0.20.2
 fuzz_version=0.13.2
+deb_version=3.8.0
 mdbook_version=0.5.4
 
 say() { printf 'setup: %s\n' "$*" >&2; }
@@ -42,7 +43,7 @@ need_rust() {
     need cc build-essential
 }
 
-# prebuilt NAME VERSION: a cargo plugin. As a wheel it is there in seconds, built from source in minutes.
+# prebuilt NAME VERSION: a cargo plugin. As a wheel, where there is one, it is there in seconds, built from source in minutes.
 prebuilt() {
     local name=$1 version=$2
     have "$name" && return
@@ -105,6 +106,13 @@ peers_from_pypi() {
         say "going on without those that could not be installed"
 }
 
+# Prometheus' own tool looks at metrics, alerts and queries.
+promtool() {
+    packages=()
+    need promtool prometheus
+    quietly prometheus || say "going on without prometheus: what only promtool can check is not checked"
+}
+
 # A browser is large, and only its own test is skipped without it.
 browser() {
     have chromium && return
@@ -139,6 +147,7 @@ test)
     need python3 python3
     install_packages
     database
+    promtool
     browser
     apps
     dashboard
@@ -165,6 +174,15 @@ docs)
             fail "could not install mdbook $mdbook_version"
     fi
     ;;
+package)
+    need_rust
+    need git git
+    need dpkg-deb dpkg
+    need strip binutils
+    need python3 python3
+    install_packages
+    prebuilt cargo-deb "$deb_version"
+    ;;
 instructions)
     need_rust
     need valgrind valgrind
@@ -180,6 +198,6 @@ bench)
     peers_from_pypi
     ;;
 *)
-    fail "usage: scripts/setup.sh build|test|deny|fuzz|instructions|bench|docs"
+    fail "usage: scripts/setup.sh build|test|deny|fuzz|package|instructions|bench|docs"
     ;;
 esac

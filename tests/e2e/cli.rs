@@ -233,6 +233,12 @@ async fn a_token_opens_what_its_role_may_and_nothing_else() {
     assert_eq!(cutover.cli(&with).await.code, 0);
     let refused = cutover.cli(&without).await;
     assert_eq!(refused.code, 1, "{refused:?}");
+    let ready = cutover.cli(&["status", "--ready"]).await;
+    assert_eq!(
+        (ready.code, ready.stdout.as_str()),
+        (0, "ready\n"),
+        "who watches it needs no token: {ready:?}"
+    );
     let flip = cutover.cli(&["freeze", "web", "--reason", "x", "--token", token]).await;
     assert!(flip.code == 1 && !flip.stderr.contains(token), "{flip:?}");
 }

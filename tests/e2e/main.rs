@@ -33,6 +33,7 @@ mod import;
 mod in_place;
 mod ipv6;
 mod load;
+mod metrics;
 mod migrations;
 mod names;
 mod peers;

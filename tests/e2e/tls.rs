@@ -53,7 +53,7 @@ async fn openssl_goes_on_with_a_session_and_by_every_version_that_is_spoken() {
 async fn changed_files_are_shown_and_broken_ones_are_not() {
     let stage = Stage::start("").await;
     let first = stage.shown().await;
-    assert!(stage.cutover.admin().metric("cutover_certificate_expiry_seconds", &[]).await > 1e9);
+    assert!(stage.cutover.admin().metric("cutover_certificate_expiry_timestamp_seconds", &[]).await > 1e9);
 
     std::fs::write(stage.authority.path("x.pem"), "no certificate").unwrap();
     let file = stage.authority.path("x.pem").display().to_string();

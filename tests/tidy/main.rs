@@ -4,6 +4,7 @@
 //! that shows it fail; this file only walks the repository and prints what they find.
 
 mod manifest;
+mod metrics;
 mod source;
 
 use std::fmt;
@@ -74,6 +75,23 @@ fn manifests_follow_the_dependency_rules() {
         assert!(manifests.iter().any(|manifest| manifest.package == expected), "no manifest of {expected}");
     }
     report(&manifest::check(&manifests));
+}
+
+#[test]
+fn metrics_are_documented_and_asked_for_as_they_are_made() {
+    let files = repository_files().unwrap();
+    let named = |path: &str| files.iter().find(|file| file.path == path).unwrap();
+    let sources: Vec<&File> = files.iter().filter(|file| file.has_extension("rs")).collect();
+    let (page, rules) = (named(metrics::PAGE), named(metrics::RULES));
+    let dashboard =
+        File { path: metrics::DASHBOARD.to_owned(), text: fs::read_to_string(metrics::DASHBOARD).unwrap() };
+
+    let mut findings = metrics::documented_as_made(&sources, page);
+    findings
+        .extend([rules, page, &dashboard].into_iter().flat_map(|file| metrics::known_metrics(file, page)));
+    findings.extend(metrics::alerts(rules, named(metrics::RULE_TESTS), page));
+
+    report(&findings);
 }
 
 fn report(findings: &[Finding]) {

@@ -415,7 +415,7 @@ impl Controller {
         let generation = self.publish(begins);
         self.is_configured |= begins;
         reconcile::carry_out(&step, &self.parts.publisher.current(), &self.parts.metrics);
-        self.parts.metrics.follow(&before, &self.state, self.revision);
+        self.parts.metrics.follow(&before, &self.state);
         if let Some(keeping) = step.take_keeping() {
             self.replies.keep(keeping);
         }
@@ -454,7 +454,7 @@ impl Controller {
         self.events.replace_timeline(stored.timeline);
         self.replies = ReplyLog::new(stored.replies);
         self.publish(false);
-        self.parts.metrics.follow(&before, &self.state, self.revision);
+        self.parts.metrics.follow(&before, &self.state);
         self.tell();
         tracing::warn!(revision = %self.revision, "read the state from the store again");
         Ok(())

@@ -20,6 +20,7 @@ pub mod reply;
 pub mod reply_log;
 mod resync;
 pub mod run;
+mod state_metrics;
 mod step;
 pub mod store;
 pub mod timeline;

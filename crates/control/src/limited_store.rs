@@ -1,4 +1,4 @@
-//! A store that keeps nobody waiting for ever, and counts how long its commits take.
+//! A store that keeps nobody waiting for ever, and counts how long its commits take and how they fail.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -48,8 +48,10 @@ impl Store for LimitedStore {
         async move {
             let began = Instant::now();
             let outcome = tokio::time::timeout(self.limit, self.inner.commit(commit)).await;
-            self.metrics.observe_commit(began.elapsed());
-            outcome.unwrap_or_else(|_| Err(CommitError::Unknown { source: TooSlow(self.limit).into() }))
+            let too_slow = || CommitError::Unknown { source: TooSlow(self.limit).into() };
+            let outcome = outcome.unwrap_or_else(|_| Err(too_slow()));
+            self.metrics.observe_commit(began.elapsed(), &outcome);
+            outcome
         }
         .boxed()
     }

@@ -1,22 +1,21 @@
 //! What the control plane counts, for Prometheus. No label takes a value that a client of the proxy can choose.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use cutover_core::backend::Operational;
-use cutover_core::bake;
 use cutover_core::command::{Change, Command};
 use cutover_core::effect::CanaryEnd;
 use cutover_core::hook::Ended;
 use cutover_core::id::{Revision, ServiceName};
 use cutover_core::judge::{Kind, Standing, Verdict};
 use cutover_core::policy::HookPoint;
-use cutover_core::service::{Service, Source};
+use cutover_core::service::Service;
 use cutover_core::state::State;
+use cutover_core::version::DrainedBy;
 use prometheus::core::Collector;
-use prometheus::{GaugeVec, Histogram, HistogramOpts, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+use prometheus::{GaugeVec, Histogram, HistogramOpts, IntCounterVec, Opts, Registry};
 
 use crate::error::SubmitError;
+use crate::store::CommitError;
 use crate::walk::differences;
 
 /// Commits of a local file take under a millisecond, of a cluster some, of a sick disk seconds.
@@ -25,21 +24,23 @@ const COMMIT_BUCKETS: [f64; 10] = [0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1
 /// How a change of the active version may end.
 const OUTCOMES: [&str; 5] = ["refused", "failed", "rolled_back", "flipped", "by_itself"];
 
+/// How the call of a hook may end.
+const HOOK_OUTCOMES: [&str; 2] = ["succeeded", "failed"];
+
+/// How a commit may fail: another one came first, nothing was changed, or nobody knows.
+const COMMIT_FAILURES: [&str; 3] = ["conflict", "unavailable", "unknown"];
+
 /// The control plane's metrics. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Metrics {
-    backend_up: IntGaugeVec,
-    version_epoch: IntGaugeVec,
-    backends: IntGaugeVec,
     flips: IntCounterVec,
-    bake_state: IntGaugeVec,
     evidence: GaugeVec,
     verdicts: IntCounterVec,
     hooks: IntCounterVec,
     canaries: IntCounterVec,
-    canary_share: GaugeVec,
+    drains: IntCounterVec,
     probes: IntCounterVec,
-    revision: IntGauge,
+    commit_failures: IntCounterVec,
     commit_seconds: Histogram,
 }
 
@@ -51,30 +52,10 @@ impl Metrics {
     pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
         let to = Registrar(registry);
         Ok(Self {
-            backend_up: to.int_gauges(
-                "cutover_backend_up",
-                "Whether the backend answers its probes.",
-                &["service", "backend"],
-            )?,
-            version_epoch: to.int_gauges(
-                "cutover_version_epoch",
-                "The epoch of the service; grows at every flip and rollback.",
-                &["service"],
-            )?,
-            backends: to.int_gauges(
-                "cutover_backends",
-                "Backends of each version, by whether user traffic may be sent to them.",
-                &["service", "version", "usable"],
-            )?,
             flips: to.counters(
                 "cutover_flips_total",
                 "Changes of the active version, by outcome.",
                 &["service", "outcome"],
-            )?,
-            bake_state: to.int_gauges(
-                "cutover_bake_state",
-                "1 for the state that the last bake of the service is in.",
-                &["service", "state"],
             )?,
             evidence: to.gauges(
                 "cutover_judge_evidence",
@@ -96,20 +77,17 @@ impl Metrics {
                 "Canaries that ended, by how.",
                 &["service", "outcome"],
             )?,
-            canary_share: to.gauges(
-                "cutover_canary_share",
-                "The share of new sessions, 0 to 1, that a canary gets.",
-                &["service", "version"],
+            drains: to.counters(
+                "cutover_drains_total",
+                "Versions that have drained, by how: with proof that nothing is left, or by the deadline.",
+                &["service", "by"],
             )?,
             probes: to.counters(
                 "cutover_probes_total",
                 "Health checks, by result.",
                 &["service", "result"],
             )?,
-            revision: to.register(IntGauge::new(
-                "cutover_revision",
-                "The last committed revision of the control state.",
-            ))?,
+            commit_failures: commit_failures(&to)?,
             commit_seconds: to.register(Histogram::with_opts(
                 HistogramOpts::new(
                     "cutover_store_commit_seconds",
@@ -128,8 +106,16 @@ impl Metrics {
         Self::register(&Registry::new())
     }
 
-    pub(crate) fn observe_commit(&self, took: Duration) {
+    /// Counts a commit, which took so long and ended like this.
+    pub(crate) fn observe_commit(&self, took: Duration, outcome: &Result<Revision, CommitError>) {
         self.commit_seconds.observe(took.as_secs_f64());
+        let outcome = match outcome {
+            Ok(_) => return,
+            Err(CommitError::Conflict { .. }) => COMMIT_FAILURES[0],
+            Err(CommitError::Unavailable { .. }) => COMMIT_FAILURES[1],
+            Err(CommitError::Unknown { .. }) => COMMIT_FAILURES[2],
+        };
+        self.commit_failures.with_label_values(&[outcome]).inc();
     }
 
     pub(crate) fn count_probe(&self, service: &ServiceName, is_ok: bool) {
@@ -178,7 +164,7 @@ impl Metrics {
 
     /// Counts a call of a hook that has ended, however often it was tried.
     pub(crate) fn count_hook(&self, service: &ServiceName, ended: &Ended) {
-        let outcome = if ended.is_delivered { "succeeded" } else { "failed" };
+        let outcome = HOOK_OUTCOMES[usize::from(!ended.is_delivered)];
         self.hooks.with_label_values(&[service.as_str(), ended.turn.on.as_str(), outcome]).inc();
     }
 
@@ -187,81 +173,59 @@ impl Metrics {
         self.canaries.with_label_values(&[service.as_str(), end.as_str()]).inc();
     }
 
-    /// Follows a change of the state. Services that the two states share cost a comparison of pointers.
-    pub(crate) fn follow(&self, before: &State, after: &State, revision: Revision) {
-        self.revision.set(signed(revision.0));
-        for (name, old, new) in differences(&before.services, &after.services) {
-            let none = Arc::new(Service::new(name.clone(), Arc::default(), Source::Config));
-            self.follow_service(old.unwrap_or(&none), new.unwrap_or(&none));
-            if new.is_none() {
-                self.forget(name);
+    /// Counts a version whose drain ended.
+    pub(crate) fn count_drain(&self, service: &ServiceName, by: DrainedBy) {
+        self.drains.with_label_values(&[service.as_str(), by.as_str()]).inc();
+    }
+
+    /// Begins to count for services that are new, and ends it for those that are gone. Services that the two states share cost a comparison
+    /// of pointers.
+    pub(crate) fn follow(&self, before: &State, after: &State) {
+        for (name, _, new) in differences(&before.services, &after.services) {
+            match new {
+                Some(service) => self.begin(service),
+                None => self.forget(name),
             }
         }
     }
 
-    fn follow_service(&self, old: &Service, new: &Service) {
-        let name = new.name.as_str();
-        self.version_epoch.with_label_values(&[name]).set(signed(new.epoch.0));
-        if old.bake != new.bake {
-            for state in bake::State::ALL {
-                let is_in = new.bake.as_ref().is_some_and(|bake| bake.state == state);
-                self.bake_state.with_label_values(&[name, state.as_str()]).set(i64::from(is_in));
+    /// Makes the series that alerts look at: one that begins with its first event shows no increase.
+    fn begin(&self, service: &Service) {
+        let name = service.name.as_str();
+        for outcome in OUTCOMES {
+            self.flips.with_label_values(&[name, outcome]);
+        }
+        for (kind, standing) in verdicts() {
+            self.verdicts.with_label_values(&[name, kind.as_str(), standing.as_str()]);
+        }
+        for by in DrainedBy::ALL {
+            self.drains.with_label_values(&[name, by.as_str()]);
+        }
+        for hook in &service.policy.hooks {
+            for outcome in HOOK_OUTCOMES {
+                self.hooks.with_label_values(&[name, hook.on.as_str(), outcome]);
             }
-        }
-        self.follow_canary(old, new);
-        for (id, _, backend) in differences(&old.backends, &new.backends) {
-            let labels = [name, id.as_str()];
-            match backend {
-                Some(backend) => {
-                    let is_up = matches!(backend.operational, Operational::Up(_));
-                    self.backend_up.with_label_values(&labels).set(i64::from(is_up));
-                }
-                // An error says that there is no such series, which is what is wanted.
-                None => drop(self.backend_up.remove_label_values(&labels)),
-            }
-        }
-        let capacities = new.capacities();
-        for label in old.capacities().into_keys().filter(|label| !capacities.contains_key(label)) {
-            for is_usable in ["true", "false"] {
-                drop(self.backends.remove_label_values(&[name, label.as_str(), is_usable]));
-            }
-        }
-        for (label, capacity) in capacities {
-            let gauge = |is_usable| self.backends.with_label_values(&[name, label.as_str(), is_usable]);
-            gauge("true").set(i64::from(capacity.usable));
-            gauge("false").set(i64::from(capacity.registered - capacity.usable));
-        }
-    }
-
-    fn follow_canary(&self, old: &Service, new: &Service) {
-        let name = new.name.as_str();
-        let running = new.canary.as_ref();
-        if let Some(canary) =
-            old.canary.as_ref().filter(|old| running.is_none_or(|new| new.version != old.version))
-        {
-            drop(self.canary_share.remove_label_values(&[name, canary.version.as_str()]));
-        }
-        if let Some(canary) = running {
-            self.canary_share.with_label_values(&[name, canary.version.as_str()]).set(canary.share.value());
         }
     }
 
     /// Removes what is counted for a service as a whole.
     fn forget(&self, service: &ServiceName) {
         let name = service.as_str();
-        drop(self.version_epoch.remove_label_values(&[name]));
+        // An error says that there is no such series, which is what is wanted.
         for outcome in OUTCOMES {
             drop(self.flips.remove_label_values(&[name, outcome]));
         }
-        for state in bake::State::ALL {
-            drop(self.bake_state.remove_label_values(&[name, state.as_str()]));
+        for by in DrainedBy::ALL {
+            drop(self.drains.remove_label_values(&[name, by.as_str()]));
         }
-        drop(self.evidence.remove_label_values(&[name]));
-        for (kind, standing) in Kind::ALL.into_iter().flat_map(|kind| Standing::ALL.map(|it| (kind, it))) {
+        for kind in Kind::ALL {
+            drop(self.evidence.remove_label_values(&[name, kind.as_str()]));
+        }
+        for (kind, standing) in verdicts() {
             drop(self.verdicts.remove_label_values(&[name, kind.as_str(), standing.as_str()]));
         }
         for on in HookPoint::ALL {
-            for outcome in ["succeeded", "failed"] {
+            for outcome in HOOK_OUTCOMES {
                 drop(self.hooks.remove_label_values(&[name, on.as_str(), outcome]));
             }
         }
@@ -274,18 +238,23 @@ impl Metrics {
     }
 }
 
-fn signed(value: u64) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
+/// Everything that a version may be judged, and in what.
+fn verdicts() -> impl Iterator<Item = (Kind, Standing)> {
+    Kind::ALL.into_iter().flat_map(|kind| Standing::ALL.map(|standing| (kind, standing)))
+}
+
+/// From the start there is a series for each, so that the first failure is an increase.
+fn commit_failures(to: &Registrar<'_>) -> Result<IntCounterVec, prometheus::Error> {
+    let help = "Commits of the control state that failed, by what is known of the change.";
+    let failures = to.counters("cutover_store_commit_failures_total", help, &["outcome"])?;
+    COMMIT_FAILURES.iter().for_each(|outcome| failures.with_label_values(&[outcome]).reset());
+    Ok(failures)
 }
 
 /// Makes metrics that a registry knows.
 struct Registrar<'a>(&'a Registry);
 
 impl Registrar<'_> {
-    fn int_gauges(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec, prometheus::Error> {
-        self.register(IntGaugeVec::new(Opts::new(name, help), labels))
-    }
-
     fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> Result<GaugeVec, prometheus::Error> {
         self.register(GaugeVec::new(Opts::new(name, help), labels))
     }
@@ -305,48 +274,57 @@ impl Registrar<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
+    use std::sync::Arc;
 
-    use cutover_core::command::Finding;
+    use cutover_core::service::Source;
+    use prometheus::TextEncoder;
 
     use super::*;
-    use crate::store::MemoryStore;
-    use crate::world::{World, id, web};
+    use crate::world::web;
 
-    fn series(registry: &Registry) -> BTreeSet<String> {
-        let families = registry.gather();
-        let shown = families.iter().flat_map(|family| {
-            family.get_metric().iter().map(move |metric| {
-                let labels: Vec<_> =
-                    metric.get_label().iter().map(|label| label.value().to_owned()).collect();
-                format!("{}{{{}}} {}", family.name(), labels.join(","), metric.get_gauge().get_value())
-            })
-        });
-        shown.filter(|series| !series.contains("commit")).collect()
-    }
-
-    #[tokio::test]
-    async fn what_is_gone_is_shown_no_more() {
+    #[test]
+    fn a_service_is_counted_from_its_beginning_to_its_end() {
         let registry = Registry::new();
         let metrics = Metrics::register(&registry).expect("nothing else is registered");
-        let mut world = World::with_two_versions(Arc::new(MemoryStore::new())).await;
-        world.found("b", Finding::Down).await;
-        let full = Arc::clone(world.controller.state());
-        metrics.follow(&State::default(), &full, Revision(5));
-        let shown = series(&registry);
-        assert!(shown.contains("cutover_backend_up{a,web} 1"), "{shown:?}");
-        assert!(shown.contains("cutover_backend_up{b,web} 0"), "{shown:?}");
-        assert!(shown.contains("cutover_backends{web,false,v2} 1"), "{shown:?}");
+        let text = || TextEncoder::new().encode_to_string(&registry.gather()).expect("it can be written");
+        let mut with_it = State::default();
+        let service = Service::new(web(), Arc::default(), Source::Config);
+        with_it.services.insert(web(), Arc::new(service));
 
-        let leave = Change::Deregister { backend: id("b"), drain: cutover_core::time::Millis::ZERO };
-        let fewer = world.change(leave).await.expect("it may leave").state;
+        metrics.follow(&State::default(), &with_it);
+        let bad = r#"cutover_verdicts_total{kind="bake",service="web",verdict="bad"}"#;
+        assert!(text().contains(&format!("{bad} 0")), "{}", text());
         metrics.count_activation(&web());
         metrics.count_probe(&web(), true);
         metrics.count_verdict(&web(), Kind::Bake, Standing::Bad);
-        metrics.follow(&full, &fewer, Revision(6));
-        assert!(!series(&registry).iter().any(|series| series.contains("{b,") || series.contains(",v2}")));
-        metrics.follow(&fewer, &State::default(), Revision(7));
+        metrics.count_drain(&web(), DrainedBy::Proof);
+        metrics.follow(&with_it, &with_it);
+        assert!(text().contains(&format!("{bad} 1")), "{}", text());
 
-        assert_eq!(series(&registry), BTreeSet::from(["cutover_revision{} 7".to_owned()]));
+        metrics.follow(&with_it, &State::default());
+
+        assert!(!text().contains("service="), "{}", text());
+    }
+
+    #[test]
+    fn commits_that_fail_are_told_apart() {
+        let registry = Registry::new();
+        let metrics = Metrics::register(&registry).expect("nothing else is registered");
+        let outcomes = [
+            Ok(Revision(1)),
+            Err(CommitError::Conflict { revision: Revision(1) }),
+            Err(CommitError::Unavailable { source: "full".into() }),
+            Err(CommitError::Unavailable { source: "full".into() }),
+            Err(CommitError::Unknown { source: "slow".into() }),
+        ];
+
+        outcomes.iter().for_each(|outcome| metrics.observe_commit(Duration::from_millis(1), outcome));
+
+        let text = TextEncoder::new().encode_to_string(&registry.gather()).expect("it can be written");
+        for (outcome, count) in [("conflict", 1), ("unavailable", 2), ("unknown", 1)] {
+            let line = format!("cutover_store_commit_failures_total{{outcome=\"{outcome}\"}} {count}");
+            assert!(text.contains(&line), "{line} in\n{text}");
+        }
+        assert!(text.contains("cutover_store_commit_seconds_count 5"), "{text}");
     }
 }

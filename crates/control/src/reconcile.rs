@@ -91,6 +91,7 @@ pub(crate) fn carry_out(step: &Step, snapshot: &Snapshot, metrics: &Metrics) {
             Event::Baked(..) => metrics.count_verdict(service, Kind::Bake, Standing::Good),
             Event::JudgedGood(..) => metrics.count_verdict(service, Kind::Canary, Standing::Good),
             Event::JudgedBad(_, kind, _) => metrics.count_verdict(service, *kind, Standing::Bad),
+            Event::Drained(_, by) => metrics.count_drain(service, *by),
             Event::HookEnded(ended) => metrics.count_hook(service, ended),
             Event::CanaryEnded(_, end) => metrics.count_canary(service, *end),
             _ => {}

@@ -23,12 +23,13 @@ use tokio::time::{Instant, sleep_until};
 use crate::clock::{self, Clock, SkewWatch};
 use crate::controller::{Controller, Parts};
 use crate::error::{StartError, SubmitError};
-use crate::handle::{About, Call, Control, Done, REQUESTS_MAX, Request, Shared};
+use crate::handle::{About, Call, Control, Current, Done, REQUESTS_MAX, Request, Shared};
 use crate::hooks::{Dispatcher, Means};
 use crate::limited_store::LimitedStore;
 use crate::metrics::Metrics;
 use crate::pin_dates::{DatesFile, Keeper, PinDates};
 use crate::probe::{ProbeBoard, Prober};
+use crate::state_metrics;
 use crate::store::record::ReadPolicy;
 use crate::store::{OperationId, Store};
 use crate::timeline::Actor;
@@ -105,7 +106,7 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
         connectors,
         names,
     } = settings;
-    let metrics = Metrics::register(&registry).map_err(|error| StartError::Metrics(error.into()))?;
+    let metrics = Metrics::register(&registry).map_err(registered_before)?;
     let store = Arc::new(LimitedStore::new(store, STORE_MAX, metrics.clone()));
     let draw_operation = Box::new(draw_operation);
     let file = state_dir.map(|dir| DatesFile::in_dir(&dir));
@@ -122,7 +123,7 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
     let is_ready = Arc::new(AtomicBool::new(false));
     let probes = Arc::new(ProbeBoard::default());
     let means = Means::new(&connectors, &names, &node);
-    let current = controller.watch();
+    let current = follow(&controller, &registry)?;
     let control = Control::new(Shared {
         calls,
         current: current.clone(),
@@ -161,6 +162,17 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
     let dispatcher = tokio::spawn(Dispatcher { control: control.clone(), means }.run());
     let controller = tokio::spawn(inner.run());
     Ok(Running { control, stop, controller, prober, dispatcher, keeper })
+}
+
+/// What tasks and scrapes follow.
+fn follow(controller: &Controller, registry: &Registry) -> Result<watch::Receiver<Current>, StartError> {
+    let current = controller.watch();
+    state_metrics::register(registry, current.clone()).map_err(registered_before)?;
+    Ok(current)
+}
+
+fn registered_before(error: prometheus::Error) -> StartError {
+    StartError::Metrics(error.into())
 }
 
 impl Running {

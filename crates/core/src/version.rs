@@ -206,6 +206,9 @@ impl fmt::Display for Role {
 }
 
 impl DrainedBy {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Proof, Self::Deadline];
+
     /// The word for it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -22,7 +22,7 @@ async fn a_share_of_the_new_sessions_goes_to_the_canary_and_stays_there() {
     assert_eq!(before.version().await, "v1", "who has a session keeps it");
     assert_eq!(stage.admin().version("v2").await["role"], "canary");
     let labels = ["service=\"web\"", "version=\"v2\""];
-    assert_eq!(stage.admin().metric("cutover_canary_share", &labels).await, 0.25);
+    assert_eq!(stage.admin().metric("cutover_canary_share_ratio", &labels).await, 0.25);
 }
 
 #[tokio::test]
@@ -66,7 +66,7 @@ async fn a_smaller_share_and_its_end_move_sessions_back_in_a_new_epoch_each() {
     assert_eq!(stage.admin().version("v2").await["role"], "staged");
     assert_eq!(stage.admin().metric("cutover_canaries_total", &["outcome=\"aborted\""]).await, 1.0);
     let metrics = stage.admin().call("GET", "/metrics", &Value::Null).await.text();
-    assert!(!metrics.contains("cutover_canary_share{"), "there is no canary any more");
+    assert!(!metrics.contains("cutover_canary_share_ratio{"), "there is no canary any more");
 }
 
 #[tokio::test]

@@ -46,6 +46,9 @@ pub(crate) struct RemoteTls {
 pub(crate) enum Command {
     /// Show the node: version, uptime, revision, store
     Status {
+        /// Only tell whether it is ready; needs no token, and exits with 1 if it is not
+        #[arg(long)]
+        ready: bool,
         #[command(flatten)]
         remote: Remote,
     },

@@ -24,10 +24,11 @@ mod wait;
 
 use std::io::{self, Write};
 
-use serde_json::Value;
+use http::Method;
+use serde_json::{Value, json};
 
 pub(crate) use args::Command;
-use client::{Client, encode, path};
+use client::{CALL_TIMEOUT, Client, encode, path};
 pub(crate) use error::{Error, Exit, Problem, Reason};
 
 /// What a command has to say at its end.
@@ -90,7 +91,11 @@ fn in_words(error: &Error) -> String {
 
 async fn carry_out(command: Command, json: bool) -> Result<Option<Output>, Error> {
     let output = match command {
-        Command::Status { remote } => {
+        Command::Status { ready: true, remote } => {
+            Client::new(&remote).call(Method::HEAD, "/readyz", None, CALL_TIMEOUT).await?;
+            Output::new(json!({ "ready": true }), "ready\n")
+        }
+        Command::Status { ready: false, remote } => {
             let client = Client::new(&remote);
             let (mut document, status) = client.read(&path(&["status"])).await?;
             let (_, list): (_, view::Services) = client.read(&path(&["services"])).await?;

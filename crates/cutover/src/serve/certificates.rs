@@ -87,7 +87,8 @@ impl Certificates {
     /// There is one of that name already.
     pub(super) fn register(&self, registry: &Registry) -> prometheus::Result<()> {
         let help = "When the first certificate of a listener expires, in seconds since 1970";
-        let gauge = GaugeVec::new(Opts::new("cutover_certificate_expiry_seconds", help), &["listener"])?;
+        let gauge =
+            GaugeVec::new(Opts::new("cutover_certificate_expiry_timestamp_seconds", help), &["listener"])?;
         let listeners = self.all().cloned().collect();
         registry.register(Box::new(Expiry { gauge, listeners }))
     }

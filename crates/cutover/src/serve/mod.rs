@@ -5,6 +5,7 @@
 
 mod certificates;
 mod pid_file;
+mod process_metrics;
 mod reload;
 mod settings;
 
@@ -158,6 +159,7 @@ impl Planes {
         let vaults = Arc::new(Vaults::start(config.node.state_dir.join("assets"))?);
         let proxy = Proxy::bind(settings::proxy(&config, &certificates, &means, &vaults)?)?;
         let registry = Registry::new();
+        process_metrics::register(&registry)?;
         vault_metrics::register(&registry, &vaults)?;
         certificates.register(&registry)?;
         let wanted = certificates.managed(&config);
