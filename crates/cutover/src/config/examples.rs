@@ -42,6 +42,9 @@ fn every_example_is_right() {
         }
     }
     assert!(seen >= 4, "{seen} examples");
+    for packaged in ["../docker/cutover.toml", "../packaging/cutover.toml"] {
+        load(&directory().join(packaged)).unwrap_or_else(|report| panic!("{report}"));
+    }
 }
 
 #[test]
