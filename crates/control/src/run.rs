@@ -16,7 +16,7 @@ use cutover_core::time::{Millis, Timestamp};
 use cutover_resolve::Names;
 use cutover_tls::client::Connectors;
 use prometheus::Registry;
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
