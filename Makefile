@@ -10,6 +10,8 @@ OUT := $(or $(CARGO_TARGET_DIR),target)
 FUZZ_SECONDS ?= 60
 # Histories that `make sim` runs.
 SEEDS ?= 5000
+# Upgrades that `make upgrades` makes.
+UPGRADES ?= 100
 # Options of the side-by-side run, as in: make bench BENCH="--only nginx,cutover --what small --rounds 3"
 BENCH ?=
 # CI builds exactly what Cargo.lock says; at a desk, editing a manifest may update the lock.
@@ -20,7 +22,7 @@ NEXTEST := $(if $(CI),--profile ci --test-threads $(shell echo $$((2 * $$(nproc)
 OTLP := --features cutover-app/otlp
 export PATH := $(CURDIR)/target/tools/bin:$(PATH)
 
-.PHONY: help demo test test-long sim bench bench-core bench-instructions dashboard docs check fmt lint deny tidy packaging deb dist fuzz fuzz-keep
+.PHONY: help demo test test-long sim upgrades bench bench-core bench-instructions dashboard docs check fmt lint deny tidy packaging deb dist fuzz fuzz-keep
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,6 +48,10 @@ test-long: test ## run every test, then fuzz every target for 30 s
 sim: ## run SEEDS histories of the simulation (default 5000, a few minutes); a failing one is printed with how to replay it
 	@scripts/setup.sh test
 	CUTOVER_SIM_SEEDS=$(SEEDS) $(CARGO) test --quiet $(LOCKED) --package cutover --test sim -- --nocapture every_history
+
+upgrades: ## replace cutover by itself UPGRADES times (default 100) under load, a few minutes
+	@scripts/setup.sh test
+	CUTOVER_E2E_UPGRADES=$(UPGRADES) $(CARGO) test $(LOCKED) --package cutover --test e2e -- --nocapture --exact upgrade::load::upgrades_under_load_fail_nothing
 
 bench: ## measure beside nginx, HAProxy, Apache, Envoy, Caddy and Traefik, in one run (12 minutes; results in benches/README.md)
 	@scripts/setup.sh bench

@@ -26,18 +26,20 @@ use cutover_core::state::State;
 use cutover_core::time::{Millis, Timestamp};
 use tokio::sync::watch;
 
+use crate::elder::Elder;
 use crate::error::{LoadError, SubmitError};
 use crate::event_log::EventLog;
 use crate::handle::{Current, Done, Request};
 use crate::judge::{Judge, VerdictBoard};
 use crate::metrics::Metrics;
 use crate::reconcile;
-use crate::reply::{KeptReply, Reply};
+use crate::reply::{Digest, KeptReply, Reply};
 use crate::reply_log::ReplyLog;
 use crate::resync;
 use crate::step::{Step, Why};
 use crate::store::record::{self, ReadPolicy, Stored};
-use crate::store::{Cause, Commit, CommitError, Guard, OperationId, Store};
+use crate::store::{Cause, Commit, CommitError, Guard, Loaded, OperationId, Store};
+use crate::timeline::Entry;
 
 /// How often a command is decided anew because somebody else committed first.
 const COMMIT_TRIES: u32 = 3;
@@ -70,6 +72,7 @@ pub struct Controller {
     replies: ReplyLog,
     skew: Skew,
     judge: Judge,
+    elder: Arc<Elder>,
     current: watch::Sender<Current>,
     /// Whether the configuration was applied. Before, nothing is known of its services but their records, so nothing may be decided.
     is_configured: bool,
@@ -80,6 +83,9 @@ pub struct Controller {
     /// Findings that led to a change which could not be committed.
     unsaved: BTreeMap<(ServiceName, BackendId), (u32, Finding)>,
 }
+
+/// What is stored beside the state: the timeline and the answers that are kept.
+type Beside = (Vec<Entry>, Vec<(Digest, KeptReply)>);
 
 /// Why a step was not taken. Nothing was changed, unless in doubt.
 #[derive(Debug)]
@@ -113,6 +119,7 @@ impl Controller {
             replies: ReplyLog::new(replies),
             skew: Skew::default(),
             judge: Judge::default(),
+            elder: Arc::default(),
             current: watch::Sender::new(current),
             is_configured: false,
             is_in_doubt: false,
@@ -170,7 +177,7 @@ impl Controller {
 
         // In this order: a worker that takes the snapshot over in between has nothing older left to begin.
         let snapshot = self.parts.publisher.current();
-        let is_served = self.is_served(snapshot.generation);
+        let is_served = self.is_served(snapshot.generation) && self.elder.has_seen(self.revision);
         let traffic = reconcile::traffic(&self.state, &snapshot, is_served);
         let command = Command::Tick(Traffic { skew: self.skew, ..traffic });
         let after = match self.state.apply(&command, now) {
@@ -186,6 +193,25 @@ impl Controller {
         self.judge(now).await;
     }
 
+    /// Says that somebody else may have written to the store: it is read again before anything is committed.
+    pub fn doubt(&mut self) {
+        self.is_in_doubt = true;
+    }
+
+    /// Takes over what another process has committed, and keeps what was observed about it.
+    ///
+    /// # Errors
+    /// [`LoadError`] for what this release does not understand; nothing is changed then.
+    pub fn follow(&mut self, loaded: &Loaded, now: Timestamp) -> Result<(), LoadError> {
+        self.take_over(loaded, now).map(drop)
+    }
+
+    /// The process before this one.
+    #[must_use]
+    pub fn elder(&self) -> &Arc<Elder> {
+        &self.elder
+    }
+
     /// The control state.
     #[must_use]
     pub fn state(&self) -> &Arc<State> {
@@ -196,6 +222,12 @@ impl Controller {
     #[must_use]
     pub fn revision(&self) -> Revision {
         self.revision
+    }
+
+    /// The generation of the last snapshot that was published.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.parts.publisher.current().generation
     }
 
     /// Whether the configuration was applied and published.
@@ -446,18 +478,24 @@ impl Controller {
     /// Takes over what the store holds, and keeps what was observed about it.
     async fn read_again(&mut self, now: Timestamp) -> Result<(), Cause> {
         let loaded = self.parts.store.load().await?;
+        let (timeline, replies) = self.take_over(&loaded, now)?;
+        self.is_in_doubt = false;
+        self.events.replace_timeline(timeline);
+        self.replies = ReplyLog::new(replies);
+        tracing::warn!(revision = %self.revision, "read the state from the store again");
+        Ok(())
+    }
+
+    /// Answers what else was in the records.
+    fn take_over(&mut self, loaded: &Loaded, now: Timestamp) -> Result<Beside, LoadError> {
         let stored = record::read(&loaded.records, self.parts.read_policy, now)?;
         let before = Arc::clone(&self.state);
         self.state = Arc::new(resync::merge(stored.state, &before));
         self.revision = loaded.revision;
-        self.is_in_doubt = false;
-        self.events.replace_timeline(stored.timeline);
-        self.replies = ReplyLog::new(stored.replies);
         self.publish(false);
         self.parts.metrics.follow(&before, &self.state);
         self.tell();
-        tracing::warn!(revision = %self.revision, "read the state from the store again");
-        Ok(())
+        Ok((stored.timeline, stored.replies))
     }
 
     fn tell(&self) {

@@ -45,6 +45,9 @@ pub enum SubmitError {
     /// The configuration was not applied yet. Nothing was changed.
     #[error("the control plane is starting, nothing was changed")]
     Starting,
+    /// The state is being handed to the process that replaces this one. Nothing was changed; one of the two takes the request in a moment.
+    #[error("another process is taking over, nothing was changed")]
+    Upgrading,
     /// Too many requests are waiting. Nothing was changed.
     #[error("too many requests are waiting, nothing was changed")]
     Overloaded,

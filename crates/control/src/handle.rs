@@ -13,8 +13,10 @@ use cutover_core::state::State;
 use cutover_core::time::Timestamp;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::elder::Elder;
 use crate::error::{LeaveError, SubmitError};
 use crate::event_log::{EventLog, Subscription};
+use crate::handover::Order;
 use crate::hooks::{self, Means};
 use crate::judge::VerdictBoard;
 use crate::probe::{ProbeBoard, ProbeReport};
@@ -189,6 +191,10 @@ impl Control {
         &self.0.about
     }
 
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.0
+    }
+
     pub(crate) fn new(shared: Shared) -> Self {
         Self(Arc::new(shared))
     }
@@ -203,6 +209,9 @@ impl std::fmt::Debug for Control {
 /// What all clones of a handle share with the loop.
 pub(crate) struct Shared {
     pub(crate) calls: mpsc::Sender<Call>,
+    pub(crate) orders: mpsc::Sender<Order>,
+    pub(crate) elder: Arc<Elder>,
+    pub(crate) served: watch::Sender<Revision>,
     pub(crate) current: watch::Receiver<Current>,
     pub(crate) events: Arc<EventLog>,
     pub(crate) probes: Arc<ProbeBoard>,

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use cutover_core::command::{Command, Found};
+use cutover_core::id::Revision;
 use cutover_core::pin::PinKey;
 use cutover_core::publish::Publisher;
 use cutover_core::time::{Millis, Timestamp};
@@ -24,6 +25,7 @@ use crate::clock::{self, Clock, SkewWatch};
 use crate::controller::{Controller, Parts};
 use crate::error::{StartError, SubmitError};
 use crate::handle::{About, Call, Control, Current, Done, REQUESTS_MAX, Request, Shared};
+use crate::handover::{self, Order};
 use crate::hooks::{Dispatcher, Means};
 use crate::limited_store::LimitedStore;
 use crate::metrics::Metrics;
@@ -47,6 +49,8 @@ const AWAITING_MAX: usize = 1024;
 const FINDINGS_MAX: usize = 4096;
 /// Findings that are taken in at a time: many come up together after a start, and one step is cheaper than many.
 const FINDINGS_BATCH: usize = 64;
+/// Orders that may wait.
+const ORDERS_MAX: usize = 16;
 /// How long a call of the store may take.
 const STORE_MAX: Duration = Duration::from_secs(5);
 
@@ -83,8 +87,6 @@ pub struct Running {
     stop: Arc<Notify>,
     controller: JoinHandle<()>,
     prober: JoinHandle<()>,
-    dispatcher: JoinHandle<()>,
-    keeper: Option<Keeper>,
 }
 
 /// Loads the stored state and starts the tasks, on the current tokio runtime. Nothing is served, and the handle is not ready, before the
@@ -93,46 +95,38 @@ pub struct Running {
 /// # Errors
 /// See [`StartError`].
 pub async fn start(settings: Settings) -> Result<Running, StartError> {
-    let Settings {
-        node,
-        store,
-        store_kind,
-        state_dir,
-        publisher,
-        wake,
-        clock,
-        read_policy,
-        registry,
-        connectors,
-        names,
-    } = settings;
+    let Settings { store, publisher, connectors, names, clock, read_policy, registry, .. } = settings;
     let metrics = Metrics::register(&registry).map_err(registered_before)?;
     let store = Arc::new(LimitedStore::new(store, STORE_MAX, metrics.clone()));
     let draw_operation = Box::new(draw_operation);
-    let file = state_dir.map(|dir| DatesFile::in_dir(&dir));
+    let file = settings.state_dir.map(|dir| DatesFile::in_dir(&dir));
     let latest_pin = file.as_ref().and_then(latest_pin);
     let parts = Parts { store, publisher, read_policy, draw_operation, metrics: metrics.clone(), latest_pin };
     let mut controller = Controller::load(parts, clock.now()).await?;
-    let keeper = keep_pin_dates(file, clock.now() + controller.state().ahead).await;
+    let keeper = keep_pin_dates(file.clone(), clock.now() + controller.state().ahead).await;
     add_first_key(&mut controller, clock).await?;
 
     let (calls, calls_in) = mpsc::channel(REQUESTS_MAX);
+    let (orders, orders_in) = mpsc::channel(ORDERS_MAX);
     let (findings, findings_in) = mpsc::channel(FINDINGS_MAX);
     let suspicion = Arc::new(Notify::new());
     let stop = Arc::new(Notify::new());
     let is_ready = Arc::new(AtomicBool::new(false));
     let probes = Arc::new(ProbeBoard::default());
-    let means = Means::new(&connectors, &names, &node);
+    let means = Means::new(&connectors, &names, &settings.node);
     let current = follow(&controller, &registry)?;
     let control = Control::new(Shared {
         calls,
+        orders,
+        elder: Arc::clone(controller.elder()),
+        served: watch::Sender::new(Revision::default()),
         current: current.clone(),
         events: Arc::clone(controller.events()),
         probes: Arc::clone(&probes),
         verdicts: Arc::clone(controller.verdicts()),
         means: means.clone(),
         is_ready: Arc::clone(&is_ready),
-        about: About { node, store: store_kind, started_at: clock.began() },
+        about: About { node: settings.node, store: settings.store_kind, started_at: clock.began() },
     });
     let prober = Prober {
         current,
@@ -148,9 +142,12 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
         controller,
         clock,
         skew: SkewWatch::default(),
+        phase: Phase::Leading,
+        chores: Chores::start(control.clone(), means, file, keeper),
         calls: calls_in,
+        orders: orders_in,
         findings: findings_in,
-        wake,
+        wake: settings.wake,
         suspicion,
         stop: Arc::clone(&stop),
         is_ready,
@@ -159,9 +156,8 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
         next_tick: Instant::now(),
     };
     let prober = tokio::spawn(prober.run());
-    let dispatcher = tokio::spawn(Dispatcher { control: control.clone(), means }.run());
     let controller = tokio::spawn(inner.run());
-    Ok(Running { control, stop, controller, prober, dispatcher, keeper })
+    Ok(Running { control, stop, controller, prober })
 }
 
 /// What tasks and scrapes follow.
@@ -194,11 +190,11 @@ impl Running {
         self.stop.notify_one();
         self.ended().await;
         self.prober.abort();
-        // What it had under way is owed still, and is called again by the next process.
-        self.dispatcher.abort();
-        if let Some(keeper) = self.keeper {
-            keeper.stop().await;
-        }
+    }
+
+    /// Asks no backend any more, after the state was [released](Control::release) for good.
+    pub fn retire(&self) {
+        self.prober.abort();
     }
 }
 
@@ -247,8 +243,29 @@ fn draw_operation() -> OperationId {
     OperationId(u128::from_ne_bytes(bytes))
 }
 
+/// What is done beside the loop only by the process that has the state.
+struct Chores {
+    control: Control,
+    means: Means,
+    file: Option<DatesFile>,
+    dispatcher: Option<JoinHandle<()>>,
+    keeper: Option<Keeper>,
+}
+
+/// Whose the state is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// This process commits.
+    Leading,
+    /// Another process may have the store, and this one only follows what that has committed.
+    Released,
+}
+
 struct Loop {
     controller: Controller,
+    phase: Phase,
+    chores: Chores,
+    orders: mpsc::Receiver<Order>,
     clock: Clock,
     skew: SkewWatch,
     calls: mpsc::Receiver<Call>,
@@ -263,6 +280,42 @@ struct Loop {
     next_tick: Instant,
 }
 
+impl Chores {
+    fn start(control: Control, means: Means, file: Option<DatesFile>, keeper: Option<Keeper>) -> Self {
+        let mut chores = Self { control, means, file, dispatcher: None, keeper };
+        chores.dispatch();
+        chores
+    }
+
+    fn dispatch(&mut self) {
+        let dispatcher = Dispatcher { control: self.control.clone(), means: self.means.clone() };
+        self.dispatcher = Some(tokio::spawn(dispatcher.run()));
+    }
+
+    async fn pause(&mut self) {
+        if let Some(dispatcher) = self.dispatcher.take() {
+            // What it had under way is owed still, and is called again by the next process.
+            dispatcher.abort();
+        }
+        if let Some(keeper) = self.keeper.take() {
+            keeper.stop().await;
+        }
+    }
+
+    /// Goes on, given the latest date that pins may carry.
+    async fn resume(&mut self, latest: Timestamp) {
+        let latest = self.file.as_ref().and_then(latest_pin).unwrap_or(latest).max(latest);
+        self.keeper = keep_pin_dates(self.file.clone(), latest).await;
+        self.dispatch();
+    }
+}
+
+impl Drop for Chores {
+    fn drop(&mut self) {
+        self.dispatcher.iter().for_each(JoinHandle::abort);
+    }
+}
+
 /// An answer that waits until every worker serves the change.
 struct Awaiting {
     until: Instant,
@@ -273,14 +326,20 @@ struct Awaiting {
 impl Loop {
     async fn run(mut self) {
         let mut batch = Vec::with_capacity(FINDINGS_BATCH);
+        let elder = Arc::clone(self.controller.elder());
         loop {
             let overdue = self.awaiting.front().map(|first| first.until);
             tokio::select! {
                 () = self.stop.notified() => break,
+                Some(order) = self.orders.recv() => self.obey(order).await,
                 Some(call) = self.calls.recv(), if self.awaiting.len() < AWAITING_MAX => self.handle(call).await,
                 1.. = self.findings.recv_many(&mut batch, FINDINGS_BATCH) => {
-                    self.controller.found(batch.split_off(0), self.clock.now()).await;
+                    let found = batch.split_off(0);
+                    if self.phase == Phase::Leading {
+                        self.controller.found(found, self.clock.now()).await;
+                    }
                 }
+                () = elder.news() => {}
                 () = self.wake.notified() => {
                     if self.controller.take_alarm() {
                         self.hurry();
@@ -295,7 +354,32 @@ impl Loop {
         self.finish().await;
     }
 
+    async fn obey(&mut self, order: Order) {
+        let now = self.clock.now();
+        match order {
+            Order::Release(reply) => {
+                self.phase = Phase::Released;
+                self.chores.pause().await;
+                // If nobody waits for it any more, whoever asked takes the state back.
+                drop(reply.send(handover::known(self.controller.state())));
+            }
+            Order::Resume => {
+                self.controller.doubt();
+                self.chores.resume(now + self.controller.state().ahead).await;
+                self.phase = Phase::Leading;
+            }
+            Order::Follow(loaded, reply) => drop(reply.send(self.controller.follow(&loaded, now))),
+            Order::Believe(known) => {
+                self.controller.found(handover::found(self.controller.state(), known), now).await;
+            }
+            Order::Ping(reply) => drop(reply.send(())),
+        }
+    }
+
     async fn handle(&mut self, Call { request, reply }: Call) {
+        if self.phase == Phase::Released {
+            return drop(reply.send(Err(SubmitError::Upgrading)));
+        }
         match self.controller.handle(request, self.clock.now()).await {
             Ok(done) => {
                 let until = Instant::now() + SERVED_MAX;
@@ -307,9 +391,11 @@ impl Loop {
     }
 
     async fn tick(&mut self) {
-        let now = self.clock.now();
-        self.controller.note_skew(self.skew.see(now, clock::wall()));
-        self.controller.tick(now).await;
+        if self.phase == Phase::Leading {
+            let now = self.clock.now();
+            self.controller.note_skew(self.skew.see(now, clock::wall()));
+            self.controller.tick(now).await;
+        }
         self.last_tick = Instant::now();
         self.next_tick = self.last_tick + TICK;
     }
@@ -323,7 +409,8 @@ impl Loop {
     fn answer(&mut self) {
         let now = Instant::now();
         while let Some(first) = self.awaiting.front() {
-            let is_served = self.controller.is_served(first.done.generation);
+            let is_served = self.controller.is_served(first.done.generation)
+                && self.controller.elder().has_seen(first.done.revision);
             if !is_served && first.until > now {
                 break;
             }
@@ -332,8 +419,19 @@ impl Loop {
                 if is_served { Ok(done) } else { Err(SubmitError::NotServed { revision: done.revision }) };
             drop(reply.send(answer));
         }
-        if self.controller.is_configured() && self.awaiting.is_empty() {
-            self.is_ready.store(true, Ordering::Release);
+        self.note_served();
+    }
+
+    /// Says by which revision all workers decide.
+    fn note_served(&mut self) {
+        let (revision, generation) = (self.controller.revision(), self.controller.generation());
+        if !self.controller.is_configured() || !self.controller.is_served(generation) {
+            return;
+        }
+        self.is_ready.store(true, Ordering::Release);
+        if self.controller.elder().has_seen(revision) {
+            let served = &self.chores.control.shared().served;
+            served.send_if_modified(|served| std::mem::replace(served, revision) != revision);
         }
     }
 
@@ -348,6 +446,7 @@ impl Loop {
             self.answer();
         }
         self.controller.events().close();
+        self.chores.pause().await;
         tracing::info!(revision = %self.controller.revision(), "the control plane has stopped");
     }
 }

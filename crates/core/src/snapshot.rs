@@ -187,11 +187,7 @@ impl VersionSet {
     /// What its cells say.
     #[must_use]
     pub fn load(&self) -> Load {
-        Load {
-            in_flight: self.traffic.in_flight(),
-            tunnels: self.traffic.tunnels(),
-            latest_pin_expiry: self.traffic.latest_pin_expiry(),
-        }
+        self.traffic.load()
     }
 
     /// Whether sessions pinned to it are served by it.
@@ -217,7 +213,7 @@ impl BackendEntry {
     #[must_use]
     pub fn facts(&self) -> BackendFacts {
         BackendFacts {
-            in_flight: self.traffic.in_flight(),
+            in_flight: self.traffic.in_flight_everywhere(),
             consecutive_errors: self.traffic.consecutive_errors(),
             lost_generation: self.traffic.lost_generation(),
             latest_pin_expiry: self.traffic.latest_pin_expiry(),

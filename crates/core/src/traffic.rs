@@ -10,6 +10,7 @@ use arc_swap::ArcSwapOption;
 
 use crate::answers::Answers;
 use crate::id::VersionLabel;
+use crate::report::Load;
 use crate::time::{Millis, Timestamp};
 
 /// Cells of one version.
@@ -17,6 +18,7 @@ use crate::time::{Millis, Timestamp};
 pub struct VersionTraffic {
     in_flight: AtomicU64,
     tunnels: AtomicU64,
+    elsewhere: Elsewhere,
     latest_pin_expiry: AtomicU64,
     /// How the version answers.
     pub answers: Answers,
@@ -24,10 +26,19 @@ pub struct VersionTraffic {
     pub(crate) turn: AtomicU64,
 }
 
+/// What other processes of this node do for a version: those that were replaced and finish what they began.
+#[derive(Debug, Default)]
+struct Elsewhere {
+    in_flight: AtomicU64,
+    tunnels: AtomicU64,
+}
+
 /// Cells of one backend.
 #[derive(Debug, Default)]
 pub struct BackendTraffic {
     in_flight: AtomicU32,
+    /// Requests of other processes of this node. No request is balanced by it.
+    elsewhere: AtomicU32,
     connections: AtomicU32,
     consecutive_errors: AtomicU32,
     latency: AtomicU64,
@@ -61,6 +72,23 @@ impl VersionTraffic {
         self.tunnels.load(Relaxed)
     }
 
+    /// What is done for the version, by all processes of this node.
+    #[must_use]
+    pub fn load(&self) -> Load {
+        Load {
+            in_flight: self.in_flight() + self.elsewhere.in_flight.load(Relaxed),
+            tunnels: self.tunnels() + self.elsewhere.tunnels.load(Relaxed),
+            latest_pin_expiry: self.latest_pin_expiry(),
+        }
+    }
+
+    /// Notes what the other processes of this node do for the version: everything that they do, each time.
+    pub fn note_elsewhere(&self, load: Load) {
+        self.elsewhere.in_flight.store(load.in_flight, Relaxed);
+        self.elsewhere.tunnels.store(load.tunnels, Relaxed);
+        self.note_pin_expiry(load.latest_pin_expiry);
+    }
+
     /// The latest expiry of any pin that this process handed out for the version.
     #[must_use]
     pub fn latest_pin_expiry(&self) -> Timestamp {
@@ -78,6 +106,17 @@ impl BackendTraffic {
     #[must_use]
     pub fn in_flight(&self) -> u32 {
         self.in_flight.load(Relaxed)
+    }
+
+    /// The same, with those of the other processes of this node.
+    #[must_use]
+    pub fn in_flight_everywhere(&self) -> u32 {
+        self.in_flight().saturating_add(self.elsewhere.load(Relaxed))
+    }
+
+    /// Notes how many requests of other processes of this node the backend is answering.
+    pub fn note_elsewhere(&self, in_flight: u32) {
+        self.elsewhere.store(in_flight, Relaxed);
     }
 
     /// Connections that are open or being opened to the backend, over all workers.

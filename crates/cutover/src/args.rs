@@ -76,7 +76,8 @@ pub(crate) enum Command {
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "SIGHUP and a change of the file reload the configuration. SIGTERM and SIGINT finish what is in flight, for \
-                        at most 30 seconds; a second one ends at once."
+                        at most 30 seconds; a second one ends at once. SIGUSR1 opens the access log again. SIGUSR2 lets a new process \
+                        take over, as `cutover upgrade` does."
 )]
 pub(crate) struct Serve {
     /// The configuration file; without one: clients on 127.0.0.1:8080, admin API on 127.0.0.1:9900, no services

@@ -15,5 +15,7 @@ mod roll;
 pub mod run;
 mod serve;
 mod signals;
+mod supervisor;
 mod telemetry;
 mod token;
+mod upgrade;

@@ -123,14 +123,19 @@ pub(crate) fn fail_with(report: &Report) -> Exit {
 
 /// Says an error with its causes.
 pub(crate) fn fail(error: &dyn std::error::Error) -> Exit {
-    let mut text = format!("error: {error}");
+    let text = format!("error: {}\n", in_words(error));
+    // Nobody to tell it to: the exit code says it too.
+    let _ = io::stderr().lock().write_all(text.as_bytes());
+    Exit::Failed
+}
+
+/// An error with its causes, as one line.
+pub(crate) fn in_words(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
         text.push_str(&format!(": {error}"));
         cause = error.source();
     }
-    text.push('\n');
-    // Nobody to tell it to: the exit code says it too.
-    let _ = io::stderr().lock().write_all(text.as_bytes());
-    Exit::Failed
+    text
 }

@@ -11,6 +11,7 @@ pub(crate) struct Signals {
     interrupt: unix::Signal,
     hangup: unix::Signal,
     user1: unix::Signal,
+    user2: unix::Signal,
 }
 
 /// A signal that arrived.
@@ -22,6 +23,8 @@ pub(crate) enum Signal {
     Reload,
     /// SIGUSR1: the access log was moved away, open it again.
     Reopen,
+    /// SIGUSR2: let another process take over, by the program that is there now.
+    Upgrade,
 }
 
 impl Signals {
@@ -35,6 +38,7 @@ impl Signals {
             interrupt: unix::signal(SignalKind::interrupt())?,
             hangup: unix::signal(SignalKind::hangup())?,
             user1: unix::signal(SignalKind::user_defined1())?,
+            user2: unix::signal(SignalKind::user_defined2())?,
         })
     }
 
@@ -45,6 +49,7 @@ impl Signals {
             _ = self.interrupt.recv() => Signal::Stop("SIGINT"),
             _ = self.hangup.recv() => Signal::Reload,
             _ = self.user1.recv() => Signal::Reopen,
+            _ = self.user2.recv() => Signal::Upgrade,
         }
     }
 }

@@ -22,6 +22,9 @@ use crate::worker::Worker;
 /// Pause while a listener has all its connections, or the system has no descriptor to spare. New ones wait in the kernel's queue.
 const PAUSE: Duration = Duration::from_millis(10);
 
+/// How long a connection that was accepted waits for its place when another process has taken over.
+const ADMITTED_WITHIN: Duration = Duration::from_secs(5);
+
 /// One listener, shared by all workers.
 #[derive(Debug)]
 pub(crate) struct Front {
@@ -137,7 +140,7 @@ async fn accept(worker: Rc<Worker>, socket: TcpListener, listener: usize, fronts
                 is_failing = false;
                 let admission = tokio::select! {
                     admission = Admission::wait(&fronts, listener) => admission,
-                    () = worker.stop.begun() => break,
+                    () = given_up(&worker) => break,
                 };
                 connection::spawn(&worker, stream, peer, admission);
             }
@@ -151,7 +154,21 @@ async fn accept(worker: Rc<Worker>, socket: TcpListener, listener: usize, fronts
             }
         }
     }
-    empty(&worker, socket, listener, &fronts);
+    // What waits in a queue that another process serves as well is its.
+    if !worker.stop.is_replaced() {
+        empty(&worker, socket, listener, &fronts);
+    }
+}
+
+/// Waits until a connection that was accepted can't be served any more. While another process takes the new ones, places become free.
+async fn given_up(worker: &Worker) {
+    worker.stop.begun().await;
+    if worker.stop.is_replaced() {
+        tokio::select! {
+            () = sleep(ADMITTED_WITHIN) => {}
+            () = worker.stop.hastened() => {}
+        }
+    }
 }
 
 /// Takes what is in the queue before the socket closes: those clients have connected, and may have sent their request.

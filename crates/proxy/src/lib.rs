@@ -101,6 +101,6 @@ mod websocket;
 mod worker;
 
 pub use config::{Limits, ListenerConfig, Network, ProxyConfig};
-pub use listener::BindError;
+pub use listener::{BindError, Inherited};
 pub use proxy::{Proxy, StartError};
 pub use shutdown::{Ended, Handle};

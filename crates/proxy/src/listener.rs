@@ -32,11 +32,36 @@ pub enum BindError {
     },
 }
 
+/// Listening sockets that were open before this process began: of the process that it replaces, or of the supervisor.
+#[derive(Debug, Default)]
+pub struct Inherited(Vec<(SocketAddr, TcpListener)>);
+
+impl Inherited {
+    /// Each with the address that was asked for, whose port may be 0, in the order of the workers that have served them.
+    #[must_use]
+    pub const fn new(sockets: Vec<(SocketAddr, TcpListener)>) -> Self {
+        Self(sockets)
+    }
+
+    /// The addresses that nobody has taken.
+    pub fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
+        self.0.iter().map(|(address, _)| *address)
+    }
+
+    /// Those of one address.
+    pub fn take(&mut self, address: SocketAddr) -> Vec<TcpListener> {
+        let taken = self.0.extract_if(.., |(asked, _)| *asked == address);
+        taken.map(|(_, socket)| socket).collect()
+    }
+}
+
 /// A listening socket of one worker.
 #[derive(Debug)]
 pub(crate) struct Bound {
     /// The place of its listener in the configuration.
     pub(crate) listener: usize,
+    /// The address that was asked for.
+    pub(crate) asked: SocketAddr,
     /// The socket, non-blocking.
     pub(crate) socket: TcpListener,
 }
@@ -50,8 +75,8 @@ pub(crate) struct Sockets {
     pub(crate) addresses: Vec<SocketAddr>,
 }
 
-/// Binds every address of every listener, for every worker.
-pub(crate) fn bind(config: &ProxyConfig) -> Result<Sockets, BindError> {
+/// Binds every address of every listener, for every worker, as far as its sockets are not inherited.
+pub(crate) fn bind(config: &ProxyConfig, inherited: &mut Inherited) -> Result<Sockets, BindError> {
     let mut sockets = Sockets {
         of_workers: (0..config.workers.get()).map(|_| Vec::new()).collect(),
         addresses: Vec::new(),
@@ -65,17 +90,48 @@ pub(crate) fn bind(config: &ProxyConfig) -> Result<Sockets, BindError> {
         }
         for &address in &spec.addresses {
             let refused = |source| BindError::Listen { address, source };
-            refuse_if_taken(address).map_err(refused)?;
-            let mut real = address;
-            for worker in &mut sockets.of_workers {
-                let socket = listen(real).map_err(refused)?;
-                real = socket.local_addr().map_err(refused)?;
-                worker.push(Bound { listener, socket });
+            let open = inherited.take(address);
+            let own = bind_all(address, open, sockets.of_workers.len()).map_err(refused)?;
+            let real = own.first().map_or(Ok(address), TcpListener::local_addr).map_err(refused)?;
+            let workers = sockets.of_workers.len();
+            for (place, socket) in own.into_iter().enumerate() {
+                sockets.of_workers[place % workers].push(Bound { listener, asked: address, socket });
             }
             sockets.addresses.push(real);
         }
     }
     Ok(sockets)
+}
+
+/// A socket of the address for each worker, beginning with those that are `open` already. Where more are open than there are workers,
+/// all of them have to be served: the system goes on queueing connections for each.
+fn bind_all(address: SocketAddr, open: Vec<TcpListener>, workers: usize) -> io::Result<Vec<TcpListener>> {
+    for socket in &open {
+        adopt(socket)?;
+    }
+    if open.is_empty() {
+        refuse_if_taken(address)?;
+    }
+    let mut own = open;
+    while own.len() < workers {
+        let socket = match own.first() {
+            None => listen(address)?,
+            Some(first) => match listen(first.local_addr()?) {
+                // It was opened by somebody who did not mean it to be shared by port: workers take turns on the one.
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse => first.try_clone()?,
+                other => other?,
+            },
+        };
+        own.push(socket);
+    }
+    Ok(own)
+}
+
+/// Makes an inherited socket like one of ours.
+fn adopt(socket: &TcpListener) -> io::Result<()> {
+    let socket = socket2::SockRef::from(socket);
+    socket.set_nonblocking(true)?;
+    socket.set_tcp_keepalive(&keepalive())
 }
 
 /// With `SO_REUSEPORT` a second proxy on the same address would silently share the traffic. Binding once without it tells.
@@ -133,7 +189,7 @@ mod tests {
 
     #[test]
     fn workers_share_a_free_port() {
-        let sockets = bind(&config("127.0.0.1:0", 3)).unwrap();
+        let sockets = bind(&config("127.0.0.1:0", 3), &mut Inherited::default()).unwrap();
         let ports: Vec<_> =
             sockets.of_workers.iter().map(|own| own[0].socket.local_addr().unwrap()).collect();
         assert_eq!(ports, [sockets.addresses[0]; 3]);
@@ -142,7 +198,7 @@ mod tests {
 
     #[test]
     fn accepted_connections_notice_that_their_peer_is_gone() {
-        let sockets = bind(&config("127.0.0.1:0", 1)).unwrap();
+        let sockets = bind(&config("127.0.0.1:0", 1), &mut Inherited::default()).unwrap();
         let _client = std::net::TcpStream::connect(sockets.addresses[0]).unwrap();
         let accepted = loop {
             // The socket does not block.
@@ -158,10 +214,49 @@ mod tests {
 
     #[test]
     fn a_second_proxy_does_not_share_the_address() {
-        let first = bind(&config("127.0.0.1:0", 1)).unwrap();
-        let error = bind(&config(&first.addresses[0].to_string(), 1)).unwrap_err();
+        let first = bind(&config("127.0.0.1:0", 1), &mut Inherited::default()).unwrap();
+        let error = bind(&config(&first.addresses[0].to_string(), 1), &mut Inherited::default()).unwrap_err();
         assert!(
             matches!(error, BindError::Listen { source, .. } if source.kind() == io::ErrorKind::AddrInUse)
         );
+    }
+
+    /// What a process that served `address` with so many workers hands over.
+    fn open(address: &str, workers: usize) -> (SocketAddr, Inherited) {
+        let first = bind(&config(address, workers), &mut Inherited::default()).unwrap();
+        let sockets = first.of_workers.into_iter().flatten().map(|bound| (bound.asked, bound.socket));
+        (first.addresses[0], Inherited::new(sockets.collect()))
+    }
+
+    #[test]
+    fn inherited_sockets_are_served_by_however_many_workers() {
+        for (before, after) in [(2, 2), (1, 3), (3, 2)] {
+            let (address, mut inherited) = open("127.0.0.1:0", before);
+            let sockets = bind(&config("127.0.0.1:0", after), &mut inherited).unwrap();
+            assert_eq!(sockets.addresses, [address]);
+            let own: Vec<usize> = sockets.of_workers.iter().map(Vec::len).collect();
+            assert!(
+                own.iter().all(|&own| own >= 1) && own.iter().sum::<usize>() == before.max(after),
+                "{own:?}"
+            );
+            assert_eq!(inherited.addresses().count(), 0);
+        }
+    }
+
+    #[test]
+    fn a_socket_that_can_not_be_shared_by_port_is_shared_by_workers() {
+        let single = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = single.local_addr().unwrap();
+        let mut inherited = Inherited::new(vec![(address, single)]);
+        let sockets = bind(&config(&address.to_string(), 2), &mut inherited).unwrap();
+        assert_eq!(sockets.addresses, [address]);
+        assert!(sockets.of_workers.iter().all(|own| own.len() == 1));
+    }
+
+    #[test]
+    fn sockets_of_other_addresses_stay_with_whoever_brought_them() {
+        let (_, mut inherited) = open("127.0.0.1:0", 1);
+        bind(&config("[::1]:0", 1), &mut inherited).unwrap();
+        assert_eq!(inherited.addresses().count(), 1);
     }
 }

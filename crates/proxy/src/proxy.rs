@@ -10,7 +10,7 @@ use crate::accept::Front;
 use crate::access_log::AccessLog;
 use crate::client_subject::SubjectFields;
 use crate::config::ProxyConfig;
-use crate::listener::{self, BindError, Bound};
+use crate::listener::{self, BindError, Bound, Inherited};
 use crate::metrics::Metrics;
 use crate::shutdown::{Ended, Handle, LastWord};
 use crate::to_https::HTTPS;
@@ -44,12 +44,12 @@ pub enum StartError {
 }
 
 impl Proxy {
-    /// Opens all listening sockets, so that what is wrong with them comes out at the start.
+    /// Opens all listening sockets, so that what is wrong with them comes out at the start. Those of `inherited` that it can use it takes.
     ///
     /// # Errors
     /// [`BindError`], with the address.
-    pub fn bind(config: ProxyConfig) -> Result<Self, BindError> {
-        let listener::Sockets { of_workers, addresses } = listener::bind(&config)?;
+    pub fn bind(config: ProxyConfig, inherited: &mut Inherited) -> Result<Self, BindError> {
+        let listener::Sockets { of_workers, addresses } = listener::bind(&config, inherited)?;
         let wakes = of_workers.iter().map(|_| Arc::default()).collect();
         Ok(Self { config, sockets: of_workers, addresses, wakes, spans: None })
     }
@@ -108,6 +108,12 @@ impl Proxy {
             listeners.map(|listener| Front::new(listener, https_port, reserved.clone())).collect();
         let (stop, stopped) = watch::channel(None);
         let (sender, ended) = mpsc::unbounded_channel();
+        let kept = self.sockets.iter().map(|own| {
+            own.iter()
+                .map(|bound| Ok((bound.asked, bound.socket.try_clone()?)))
+                .collect::<std::io::Result<_>>()
+        });
+        let kept = kept.collect::<std::io::Result<Vec<_>>>().map_err(StartError::System)?;
         let (pages, limiters) = (Arc::default(), Arc::default());
         let mut threads = Vec::with_capacity(workers);
         let parts = self.sockets.into_iter().zip(readers).zip(self.wakes);
@@ -138,7 +144,7 @@ impl Proxy {
                 .map_err(StartError::System)?;
             threads.push(thread);
         }
-        Ok(Handle::new(stop, ended, threads))
+        Ok(Handle::new(stop, ended, kept, threads))
     }
 }
 

@@ -1,6 +1,8 @@
 //! Ending: the handle of the running proxy, and how its workers learn that they shall stop.
 
 use std::cell::Cell;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -10,11 +12,25 @@ use tokio::time::Instant;
 /// The running proxy. Dropping it ends the proxy at once.
 #[derive(Debug)]
 pub struct Handle {
-    stop: watch::Sender<Option<Instant>>,
+    stop: watch::Sender<Option<Stopping>>,
     ended: mpsc::UnboundedReceiver<Ended>,
+    /// What each worker listens on; empty once it has ended.
+    sockets: Mutex<Vec<Listening>>,
     threads: Vec<JoinHandle<()>>,
     running: usize,
     cut: u64,
+}
+
+/// The sockets of a worker, each with the address that was asked for.
+type Listening = Vec<(SocketAddr, TcpListener)>;
+
+/// How the proxy is to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Stopping {
+    /// When it ends, whatever is left.
+    pub(crate) deadline: Instant,
+    /// Whether another process serves its sockets: nothing is in a hurry then.
+    pub(crate) is_replaced: bool,
 }
 
 /// How a worker ended.
@@ -28,17 +44,40 @@ pub struct Ended {
 
 impl Handle {
     pub(crate) const fn new(
-        stop: watch::Sender<Option<Instant>>,
+        stop: watch::Sender<Option<Stopping>>,
         ended: mpsc::UnboundedReceiver<Ended>,
+        sockets: Vec<Listening>,
         threads: Vec<JoinHandle<()>>,
     ) -> Self {
         let running = threads.len();
-        Self { stop, ended, threads, running, cut: 0 }
+        Self { stop, ended, sockets: Mutex::new(sockets), threads, running, cut: 0 }
     }
 
     /// Stops accepting, lets what is under way end, and cuts off what is left after `limit`. May be called again with another limit: zero ends everything now.
     pub fn shutdown(&self, limit: Duration) {
-        self.stop.send_replace(Some(Instant::now() + limit));
+        self.stop(limit, false);
+    }
+
+    /// The same for a proxy whose [`sockets`](Self::sockets) another process serves now. What waits in their queues is left to that
+    /// one, and what lasts goes on until its own term is over, within `limit`.
+    pub fn retire(&self, limit: Duration) {
+        self.stop(limit, true);
+    }
+
+    /// The sockets that it listens on, worker by worker, each with the address that was asked for.
+    ///
+    /// # Errors
+    /// The system has no descriptor to spare.
+    pub fn sockets(&self) -> std::io::Result<Vec<(SocketAddr, TcpListener)>> {
+        let sockets = self.kept();
+        let all = sockets.iter().flatten();
+        all.map(|(address, socket)| Ok((*address, socket.try_clone()?))).collect()
+    }
+
+    fn stop(&self, limit: Duration, is_replaced: bool) {
+        // Workers close their sockets for good.
+        self.kept().clear();
+        self.stop.send_replace(Some(Stopping { deadline: Instant::now() + limit, is_replaced }));
     }
 
     /// Waits until a worker ends that nobody told to, which is a bug; answers its place, or `None` when none is left. Its connections are
@@ -64,9 +103,18 @@ impl Handle {
         self.cut
     }
 
-    const fn note(&mut self, ended: Ended) {
+    fn note(&mut self, ended: Ended) {
         self.running -= 1;
+        // Else the system would go on queueing connections for it.
+        if let Some(sockets) = self.kept().get_mut(ended.worker) {
+            sockets.clear();
+        }
         self.cut += ended.cut;
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Vec<Listening>> {
+        // Nobody can panic while they hold it.
+        self.sockets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -86,14 +134,37 @@ impl Drop for LastWord {
 #[derive(Debug, Default)]
 pub(crate) struct Stop {
     is_stopping: Cell<bool>,
+    is_replaced: Cell<bool>,
     begun: Notify,
+    hastens: Notify,
 }
 
 impl Stop {
     /// Tells all tasks.
-    pub(crate) fn begin(&self) {
+    pub(crate) fn begin(&self, is_replaced: bool) {
+        self.is_replaced.set(is_replaced);
         self.is_stopping.set(true);
         self.begun.notify_waiters();
+        if !is_replaced {
+            self.hastens.notify_waiters();
+        }
+    }
+
+    /// Whether another process serves the sockets now.
+    pub(crate) const fn is_replaced(&self) -> bool {
+        self.is_replaced.get()
+    }
+
+    /// Whether also what lasts has to end now.
+    pub(crate) const fn is_hasty(&self) -> bool {
+        self.is_stopping.get() && !self.is_replaced.get()
+    }
+
+    /// Waits until also what lasts has to end.
+    pub(crate) async fn hastened(&self) {
+        while !self.is_hasty() {
+            self.hastens.notified().await;
+        }
     }
 
     /// Whether the worker stops.
@@ -124,7 +195,7 @@ mod tests {
             let _last_word = panics;
             std::panic::resume_unwind(Box::new("a bug"));
         });
-        let mut handle = Handle::new(stop, ended, vec![thread, std::thread::spawn(|| {})]);
+        let mut handle = Handle::new(stop, ended, Vec::new(), vec![thread, std::thread::spawn(|| {})]);
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         assert_eq!(runtime.block_on(handle.lost()), Some(1));
         drop(lives);

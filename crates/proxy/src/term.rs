@@ -56,7 +56,7 @@ impl Term {
 
     async fn wait(&self) {
         let worker = &self.worker;
-        while !worker.stop.has_begun() {
+        while !worker.stop.is_hasty() {
             let left = match self.tie.term(&worker.view().snapshot) {
                 tie::Term::Over => return,
                 tie::Term::Open => LOOK_WITHIN,
@@ -70,7 +70,7 @@ impl Term {
             };
             tokio::select! {
                 () = worker.changed(Instant::now() + left) => {}
-                () = worker.stop.begun() => {}
+                () = worker.stop.hastened() => {}
             }
         }
         sleep(self.spread.min(SPREAD_MAX).mul_f64(unit(mix(self.tie.id)))).await;

@@ -37,7 +37,7 @@ use crate::queue::Queue;
 use crate::rate::Limiters;
 use crate::reach::Reach;
 use crate::server::Server;
-use crate::shutdown::Stop;
+use crate::shutdown::{Stop, Stopping};
 use crate::trace::SpanSink;
 use crate::view::View;
 use crate::watch::watch;
@@ -89,7 +89,7 @@ pub(crate) struct Start {
     pub(crate) fronts: Arc<[Front]>,
     pub(crate) reader: SnapshotReader,
     pub(crate) wake: Arc<Notify>,
-    pub(crate) stop: channel::Receiver<Option<Instant>>,
+    pub(crate) stop: channel::Receiver<Option<Stopping>>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) log: Option<Sink>,
     pub(crate) spans: Option<SpanSink>,
@@ -256,7 +256,7 @@ async fn work(start: Start) -> io::Result<u64> {
         _ = chores.join_next() => return Err(io::Error::other("it does not follow the control plane any more")),
     };
     if is_told {
-        worker.stop.begin();
+        worker.stop.begin(stop.borrow().is_some_and(|stopping| stopping.is_replaced));
         worker.connections.wake_all();
         // Until the queues of all sockets are empty, nobody knows which connections are left.
         while accepting.join_next().await.is_some() {}
@@ -266,9 +266,10 @@ async fn work(start: Start) -> io::Result<u64> {
 }
 
 /// Waits until the last connection ended, or the time for it.
-async fn end(worker: &Worker, mut stop: channel::Receiver<Option<Instant>>) {
+async fn end(worker: &Worker, mut stop: channel::Receiver<Option<Stopping>>) {
     loop {
-        let Some(deadline) = *stop.borrow_and_update() else { return };
+        let Some(Stopping { deadline, is_replaced }) = *stop.borrow_and_update() else { return };
+        worker.stop.begin(is_replaced);
         tokio::select! {
             () = worker.connections.none_left() => return,
             () = sleep_until(deadline) => return,

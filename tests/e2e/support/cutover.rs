@@ -52,6 +52,11 @@ impl Cutover {
     /// Starts it again, whatever ended it, and waits until it is ready.
     pub(crate) async fn restart(&mut self) {
         self.launch();
+        self.until_ready().await;
+    }
+
+    /// Waits until it is ready, after it was launched.
+    pub(crate) async fn until_ready(&mut self) {
         let admin = self.admin();
         until("cutover is ready", async || {
             let ended = self.child.as_mut().and_then(Child::ended);
@@ -64,7 +69,11 @@ impl Cutover {
 
     /// Starts it and waits for nothing.
     pub(crate) fn launch(&mut self) {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_cutover"));
+        self.launch_by(Command::new(env!("CARGO_BIN_EXE_cutover")));
+    }
+
+    /// The same by a command that runs a cutover, without its arguments.
+    pub(crate) fn launch_by(&mut self, mut command: Command) {
         command.args(["serve", "--leashed", "--config"]).arg(self.config_file());
         self.child = Some(Child::spawn("cutover", &mut command, &self.file("cutover.log")));
     }
@@ -151,6 +160,12 @@ impl Cutover {
     /// Runs a command of the command line against it.
     pub(crate) async fn cli(&self, arguments: &[&str]) -> Done {
         run(&format!("http://{}", self.admin.address()), arguments, self.directory.path()).await
+    }
+
+    /// The process that serves now.
+    pub(crate) async fn pid(&self) -> i32 {
+        let status = self.admin().get("/v1/status").await;
+        status["pid"].as_i64().and_then(|pid| i32::try_from(pid).ok()).unwrap()
     }
 
     fn running(&mut self) -> &mut Child {

@@ -277,9 +277,14 @@ async fn ask(
     connection: &mut Option<Connection>,
     request: &Request,
 ) -> std::io::Result<Answer> {
-    let connection = match connection {
+    let open = match &mut *connection {
         Some(connection) => connection,
         empty => empty.insert(Connection::try_open(address).await?),
     };
-    tokio::time::timeout(ANSWER_LIMIT, connection.try_ask(request)).await.map_err(std::io::Error::from)?
+    let asked = tokio::time::timeout(ANSWER_LIMIT, open.try_ask(request)).await;
+    let answer = asked.map_err(std::io::Error::from)??;
+    if answer.field("connection").is_some_and(|options| options.eq_ignore_ascii_case("close")) {
+        *connection = None;
+    }
+    Ok(answer)
 }

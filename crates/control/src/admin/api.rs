@@ -15,6 +15,7 @@ use super::problem::Problem;
 use super::query::Fresh;
 use super::replies::Replies;
 use super::serve::closed;
+use super::upgrades::Upgrades;
 use crate::clock::Clock;
 use crate::error::SubmitError;
 use crate::handle::{Control, Current};
@@ -38,6 +39,7 @@ struct Shared {
     vaults: Arc<Vaults>,
     clock: Clock,
     previews: Previews,
+    upgrades: Option<Upgrades>,
 }
 
 impl Api {
@@ -60,6 +62,7 @@ impl Api {
             vaults: Arc::clone(&config.vaults),
             clock: Clock::start(),
             previews: config.previews.clone(),
+            upgrades: config.upgrades.clone(),
         }))
     }
 
@@ -90,6 +93,11 @@ impl Api {
     /// How previews are made.
     pub(crate) fn previews(&self) -> &Previews {
         &self.0.previews
+    }
+
+    /// Whoever replaces this process by another one.
+    pub(crate) fn upgrades(&self) -> Option<&Upgrades> {
+        self.0.upgrades.as_ref()
     }
 
     pub(crate) fn vaults(&self) -> &Vaults {

@@ -12,6 +12,7 @@ use cutover_tls::server::ServerTls;
 use cutover_vault::Vaults;
 
 use super::previews::Previews;
+use super::upgrades::Upgrades;
 
 /// Where and for whom the admin API is served.
 #[derive(Debug, Clone)]
@@ -38,6 +39,8 @@ pub struct AdminConfig {
     pub previews: Previews,
     /// Where assets are kept.
     pub vaults: Arc<Vaults>,
+    /// Whoever replaces this process by another one; nobody does without.
+    pub upgrades: Option<Upgrades>,
 }
 
 /// Where to listen.
@@ -96,6 +99,7 @@ impl Default for AdminConfig {
             stop_timeout: Duration::from_secs(10),
             previews: Previews::default(),
             vaults: Arc::default(),
+            upgrades: None,
         }
     }
 }

@@ -2,8 +2,11 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
@@ -28,20 +31,71 @@ pub(super) enum Arrival {
     Unix(UnixStream),
 }
 
-/// The file of a unix socket; goes with the listener.
+/// The file of a unix socket; goes with the listener, unless another process listens on it then.
 #[derive(Debug)]
-pub(super) struct SocketFile(PathBuf);
+pub(super) struct SocketFile {
+    path: PathBuf,
+    stays: Arc<AtomicBool>,
+}
+
+/// Listening sockets that were open before this process began, each with the address that was asked for.
+#[derive(Debug, Default)]
+pub struct Inherited(Vec<(Listen, OwnedFd)>);
+
+impl Inherited {
+    /// Each with the address that was asked for, whose port may be 0.
+    #[must_use]
+    pub const fn new(sockets: Vec<(Listen, OwnedFd)>) -> Self {
+        Self(sockets)
+    }
+
+    /// The addresses that nobody has taken.
+    pub fn addresses(&self) -> impl Iterator<Item = &Listen> {
+        self.0.iter().map(|(listen, _)| listen)
+    }
+
+    fn take(&mut self, listen: &Listen) -> Option<OwnedFd> {
+        let place = self.0.iter().position(|(asked, _)| asked == listen)?;
+        Some(self.0.swap_remove(place).1)
+    }
+}
 
 impl Listener {
+    /// Takes the inherited socket of this address, or binds one. The file of a unix socket stays when `stays` says so at the end.
+    pub(super) async fn open(
+        listen: &Listen,
+        inherited: &mut Inherited,
+        stays: &Arc<AtomicBool>,
+    ) -> io::Result<Self> {
+        let Some(socket) = inherited.take(listen) else { return Self::bind(listen, stays).await };
+        let socket = Socket::from(socket);
+        socket.set_nonblocking(true)?;
+        Ok(match listen {
+            Listen::Tcp(_) => Self::Tcp(TcpListener::from_std(socket.into())?),
+            Listen::Unix(path) => {
+                let file = SocketFile { path: path.clone(), stays: Arc::clone(stays) };
+                Self::Unix(UnixListener::from_std(socket.into())?, file)
+            }
+        })
+    }
+
+    /// Another descriptor of the socket.
+    pub(super) fn descriptor(&self) -> io::Result<OwnedFd> {
+        match self {
+            Self::Tcp(listener) => listener.as_fd().try_clone_to_owned(),
+            Self::Unix(listener, _) => listener.as_fd().try_clone_to_owned(),
+        }
+    }
+
     /// Binds. A socket file that nobody listens on any more is replaced.
-    pub(super) async fn bind(listen: &Listen) -> io::Result<Self> {
+    async fn bind(listen: &Listen, stays: &Arc<AtomicBool>) -> io::Result<Self> {
         match listen {
             Listen::Tcp(address) => Ok(Self::Tcp(TcpListener::bind(address).await?)),
             Listen::Unix(path) => {
                 remove_stale(path)?;
                 let socket = Socket::new(Domain::UNIX, Type::STREAM.nonblocking().cloexec(), None)?;
                 socket.bind(&SockAddr::unix(path)?)?;
-                let file = SocketFile(path.clone());
+                let file = SocketFile { path: path.clone(), stays: Arc::clone(stays) };
                 // Nobody can connect before `listen`: there is no moment at which others may.
                 std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
                 socket.listen(BACKLOG)?;
@@ -54,7 +108,7 @@ impl Listener {
     pub(super) fn address(&self) -> io::Result<Listen> {
         Ok(match self {
             Self::Tcp(listener) => Listen::Tcp(listener.local_addr()?),
-            Self::Unix(_, file) => Listen::Unix(file.0.clone()),
+            Self::Unix(_, file) => Listen::Unix(file.path.clone()),
         })
     }
 
@@ -91,7 +145,9 @@ fn remove_stale(path: &Path) -> io::Result<()> {
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        // Whoever comes next removes it otherwise.
-        let _ = std::fs::remove_file(&self.0);
+        if !self.stays.load(Ordering::Relaxed) {
+            // Whoever comes next removes it otherwise.
+            let _ = std::fs::remove_file(&self.path);
+        }
     }
 }

@@ -40,10 +40,13 @@ mod suspensions;
 #[cfg(test)]
 mod tests;
 mod text;
+mod upgrades;
 mod versions;
 pub mod wire;
 
 pub use config::{AdminConfig, Certificate, Grant, Listen, Token};
+pub use listener::Inherited;
 pub use openapi::document;
 pub use previews::{Front, Previews, Seal};
-pub use serve::{AdminHandle, ServeError, serve};
+pub use serve::{AdminHandle, ServeError, serve, serve_on};
+pub use upgrades::{Ask, Successor, UpgradeError, Upgrades};

@@ -38,6 +38,7 @@ pub(super) async fn status(
         node: about.node.clone(),
         version: env!("CARGO_PKG_VERSION"),
         pid: std::process::id(),
+        predecessor_pid: api.control().elder().pid(),
         started_at: time::write(about.started_at),
         uptime: Millis::from_secs(api.now().since(about.started_at).as_secs()).to_string(),
         ready: api.control().is_ready(),

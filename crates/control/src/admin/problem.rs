@@ -124,6 +124,9 @@ impl From<SubmitError> for Problem {
             }
             SubmitError::NotServed { .. } => Self::new(StatusCode::GATEWAY_TIMEOUT, "not_served", text),
             SubmitError::Starting => Self::new(StatusCode::SERVICE_UNAVAILABLE, "starting", text).retriable(),
+            SubmitError::Upgrading => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "upgrading", text).retriable()
+            }
             SubmitError::Stopped => Self::new(StatusCode::SERVICE_UNAVAILABLE, "stopped", text).retriable(),
             SubmitError::Overloaded => {
                 Self::new(StatusCode::TOO_MANY_REQUESTS, "overloaded", text).retriable()

@@ -17,7 +17,7 @@ use super::auth::{self, Role};
 use super::problem::Problem;
 use super::{
     answer, assets, backends, canaries, contracts, dashboard, flips, gates, history, holds, host, node,
-    permits, previews, replies, rolls, services, suspensions, versions,
+    permits, previews, replies, rolls, services, suspensions, upgrades, versions,
 };
 
 /// A route.
@@ -78,6 +78,7 @@ pub(super) fn table() -> Vec<Route> {
         read(routes!(history::timeline)),
         read(routes!(history::events)),
         read(routes!(node::status)),
+        as_of_now(admin(routes!(upgrades::upgrade))),
         open(routes!(node::livez)),
         open(routes!(node::readyz)),
         read(routes!(node::metrics)),

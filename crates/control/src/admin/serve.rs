@@ -1,7 +1,9 @@
 //! Accepts connections and answers what they ask, until it is stopped.
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -19,12 +21,12 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::{JoinHandle, JoinSet};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tower::ServiceExt;
 
 use super::api::Api;
 use super::config::{AdminConfig, Listen};
-use super::listener::{Arrival, Listener};
+use super::listener::{Arrival, Inherited, Listener};
 use super::peer::{Peer, Secured};
 use super::{node, routes};
 use crate::handle::Control;
@@ -39,6 +41,8 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 const STREAMS_MAX: u32 = 100;
 /// A silent HTTP/2 client is asked whether it is there, and dropped when it does not answer in the same time.
 const PING_EVERY: Duration = Duration::from_secs(20);
+/// How long a request may take to come on a connection that was accepted before another process did that.
+const LAST_REQUEST_WITHIN: Duration = Duration::from_millis(500);
 /// After an accept that failed for want of something, usually descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -68,7 +72,14 @@ pub enum ServeError {
 pub struct AdminHandle {
     address: Listen,
     metrics_address: Option<Listen>,
+    /// Turns true when no connection is accepted any more; held by whoever accepts.
+    leaving: watch::Sender<bool>,
+    /// Turns true when connections, waits and streams end.
     closing: watch::Sender<bool>,
+    /// With the addresses that were asked for.
+    sockets: Vec<(Listen, OwnedFd)>,
+    /// Whether the file of a unix socket is left to another process.
+    files_stay: Arc<AtomicBool>,
     tasks: Vec<JoinHandle<()>>,
 }
 
@@ -87,11 +98,36 @@ impl AdminHandle {
 
     /// Stops: no new connections, waits and streams end, requests are finished within the configured time.
     pub async fn stop(mut self) {
+        self.sockets.clear();
+        self.leaving.send_replace(true);
         self.closing.send_replace(true);
         for task in self.tasks.drain(..) {
             // A panic there was logged, and there is nothing left to stop.
             let _ = task.await;
         }
+    }
+
+    /// Stops accepting, because another process serves its [`sockets`](Self::sockets). When this returns, every new connection is that
+    /// one's. To be followed by [`retire`](Self::retire).
+    pub async fn leave(&mut self) {
+        self.files_stay.store(true, Ordering::Relaxed);
+        self.sockets.clear();
+        self.leaving.send_replace(true);
+        self.leaving.closed().await;
+    }
+
+    /// Stops after [`leave`](Self::leave): who has just connected may ask once more.
+    pub async fn retire(self) {
+        sleep(LAST_REQUEST_WITHIN).await;
+        self.stop().await;
+    }
+
+    /// The sockets that it listens on, with the addresses that were asked for.
+    ///
+    /// # Errors
+    /// The system has no descriptor to spare.
+    pub fn sockets(&self) -> io::Result<Vec<(Listen, OwnedFd)>> {
+        self.sockets.iter().map(|(listen, socket)| Ok((listen.clone(), socket.try_clone()?))).collect()
     }
 }
 
@@ -110,21 +146,48 @@ pub async fn serve(
     control: Control,
     registry: prometheus::Registry,
 ) -> Result<AdminHandle, ServeError> {
+    serve_on(&mut Inherited::default(), config, control, registry).await
+}
+
+/// The same on the inherited sockets of its addresses, as far as there are any.
+///
+/// # Errors
+/// [`ServeError`], before anything is served.
+pub async fn serve_on(
+    inherited: &mut Inherited,
+    config: AdminConfig,
+    control: Control,
+    registry: prometheus::Registry,
+) -> Result<AdminHandle, ServeError> {
     let is_anybody_known = !(config.tokens.is_empty() && config.certificates.is_empty());
     if !config.listen.is_local() && (config.is_open || !is_anybody_known) {
         return Err(ServeError::Unprotected { listen: config.listen });
     }
+    let (leaving, is_leaving) = watch::channel(false);
     let (closing, is_closing) = watch::channel(false);
     let api = Api::new(&config, control, registry.clone(), is_closing.clone());
-    let (listener, address) = bind(&config.listen).await?;
+    let files_stay = Arc::default();
+    let (listener, address) = bind(&config.listen, inherited, &files_stay).await?;
     let metrics = match &config.metrics {
-        Some(listen) => Some(bind(listen).await?),
+        Some(listen) => Some(bind(listen, inherited, &files_stay).await?),
         None => None,
     };
-    let mut handle = AdminHandle { address, metrics_address: None, closing, tasks: Vec::new() };
+    let mut sockets = vec![(config.listen.clone(), descriptor(&config.listen, &listener)?)];
+    if let (Some(listen), Some((listener, _))) = (&config.metrics, &metrics) {
+        sockets.push((listen.clone(), descriptor(listen, listener)?));
+    }
+    let mut handle = AdminHandle {
+        address,
+        metrics_address: None,
+        leaving,
+        closing,
+        sockets,
+        files_stay,
+        tasks: Vec::new(),
+    };
     let accept = |listener, tls, router| {
         let limits = Limits { connections: config.connections_max, stop: config.stop_timeout };
-        tokio::spawn(accept_all(listener, tls, router, limits, is_closing.clone()))
+        tokio::spawn(accept_all(listener, tls, router, limits, (is_leaving.clone(), is_closing.clone())))
     };
     handle.tasks.push(accept(listener, config.tls.clone(), routes::router(api)));
     if let Some((listener, address)) = metrics {
@@ -135,12 +198,20 @@ pub async fn serve(
     Ok(handle)
 }
 
-async fn bind(listen: &Listen) -> Result<(Listener, Listen), ServeError> {
-    let bound = Listener::bind(listen).await.and_then(|listener| {
+async fn bind(
+    listen: &Listen,
+    inherited: &mut Inherited,
+    files_stay: &Arc<AtomicBool>,
+) -> Result<(Listener, Listen), ServeError> {
+    let bound = Listener::open(listen, inherited, files_stay).await.and_then(|listener| {
         let address = listener.address()?;
         Ok((listener, address))
     });
     bound.map_err(|source| ServeError::Bind { listen: listen.clone(), source })
+}
+
+fn descriptor(listen: &Listen, listener: &Listener) -> Result<OwnedFd, ServeError> {
+    listener.descriptor().map_err(|source| ServeError::Bind { listen: listen.clone(), source })
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -154,7 +225,7 @@ async fn accept_all(
     tls: Option<Arc<ServerTls>>,
     router: Router,
     limits: Limits,
-    mut closing: watch::Receiver<bool>,
+    (mut leaving, closing): (watch::Receiver<bool>, watch::Receiver<bool>),
 ) {
     let places = Arc::new(Semaphore::new(limits.connections));
     let mut connections = JoinSet::new();
@@ -162,18 +233,18 @@ async fn accept_all(
         // Beyond the limit, connections wait in the backlog of the kernel.
         let place = tokio::select! {
             place = Arc::clone(&places).acquire_owned() => place,
-            () = closed(&mut closing) => break,
+            () = closed(&mut leaving) => break,
         };
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            () = closed(&mut closing) => break,
+            () = closed(&mut leaving) => break,
         };
         while connections.try_join_next().is_some() {}
         let (arrival, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!(%error, "an admin connection could not be accepted");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
+                sleep(ACCEPT_PAUSE).await;
                 continue;
             }
         };
@@ -192,6 +263,7 @@ async fn accept_all(
         });
     }
     drop(listener);
+    drop(leaving);
     let finish = async { while connections.join_next().await.is_some() {} };
     if timeout(limits.stop, finish).await.is_err() {
         tracing::warn!(after = %Millis(u64::try_from(limits.stop.as_millis()).unwrap_or(u64::MAX)), "admin requests were cut off");

@@ -171,7 +171,7 @@ async fn check_against_store(world: &World, inner: &MemoryStore) -> Result<(), T
     if !world.controller.is_in_doubt {
         prop_assert_eq!(&stored.state, &facts(world.controller.state(), world.now));
         prop_assert_eq!(loaded.revision, world.controller.revision());
-        let told: Vec<Arc<crate::timeline::Entry>> = world.controller.events().timeline(&web(), 10_000, None);
+        let told: Vec<Arc<Entry>> = world.controller.events().timeline(&web(), 10_000, None);
         let kept: Vec<_> = stored.timeline.into_iter().rev().collect();
         prop_assert_eq!(told.iter().map(AsRef::as_ref).collect::<Vec<_>>(), kept.iter().collect::<Vec<_>>());
     }

@@ -22,6 +22,12 @@ impl MemoryStore {
         Self::default()
     }
 
+    /// A store that holds what another one held.
+    #[must_use]
+    pub fn of(current: Loaded) -> Self {
+        Self { state: Mutex::new(State { current, operations: VecDeque::new() }) }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         // Whoever panicked with the lock held did so outside of `State::commit`, which has no way to panic.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)

@@ -54,3 +54,16 @@ fn a_lost_identity_is_news_once() {
     assert!(!backend.note_identity_lost(2), "an older process is no news");
     assert_eq!(backend.lost_generation(), 3);
 }
+
+#[test]
+fn what_other_processes_do_for_a_version_is_part_of_its_load() {
+    let version = Arc::new(VersionTraffic::default());
+    let _own = InFlight::begin(&version);
+    let until = Timestamp::from_secs(9);
+    version.note_elsewhere(Load { in_flight: 2, tunnels: 1, latest_pin_expiry: until });
+    assert_eq!(version.load(), Load { in_flight: 3, tunnels: 1, latest_pin_expiry: until });
+    assert_eq!(version.in_flight(), 1);
+
+    version.note_elsewhere(Load::default());
+    assert_eq!(version.load(), Load { in_flight: 1, tunnels: 0, latest_pin_expiry: until }, "pins stay");
+}

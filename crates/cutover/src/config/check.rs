@@ -23,6 +23,8 @@ use super::{AccessLog, Config, Limits, Node, Tracing, address, default, routes};
 const BIND_DEFAULT: &str = "127.0.0.1:8080";
 /// For waits that would end everything at zero.
 const WAIT_MIN: Millis = Millis(1);
+/// No process starts in less.
+const UPGRADE_MIN: Millis = Millis::from_secs(1);
 
 /// What `raw` means. The result counts only while `problems` is empty.
 pub(super) fn config(raw: &RawConfig, lookup: Lookup<'_>, problems: &mut Problems) -> Config {
@@ -72,6 +74,7 @@ fn node(raw: &NodeSpec, lookup: Lookup<'_>, check: &mut Check<'_>) -> Node {
         name: if raw.name.is_empty() { default::node_name() } else { raw.name.clone() },
         workers: NonZeroU32::new(raw.workers),
         pid_file: Some(PathBuf::from(&raw.pid_file)).filter(|path| !path.as_os_str().is_empty()),
+        upgrade_timeout: check.duration_from("upgrade_timeout", &raw.upgrade_timeout, UPGRADE_MIN),
         state_dir,
         name_servers: check.list("name_servers", &raw.name_servers, address::name_server),
     }

@@ -5,7 +5,6 @@ use serde_json::Value;
 
 /// Keys of the file that this version refuses by name.
 const LATER: &[Later] = &[
-    key(&["node", "upgrade_timeout"], "remove it"),
     values(&["store", "kind"], &["etcd"], "write \"embedded\" or \"memory\""),
     key(&["store", "endpoints"], "remove it"),
     key(&["store", "prefix"], "remove it"),

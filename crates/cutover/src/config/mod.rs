@@ -70,6 +70,8 @@ pub struct Node {
     pub workers: Option<NonZeroU32>,
     /// File that the process id is written to.
     pub pid_file: Option<PathBuf>,
+    /// How long a new process may take to be ready when it takes over.
+    pub upgrade_timeout: Millis,
     /// Directory of the embedded store and the pin keys.
     pub state_dir: PathBuf,
     /// Name servers by which names of backends are looked up; none = those of the system.

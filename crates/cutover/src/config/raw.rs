@@ -38,7 +38,7 @@ pub struct RawConfig {
 }
 
 /// This process.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct NodeSpec {
     /// Name of this node; `""` = the host name.
@@ -50,6 +50,8 @@ pub struct NodeSpec {
     /// File that the process id is written to; `""` = none.
     #[schemars(example = &"/run/cutover.pid")]
     pub pid_file: String,
+    /// How long a new process may take to be ready when it takes over from this one (`cutover upgrade`).
+    pub upgrade_timeout: String,
     /// Directory of the embedded store and the pin keys; `""` = `/var/lib/cutover` for root, else `$XDG_STATE_HOME/cutover` or
     /// `~/.local/state/cutover`.
     #[schemars(example = &"/var/lib/cutover")]
@@ -86,6 +88,19 @@ pub struct LimitsSpec {
     /// Requests that a client may have open at once on one connection of HTTP/2.
     #[schemars(range(min = 1, max = 65_536))]
     pub h2_max_concurrent_streams: u32,
+}
+
+impl Default for NodeSpec {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            workers: 0,
+            pid_file: String::new(),
+            upgrade_timeout: "30s".to_owned(),
+            state_dir: String::new(),
+            name_servers: Vec::new(),
+        }
+    }
 }
 
 impl Default for LimitsSpec {

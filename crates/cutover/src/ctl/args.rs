@@ -181,6 +181,12 @@ pub(crate) enum Command {
     },
     /// List the assets that are kept of a service, or drop some
     Assets(Assets),
+    /// Let a new process take over, by the program that is installed now, without losing a request
+    #[command(
+        after_help = "It runs the path by which cutover was started, with the same arguments and environment. The old process goes on \
+                      serving until the new one is ready, and as before if that never happens. Then it finishes its requests and tunnels."
+    )]
+    Upgrade(Upgrade),
     /// Show what happened to a service: who did what, when and why
     Timeline {
         /// The service
@@ -474,6 +480,18 @@ pub(crate) struct Permit {
     /// Give it back: the backend is not restarted after all
     #[arg(long = "return", conflicts_with = "wait")]
     pub(crate) give_back: bool,
+}
+
+/// An upgrade of cutover itself.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Upgrade {
+    /// Wait until the old process has ended, too
+    #[arg(long)]
+    pub(crate) wait: bool,
+    #[command(flatten)]
+    pub(crate) limit: Limit,
+    #[command(flatten)]
+    pub(crate) remote: Remote,
 }
 
 /// How long a command waits.

@@ -41,6 +41,7 @@ pub(super) async fn carry_out(command: Command) -> Result<Output, Error> {
         Command::Contract(args) => migrate::contract(args).await,
         Command::Schema(args) => migrate::schema(args).await,
         Command::Assets(args) => super::assets::assets(args).await,
+        Command::Upgrade(args) => super::upgrade::upgrade(args).await,
         Command::Hold(args) => hold::carry_out(args).await,
         Command::Evict(version) => on_version(&version, "evict", None, "its drain ends now").await,
         Command::Reject { version, reason } => on_version(&version, "reject", reason, "is rejected").await,
@@ -265,6 +266,7 @@ async fn permit_in_time(
                 Signal::Stop(name) => name,
                 Signal::Reload => "SIGHUP",
                 Signal::Reopen => "SIGUSR1",
+                Signal::Upgrade => "SIGUSR2",
             }))
         }
     }

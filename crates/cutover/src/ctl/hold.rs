@@ -146,6 +146,7 @@ fn forward(child: &Child, signal: Signal) {
         Signal::Stop(_) => process::Signal::TERM,
         Signal::Reload => process::Signal::HUP,
         Signal::Reopen => process::Signal::USR1,
+        Signal::Upgrade => process::Signal::USR2,
     };
     let pid = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
     if let Some(pid) = pid {

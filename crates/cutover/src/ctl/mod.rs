@@ -19,6 +19,7 @@ mod sse;
 mod suspend;
 pub(crate) mod table;
 mod target;
+mod upgrade;
 pub(crate) mod view;
 mod wait;
 

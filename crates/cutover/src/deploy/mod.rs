@@ -119,7 +119,7 @@ async fn deploy(
                 signal = signals.next() => match signal {
                     Signal::Stop(name) => interrupted(&progress, &stopper, name),
                     // A terminal that is gone ends nothing: the deploy goes on, and the log of its commands with it.
-                    Signal::Reload | Signal::Reopen => {}
+                    Signal::Reload | Signal::Reopen | Signal::Upgrade => {}
                 },
             }
         }

@@ -1,51 +1,45 @@
 //! `cutover serve`: puts the planes together, runs them, and ends them in order.
 //!
-//! Start: sockets of the data plane → store → control plane → configuration published → workers → admin API. Stop: workers drain,
-//! then the admin API, then the control plane, so that what still happens is seen and recorded.
+//! Start: see `start`. Stop: workers drain, then the admin API, then the control plane, so that what still happens is seen and recorded.
+//! A process that was replaced by another one retires.
 
 mod certificates;
 mod pid_file;
 mod process_metrics;
 mod reload;
+mod retire;
 mod settings;
+mod start;
+mod upgrades;
 
 use std::io;
-use std::net::SocketAddr;
-use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
-use cutover_control::admin::wire::service::read_policy;
-use cutover_control::admin::{self, AdminHandle, ServeError};
-use cutover_control::clock::Clock;
+use cutover_control::admin::{AdminHandle, Ask, ServeError};
 use cutover_control::error::{StartError as ControlError, SubmitError};
-use cutover_control::handle::Control;
-use cutover_control::run::{self as control, Running};
-use cutover_control::store::{MemoryStore, OpenError, RedbStore, Store};
-use cutover_core::publish;
-use cutover_core::snapshot::Snapshot;
-use cutover_proxy::access_log::{AccessLog, Format};
-use cutover_proxy::metrics::Metrics;
-use cutover_proxy::vault_metrics;
-use cutover_proxy::{BindError, Handle, Proxy, StartError as ProxyError};
-use cutover_resolve::{Dns, Names};
-use cutover_vault::Vaults;
+use cutover_control::run::Running;
+use cutover_control::store::OpenError;
+use cutover_proxy::access_log::AccessLog;
+use cutover_proxy::{BindError, Handle, StartError as ProxyError};
 use prometheus::Registry;
 use tokio::runtime;
-use tokio::sync::Notify;
+use tokio::sync::mpsc;
 
-use crate::config::{self, AccessLogFormat, Config, Report, StoreKind};
+use crate::config::{self, Config, Report};
 use crate::ctl::Exit;
 use crate::demo::leash;
 #[cfg(feature = "otlp")]
 use crate::otlp;
 use crate::signals::{Signal, Signals};
+use crate::supervisor::Supervisor;
 use crate::telemetry;
+use crate::upgrade::{Heir, OpenStore, Predecessor, Program};
 use crate::{acme, args};
 use certificates::{Certificates, ListenerError};
 use pid_file::PidFile;
 use reload::Reload;
 use settings::ResolveError;
+use upgrades::Attempts;
 
 /// How long requests may go on after the first SIGTERM or SIGINT.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(30);
@@ -95,6 +89,10 @@ enum Error {
     NoWorker,
     #[error("can't write the pid file")]
     PidFile(#[source] io::Error),
+    #[error("can't take over from the process before")]
+    Predecessor(#[source] io::Error),
+    #[error("can't use the sockets of the supervisor")]
+    Activation(#[source] io::Error),
 }
 
 /// Runs the load balancer until a signal ends it.
@@ -112,29 +110,65 @@ pub(crate) fn run(args: &args::Serve, json: bool) -> Exit {
 }
 
 fn start(args: &args::Serve) -> Result<(), Error> {
-    let config = match &args.config {
-        Some(path) => config::load(path)?,
-        None => config::built_in()?,
-    };
+    // Before anything can change what a relative path means.
+    let program = Program::of_this_process().map_err(Error::System)?;
     if args.leashed {
         leash::hold().map_err(Error::System)?;
     }
     let mut builder = runtime::Builder::new_multi_thread();
     let runtime = builder.worker_threads(CONTROL_THREADS).thread_name("control").enable_all().build();
-    runtime.map_err(Error::System)?.block_on(serve(config, args.config.as_deref()))
+    runtime.map_err(Error::System)?.block_on(serve(args, program))
 }
 
-async fn serve(config: Config, file: Option<&Path>) -> Result<(), Error> {
+async fn serve(args: &args::Serve, program: Program) -> Result<(), Error> {
     // Before anything that takes time: a signal must not kill what a drain would have ended in order.
     let mut signals = Signals::catch().map_err(Error::System)?;
-    let mut planes = Planes::start(config.clone()).await?;
+    let mut supervisor = Supervisor::find();
+    let mut predecessor = Predecessor::find().await.map_err(Error::Predecessor)?;
+    let is_upgraded = predecessor.is_some();
+    let started = begin(args, &mut predecessor).await;
+    let (planes, config) = match (started, predecessor) {
+        (Ok(started), _) => started,
+        (Err(error), Some(predecessor)) => {
+            predecessor.fail(crate::run::in_words(&error)).await;
+            return Err(error);
+        }
+        (Err(error), None) => return Err(error),
+    };
     // Only now: a second process that finds the ports taken must not touch the file of the first.
     let pid_file = config.node.pid_file.as_deref().map(PidFile::write);
     let _pid_file = pid_file.transpose().map_err(Error::PidFile)?;
-    let mut reload = file.map(|path| Reload::new(path, config));
-    let stop = planes.run(&mut signals, reload.as_mut()).await?;
-    planes.stop(stop, &mut signals).await;
-    Ok(())
+    supervisor.ready(&planes.control.control());
+    let attempts = Attempts::new(program, config.node.upgrade_timeout.into(), &planes.registry, is_upgraded)?;
+    let reload = args.config.as_deref().map(|path| Reload::new(path, config));
+    let mut desk = Desk { attempts, reload, supervisor };
+    planes.run(&mut desk, &mut signals).await
+}
+
+/// Reads the configuration and starts everything.
+async fn begin(args: &args::Serve, predecessor: &mut Option<Predecessor>) -> Result<(Planes, Config), Error> {
+    let config = match &args.config {
+        Some(path) => config::load(path)?,
+        None => config::built_in()?,
+    };
+    // It is large, and so is everything that it makes.
+    let planes = Box::pin(start::start(config.clone(), predecessor)).await?;
+    Ok((planes, config))
+}
+
+/// What happens to a process while it runs.
+struct Desk {
+    attempts: Attempts,
+    reload: Option<Reload>,
+    supervisor: Supervisor,
+}
+
+/// Why a process does not serve any more.
+enum End {
+    /// Of the signal.
+    Signal(&'static str),
+    /// Another process does, and somebody may want to know.
+    Replaced(Heir, Option<Ask>),
 }
 
 /// Everything that runs.
@@ -142,109 +176,67 @@ struct Planes {
     proxy: Handle,
     certificates: Certificates,
     /// Held, so that they are renewed.
-    _issued: acme::Certificates,
+    issued: acme::Certificates,
+    rest: Rest,
+    control: Running,
+    store: OpenStore,
+    admin: AdminHandle,
+    /// Where the admin API asks for an upgrade.
+    asked: mpsc::Receiver<Ask>,
+    registry: Registry,
+}
+
+/// What has something to say after everything else has ended.
+struct Rest {
     access_log: Option<AccessLog>,
     #[cfg(feature = "otlp")]
     spans: Option<otlp::Sender>,
-    control: Running,
-    admin: AdminHandle,
 }
 
 impl Planes {
-    async fn start(config: Config) -> Result<Self, Error> {
-        let (names, keeper) = Names::new(Dns::of_servers(config.node.name_servers.clone()));
-        tokio::spawn(keeper.run());
-        let means = acme::Means { names, connectors: Arc::default(), tokens: Arc::default() };
-        let mut certificates = Certificates::load(&config, &means.connectors)?;
-        let vaults = Arc::new(Vaults::start(config.node.state_dir.join("assets"))?);
-        let proxy = Proxy::bind(settings::proxy(&config, &certificates, &means, &vaults)?)?;
-        let registry = Registry::new();
-        process_metrics::register(&registry)?;
-        vault_metrics::register(&registry, &vaults)?;
-        certificates.register(&registry)?;
-        let wanted = certificates.managed(&config);
-        let mut issued = acme::Certificates::load(wanted, &config.node.state_dir, &means, &registry)?;
-        let metrics = Arc::new(Metrics::new(&registry)?);
-        let access_log = open_access_log(&config, &metrics)?;
-        let wake = Arc::new(Notify::new());
-        let wake_publisher = {
-            let wake = Arc::clone(&wake);
-            Box::new(move || wake.notify_one())
-        };
-        let (publisher, readers) = publish::channel(Snapshot::default(), proxy.wakes(), wake_publisher);
-        let mut admin_config = settings::admin(&config, &certificates, ADMIN_STOP_TIMEOUT)?;
-        admin_config.previews = settings::previews(&proxy);
-        admin_config.vaults = vaults;
-        let (store, store_kind) = open_store(&config)?;
-        let state_dir = (config.store == StoreKind::Embedded).then(|| config.node.state_dir.clone());
-        let control = control::start(control::Settings {
-            node: config.node.name.clone(),
-            store,
-            store_kind,
-            state_dir,
-            publisher,
-            wake,
-            clock: Clock::start(),
-            read_policy,
-            registry: registry.clone(),
-            connectors: means.connectors,
-            names: means.names,
-        });
-        let control = control.await?;
-        let handle = control.control();
-        let admin = admin::serve(admin_config, handle.clone(), registry).await?;
-        let addresses = proxy.addresses().to_vec();
-        #[cfg(feature = "otlp")]
-        let (otlp, node) = (config.tracing.otlp.clone(), config.node.name.clone());
-        configure(&handle, config).await?;
-        #[cfg(feature = "otlp")]
-        let (proxy, spans) = match otlp {
-            Some(url) => {
-                let (sink, sender) = otlp::start(&url, &node, metrics.spans_dropped.clone())?;
-                (proxy.with_spans(Some(sink)), Some(sender))
-            }
-            None => (proxy, None),
-        };
-        let proxy = proxy.start(readers, &metrics, access_log.as_ref())?;
-        issued.start();
-        certificates.follow();
-        tell_ready(&addresses, &admin);
-        Ok(Self {
-            proxy,
-            certificates,
-            _issued: issued,
-            access_log,
-            #[cfg(feature = "otlp")]
-            spans,
-            control,
-            admin,
-        })
-    }
-
-    /// Serves until a signal says stop; answers which.
+    /// Serves until a signal says stop or another process takes over, and ends in order.
     ///
     /// # Errors
     /// No worker is left: a supervisor can only help by a restart.
-    async fn run(
-        &mut self,
-        signals: &mut Signals,
-        mut reload: Option<&mut Reload>,
-    ) -> Result<&'static str, Error> {
+    async fn run(mut self, desk: &mut Desk, signals: &mut Signals) -> Result<(), Error> {
+        match self.serve(desk, signals).await? {
+            End::Signal(name) => {
+                desk.supervisor.stopping();
+                self.stop(name, signals).await;
+            }
+            End::Replaced(heir, ask) => {
+                desk.supervisor.replaced(heir.successor.pid);
+                desk.reload = None;
+                Box::pin(retire::retire(self, (heir, ask), signals)).await;
+            }
+        }
+        Ok(())
+    }
+
+    async fn serve(&mut self, desk: &mut Desk, signals: &mut Signals) -> Result<End, Error> {
         let control = self.control.control();
         loop {
+            let Desk { attempts, reload, supervisor } = desk;
             let changed = async {
-                match reload.as_deref_mut() {
+                match reload.as_mut() {
                     Some(reload) => reload.changed().await,
                     None => std::future::pending().await,
                 }
             };
             tokio::select! {
                 signal = signals.next() => match signal {
-                    Signal::Stop(name) => return Ok(name),
+                    Signal::Stop(name) => {
+                        attempts.give_up();
+                        return Ok(End::Signal(name));
+                    }
                     Signal::Reload if reload.is_none() => tracing::warn!("there is no configuration file to reload"),
                     Signal::Reload => self.certificates.reload(),
                     Signal::Reopen => {
-                        self.access_log.iter().for_each(AccessLog::reopen);
+                        self.rest.access_log.iter().for_each(AccessLog::reopen);
+                        continue;
+                    }
+                    Signal::Upgrade => {
+                        attempts.begin(self, None);
                         continue;
                     }
                 },
@@ -253,6 +245,11 @@ impl Planes {
                     self.certificates.reload();
                     continue;
                 }
+                ask = Attempts::asked(&mut self.asked) => {
+                    attempts.begin(self, Some(ask));
+                    continue;
+                }
+                (heir, ask) = attempts.succeeded() => return Ok(End::Replaced(heir, ask)),
                 lost = self.proxy.lost() => match lost {
                     Some(worker) => {
                         tracing::error!(worker, "a worker broke, the others go on serving");
@@ -261,8 +258,10 @@ impl Planes {
                     None => return Err(Error::NoWorker),
                 },
             }
-            if let Some(reload) = reload.as_deref() {
+            if let Some(reload) = reload.as_ref() {
+                supervisor.reloading();
                 reload.take_over(&control).await;
+                supervisor.reloaded();
                 self.certificates.follow();
             }
         }
@@ -270,16 +269,7 @@ impl Planes {
 
     /// Lets what is in flight end, then ends the rest. A second signal ends everything at once.
     async fn stop(self, signal: &str, signals: &mut Signals) {
-        let Self {
-            mut proxy,
-            certificates: _,
-            _issued: _,
-            access_log,
-            #[cfg(feature = "otlp")]
-            spans,
-            control,
-            admin,
-        } = self;
+        let Self { mut proxy, rest, control, admin, .. } = self;
         tracing::info!(signal, limit = ?SHUTDOWN_TIMEOUT, "stopping, what is in flight may end");
         proxy.shutdown(SHUTDOWN_TIMEOUT);
         let cut = loop {
@@ -290,65 +280,25 @@ impl Planes {
                         tracing::warn!(signal, "stopping at once");
                         proxy.shutdown(Duration::ZERO);
                     }
-                    Signal::Reopen => access_log.iter().for_each(AccessLog::reopen),
-                    Signal::Reload => {}
+                    Signal::Reopen => rest.access_log.iter().for_each(AccessLog::reopen),
+                    Signal::Reload | Signal::Upgrade => {}
                 },
             }
         };
         admin.stop().await;
         control.stop().await;
-        if access_log.is_some_and(|log| !log.finish(ACCESS_LOG_TIMEOUT)) {
-            tracing::warn!("the end of the access log could not be written");
-        }
-        #[cfg(feature = "otlp")]
-        if let Some(spans) = spans {
-            spans.finish(SPANS_TIMEOUT).await;
-        }
+        finish(rest).await;
         tracing::info!(cut, "stopped");
     }
 }
 
-/// Says where it can be reached.
-fn tell_ready(addresses: &[SocketAddr], admin: &AdminHandle) {
-    for address in addresses {
-        tracing::info!(%address, "listening for clients");
+/// Lets the last lines and spans go out.
+async fn finish(rest: Rest) {
+    if rest.access_log.is_some_and(|log| !log.finish(ACCESS_LOG_TIMEOUT)) {
+        tracing::warn!("the end of the access log could not be written");
     }
-    tracing::info!(address = %admin.address(), "listening for the admin API");
-    if let Some(address) = admin.metrics_address() {
-        tracing::info!(%address, "listening for metrics");
+    #[cfg(feature = "otlp")]
+    if let Some(spans) = rest.spans {
+        spans.finish(SPANS_TIMEOUT).await;
     }
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), pid = std::process::id(), "ready");
-}
-
-/// Publishes the configured services, so that workers never start with none. The control plane's answer comes only when workers serve
-/// them, which is later.
-async fn configure(control: &Control, config: Config) -> Result<(), Error> {
-    let configured = reload::configure(control, config);
-    tokio::pin!(configured);
-    tokio::select! {
-        early = &mut configured => { early?; }
-        published = control.wait_until(|current| current.snapshot.generation > 0) => { published?; }
-    }
-    Ok(())
-}
-
-fn open_access_log(config: &Config, metrics: &Metrics) -> Result<Option<AccessLog>, Error> {
-    let Some(log) = &config.access_log else { return Ok(None) };
-    let format = match log.format {
-        AccessLogFormat::Combined => Format::Combined,
-        AccessLogFormat::Json => Format::Json,
-    };
-    let dropped = metrics.access_log_dropped.clone();
-    let opened = match &log.path {
-        Some(path) => AccessLog::to_file(path, format, dropped),
-        None => AccessLog::to_stdout(format, dropped),
-    };
-    opened.map(Some).map_err(Error::AccessLog)
-}
-
-fn open_store(config: &Config) -> Result<(Arc<dyn Store>, &'static str), Error> {
-    Ok(match config.store {
-        StoreKind::Memory => (Arc::new(MemoryStore::new()), "memory"),
-        StoreKind::Embedded => (Arc::new(RedbStore::open(&config.node.state_dir)?), "embedded"),
-    })
 }

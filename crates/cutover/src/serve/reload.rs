@@ -77,6 +77,7 @@ fn restart_needed(running: &Config, new: &Config) -> Vec<&'static str> {
         ("node.name", node.name != new.node.name),
         ("node.workers", node.workers != new.node.workers),
         ("node.pid_file", node.pid_file != new.node.pid_file),
+        ("node.upgrade_timeout", node.upgrade_timeout != new.node.upgrade_timeout),
         ("node.state_dir", node.state_dir != new.node.state_dir),
         ("node.name_servers", node.name_servers != new.node.name_servers),
         ("listener", *listeners != new.listeners),

@@ -6,15 +6,24 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
+use cutover_control::admin::wire::service::read_policy;
 use cutover_control::admin::{self, AdminConfig, Front, Grant, Previews};
+use cutover_control::clock::Clock;
+use cutover_control::run as control;
 use cutover_core::id::ServiceName;
+use cutover_core::publish::Publisher;
 use cutover_proxy::keyring::Keyring;
 use cutover_proxy::{Limits, ListenerConfig, Proxy, ProxyConfig};
 use cutover_vault::Vaults;
+use prometheus::Registry;
+use tokio::sync::Notify;
 
 use super::certificates::Certificates;
 use crate::acme;
-use crate::config::{Admin, AdminAddress, BindAddress, Certificate, Config, Listener, Role, Token};
+use crate::config::{
+    Admin, AdminAddress, BindAddress, Certificate, Config, Listener, Role, StoreKind, Token,
+};
+use crate::upgrade::OpenStore;
 
 /// A name in the configuration that has no address.
 #[derive(Debug, thiserror::Error)]
@@ -111,6 +120,29 @@ pub(super) fn admin(
         stop_timeout,
         ..AdminConfig::default()
     })
+}
+
+/// What the control plane is told.
+pub(super) fn control(
+    config: &Config,
+    store: &OpenStore,
+    means: acme::Means,
+    (publisher, wake): (Publisher, Arc<Notify>),
+    registry: Registry,
+) -> control::Settings {
+    control::Settings {
+        node: config.node.name.clone(),
+        store: store.as_store(),
+        store_kind: store.kind(),
+        state_dir: (config.store == StoreKind::Embedded).then(|| config.node.state_dir.clone()),
+        publisher,
+        wake,
+        clock: Clock::start(),
+        read_policy,
+        registry,
+        connectors: means.connectors,
+        names: means.names,
+    }
 }
 
 /// How the admin API makes previews, and where they lead.

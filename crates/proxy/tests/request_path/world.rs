@@ -22,7 +22,7 @@ use cutover_core::time::{Millis, Timestamp};
 use cutover_proxy::access_log::{AccessLog, Format};
 use cutover_proxy::metrics::Metrics;
 use cutover_proxy::trace::SpanSink;
-use cutover_proxy::{Handle, Limits, ListenerConfig, Network, Proxy, ProxyConfig};
+use cutover_proxy::{Handle, Inherited, Limits, ListenerConfig, Network, Proxy, ProxyConfig};
 use cutover_resolve::{Dns, Names};
 use cutover_vault::Vaults;
 
@@ -140,7 +140,7 @@ impl Setup {
             tokens: Arc::default(),
             vaults: Arc::clone(&self.vaults),
         };
-        let proxy = Proxy::bind(config).unwrap().with_spans(self.spans);
+        let proxy = Proxy::bind(config, &mut Inherited::default()).unwrap().with_spans(self.spans);
         let state = state(self.policy, &self.backends);
         let snapshot = compile(&state, &Snapshot::default());
         let (publisher, readers) = channel(snapshot, proxy.wakes(), Box::new(|| {}));

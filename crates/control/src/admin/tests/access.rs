@@ -27,7 +27,7 @@ async fn each_role_reaches_its_routes_and_no_others() {
     let stage = Stage::guarded().await;
     let ranks = ["read", "register", "operate", "admin"];
     let operations = operations();
-    assert_eq!(operations.len(), 41);
+    assert_eq!(operations.len(), 42);
     for (method, path, role) in operations {
         let asked =
             role.as_deref().map_or(0, |role| ranks.iter().position(|rank| *rank == role).unwrap() + 1);

@@ -20,4 +20,5 @@ pub mod status;
 pub mod suspension;
 pub mod time;
 pub mod timeline;
+pub mod upgrade;
 pub mod versions;

@@ -14,6 +14,8 @@ pub struct Status {
     pub version: &'static str,
     /// Its process.
     pub pid: u32,
+    /// The process that it replaced, while that one finishes what it began.
+    pub predecessor_pid: Option<u32>,
     /// When it started.
     #[schema(format = DateTime)]
     pub started_at: String,

@@ -41,7 +41,25 @@ impl RedbStore {
     /// See [`OpenError`]. A damaged file is an error too, it is never replaced by an empty one.
     pub fn open(state_dir: &Path) -> Result<Self, OpenError> {
         let database = Some(open::open(state_dir)?);
-        Ok(Self { engine: Arc::new(Mutex::new(Engine { state_dir: state_dir.to_owned(), database })) })
+        let engine = Engine { state_dir: state_dir.to_owned(), database, is_closed: false };
+        Ok(Self { engine: Arc::new(Mutex::new(engine)) })
+    }
+
+    /// Finishes the call that is under way and lets go of the file, so that another process can open it. Until
+    /// [`reopen`](Self::reopen) every call fails and changes nothing.
+    pub async fn close(&self) {
+        let mut engine = Arc::clone(&self.engine).lock_owned().await;
+        engine.is_closed = true;
+        // Closing writes to the disk.
+        let closed = spawn_blocking(move || drop(engine.database.take())).await;
+        if let Err(error) = closed {
+            tracing::error!(%error, "closing the store failed");
+        }
+    }
+
+    /// Opens the file again, with the next call.
+    pub async fn reopen(&self) {
+        self.engine.lock().await.is_closed = false;
     }
 
     async fn run<T: Send + 'static>(
@@ -88,6 +106,8 @@ impl fmt::Debug for RedbStore {
 struct Engine {
     state_dir: PathBuf,
     database: Option<Database>,
+    /// Whether another process has the file.
+    is_closed: bool,
 }
 
 impl Engine {
@@ -96,6 +116,9 @@ impl Engine {
     /// failed, the reopened file shows what the kernel still has in memory, which a power cut may take; the disk has to
     /// be distrusted then anyhow.
     fn run<T>(&mut self, work: impl FnOnce(&Database) -> Result<T, Failure>) -> Result<T, Failure> {
+        if self.is_closed {
+            return Err(Failure::Before("another process has it".into()));
+        }
         let database = match self.database.take() {
             Some(database) => database,
             None => open::reopen(&self.state_dir).map_err(|error| Failure::Before(error.into()))?,
@@ -189,6 +212,23 @@ mod tests {
 
         assert!(failed.is_err() && store.engine.lock().await.database.is_none());
         assert_eq!(store.commit(put(2, &["b"])).await.expect("a commit"), Revision(2));
+    }
+
+    #[tokio::test]
+    async fn a_store_that_is_closed_can_be_opened_by_somebody_else_and_again() {
+        let dir = TempDir::new().expect("a temporary directory");
+        let first = RedbStore::open(dir.path()).expect("a new store opens");
+        first.commit(put(1, &["a"])).await.expect("a commit");
+
+        first.close().await;
+        let second = RedbStore::open(dir.path()).expect("the file is free");
+        let refused = first.commit(put(2, &["b"])).await;
+        second.commit(put(3, &["c"])).await.expect("a commit");
+        drop(second);
+        first.reopen().await;
+
+        assert!(matches!(refused, Err(CommitError::Unavailable { .. })), "{refused:?}");
+        assert_eq!(first.load().await.expect("a load").revision, Revision(2));
     }
 
     #[tokio::test]
