@@ -74,7 +74,7 @@ check() {
         trap "rm -rf '$units'" EXIT
         # Verified without an installed cutover.
         sed 's,/usr/bin/cutover,/bin/true,' packaging/systemd/cutover.service >"$units/cutover.service"
-
+        cp packaging/systemd/cutover.socket "$units/"
         local said
         said=$(systemd-analyze verify --man=no "$units"/cutover.* 2>&1 | grep -F "$units" || true)
         [[ -z $said ]] || fail "$said"
