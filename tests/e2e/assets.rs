@@ -48,6 +48,8 @@ async fn a_page_from_before_the_flip_finds_its_files_as_long_as_it_is_open() {
     let original = stage.ask(&Request::get(JS)).await;
     assert_eq!((original.status(), original.version()), (200, "v1"));
     until_kept(&stage, 1).await;
+    // The page is open: its session keeps v1 from being drained.
+    assert_eq!(stage.session().version().await, "v1");
     stage.admin().flip("v2").await;
     let found = async |stage: &Stage, outcome: &str| {
         stage.admin().until_metric("cutover_assets_total", &[&format!("outcome=\"{outcome}\"")], 1.0).await;
