@@ -129,7 +129,7 @@ fn is_step_over(service: &Service, now: Timestamp) -> bool {
 /// Whether the canary has no usable backend, if that is news. One that nobody has asked yet may be usable.
 fn starvation(service: &Service) -> Option<bool> {
     let canary = service.canary.as_ref()?;
-    let mut backends = service.backends_of(&canary.version).peekable();
+    let mut backends = service.backends_of(&canary.version);
     let is_usable = service.capacity(&canary.version).usable > 0;
     let is_starved = !is_usable && backends.all(|backend| !backend.is_pending());
     let is_news = if canary.is_starved { is_usable } else { is_starved };

@@ -10,7 +10,6 @@ use crate::policy::{Affinity, PinMode};
 use crate::report::Traffic;
 use crate::service::Service;
 use crate::time::Timestamp;
-use crate::version::Role;
 
 /// What time makes of a permit.
 enum Turn {
@@ -143,10 +142,10 @@ fn is_empty(service: &Service, id: &BackendId, traffic: &Traffic, now: Timestamp
 fn keeps_sessions(service: &Service, backend: &Backend, noted: Timestamp, clocks: Timestamp) -> bool {
     let is_answering = matches!(backend.operational, Operational::Up(_));
     let has_sessions = |label| {
-        service.versions.get(label).is_some_and(|version| {
-            matches!(version.role, Role::Active | Role::Canary | Role::Draining)
-                && version.pins_until.max(noted) > clocks
-        })
+        service
+            .versions
+            .get(label)
+            .is_some_and(|version| version.serves_pins() && version.pins_until.max(noted) > clocks)
     };
     service.policy.affinity == Affinity::Backend
         && service.policy.pin.mode != PinMode::None
