@@ -106,6 +106,7 @@ async fn state_of_the_api_outlives_a_restart() {
     let cookies = session.cookies.clone();
     let mut session = stage.session();
     session.cookies = cookies;
+    stage.until_usable("a").await;
     stage.admin().flip("v1").await;
     assert_eq!(session.version().await, "v2", "a pin of before the restart counts");
     assert_eq!(stage.session().version().await, "v1");
