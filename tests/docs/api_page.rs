@@ -48,7 +48,8 @@ fn call(method: &str, path: &str, operation: &Value) -> String {
         writeln!(text, "- Body: {}", kind(&Value::Object(body.clone()))).unwrap();
     }
     for (status, answer) in operation["responses"].as_object().unwrap() {
-        if status == "default" {
+        // What all calls have in common is said once.
+        if status == "default" || answer["$ref"].is_string() {
             continue;
         }
         let content = answer["content"].as_object().into_iter().flatten();

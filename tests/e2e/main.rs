@@ -21,6 +21,7 @@ mod framework;
 mod garbage;
 mod good_versions;
 mod grpc;
+mod guessing;
 mod h2;
 mod health;
 mod holds;

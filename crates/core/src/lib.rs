@@ -12,6 +12,7 @@ pub mod backend;
 pub mod bake;
 pub mod balance;
 pub mod canary;
+pub mod client_key;
 pub mod command;
 pub mod compile;
 pub mod contract;

@@ -9,13 +9,13 @@
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
+use cutover_core::client_key::ClientKey;
 use cutover_core::policy::UpstreamPolicy;
 use cutover_core::proxy_protocol::Endpoints;
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
 use crate::accept::Front;
-use crate::client_key::ClientKey;
 use crate::metrics::Unserved;
 use crate::per_client::Place;
 use crate::proxy_protocol::{Refused, Told, claims, receive};

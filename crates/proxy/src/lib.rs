@@ -19,7 +19,6 @@ mod blame;
 mod buffer;
 mod challenge;
 mod check;
-mod client_key;
 mod client_subject;
 pub mod clock;
 mod compress;

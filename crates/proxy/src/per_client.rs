@@ -9,7 +9,7 @@ use std::hash::BuildHasher;
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::client_key::ClientKey;
+use cutover_core::client_key::ClientKey;
 
 /// More than there are workers on any machine of today, next to each of which the counts are small.
 const SHARDS: usize = 64;

@@ -10,6 +10,7 @@ use tokio::sync::{Semaphore, watch};
 
 use super::auth::Callers;
 use super::config::AdminConfig;
+use super::guesses::Guesses;
 use super::previews::Previews;
 use super::problem::Problem;
 use super::query::Fresh;
@@ -31,6 +32,7 @@ struct Shared {
     control: Control,
     registry: prometheus::Registry,
     callers: Callers,
+    guesses: Guesses,
     names: Vec<String>,
     replies: Arc<Replies>,
     streams: Arc<Semaphore>,
@@ -44,14 +46,18 @@ struct Shared {
 
 impl Api {
     /// An API that ends its waits and streams once `closing` turns true.
+    ///
+    /// # Errors
+    /// `registry` has metrics of its names already.
     pub(crate) fn new(
         config: &AdminConfig,
         control: Control,
         registry: prometheus::Registry,
         closing: watch::Receiver<bool>,
-    ) -> Self {
-        Self(Arc::new(Shared {
+    ) -> prometheus::Result<Self> {
+        Ok(Self(Arc::new(Shared {
             control,
+            guesses: Guesses::new(&registry)?,
             registry,
             callers: Callers::new(config),
             names: config.names.clone(),
@@ -63,7 +69,7 @@ impl Api {
             clock: Clock::start(),
             previews: config.previews.clone(),
             upgrades: config.upgrades.clone(),
-        }))
+        })))
     }
 
     pub(crate) fn control(&self) -> &Control {
@@ -76,6 +82,11 @@ impl Api {
 
     pub(crate) fn callers(&self) -> &Callers {
         &self.0.callers
+    }
+
+    /// The wrong tokens that were presented lately.
+    pub(crate) fn guesses(&self) -> &Guesses {
+        &self.0.guesses
     }
 
     pub(crate) fn names(&self) -> &[String] {

@@ -55,8 +55,8 @@ impl Callers {
     }
 
     /// Finds out who asks: by its token, else by the subject of its certificate.
-    fn identify(&self, headers: &HeaderMap, subject: Option<&str>) -> Result<Caller, Problem> {
-        let unauthorized = |code, detail| Err(Problem::new(StatusCode::UNAUTHORIZED, code, detail));
+    fn identify(&self, headers: &HeaderMap, subject: Option<&str>) -> Result<Caller, Stranger> {
+        let unauthorized = |code, detail| Err(Stranger::Other { code, detail });
         let mut presented = headers.get_all(AUTHORIZATION).iter();
         let local = || Caller { name: LOCAL.to_owned(), grant: Grant::Admin };
         match (presented.next(), presented.next()) {
@@ -73,7 +73,7 @@ impl Callers {
             (None, _) => unauthorized("token_missing", "a bearer token or a client certificate is needed"),
             (Some(value), None) => match bearer(value.as_bytes()).and_then(|token| self.find(token)) {
                 Some(token) => Ok(Caller { name: token.name.clone(), grant: token.grant.clone() }),
-                None => unauthorized("token_unknown", "nobody has this token"),
+                None => Err(Stranger::WrongToken),
             },
             (Some(_), Some(_)) => unauthorized("token_ambiguous", "there are several Authorization headers"),
         }
@@ -141,6 +141,36 @@ impl Role {
     }
 }
 
+/// A caller of whom nothing is known, and why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stranger {
+    /// Nobody has the token that was presented.
+    WrongToken,
+    /// There was nothing that could have been guessed.
+    Other {
+        /// The code of the reason.
+        code: &'static str,
+        /// What is missing.
+        detail: &'static str,
+    },
+}
+
+/// How a stranger is refused: whoever presents one wrong token after the other has to wait.
+async fn refuse(stranger: Stranger, api: &Api, peer: Option<Peer>) -> Problem {
+    const WRONG: &str = "nobody has this token";
+    match stranger {
+        Stranger::Other { code, detail } => Problem::new(StatusCode::UNAUTHORIZED, code, detail),
+        Stranger::WrongToken => match api.guesses().note(peer, api.now()).await {
+            None => Problem::new(StatusCode::UNAUTHORIZED, "token_unknown", WRONG),
+            Some(secs) => {
+                let detail =
+                    format!("{WRONG}, and too many wrong ones came from this address: wait {secs} s");
+                Problem::new(StatusCode::TOO_MANY_REQUESTS, "wrong_tokens", detail).retriable_after(secs)
+            }
+        },
+    }
+}
+
 /// Lets a request pass whose caller may call the route, and notes who it is: as an [`Actor`] for the timeline, and as a [`Caller`].
 pub(crate) async fn demand(
     State((api, role)): State<(Api, Role)>,
@@ -150,7 +180,11 @@ pub(crate) async fn demand(
 ) -> Result<Response, Problem> {
     let secured = request.extensions().get::<Secured>();
     let subject = secured.and_then(|secured| secured.subject.as_deref());
-    let caller = api.callers().identify(request.headers(), subject)?;
+    let peer = request.extensions().get::<Peer>().copied();
+    let caller = match api.callers().identify(request.headers(), subject) {
+        Ok(caller) => caller,
+        Err(stranger) => return Err(refuse(stranger, &api, peer).await),
+    };
     let service = names::service(&path.map_err(|rejection| names::malformed(&rejection))?);
     if !caller.grant.allows(role, service.as_ref()) {
         let of_service = match (&caller.grant, &service) {
@@ -165,7 +199,7 @@ pub(crate) async fn demand(
         );
         return Err(Problem::new(StatusCode::FORBIDDEN, "role_missing", detail));
     }
-    let remote = request.extensions().get::<Peer>().map(ToString::to_string);
+    let remote = peer.map(|peer| peer.to_string());
     request.extensions_mut().insert(Actor { name: caller.name.clone(), remote });
     request.extensions_mut().insert(caller);
     Ok(next.run(request).await)
@@ -186,12 +220,14 @@ mod tests {
         Callers { tokens: tokens.iter().map(token).collect(), certificates: Vec::new(), is_open }
     }
 
-    fn identify(callers: &Callers, headers: &[&str]) -> Result<String, u16> {
+    const MISSING: Stranger = Stranger::Other { code: "token_missing", detail: "a bearer token is needed" };
+
+    fn identify(callers: &Callers, headers: &[&str]) -> Result<String, Stranger> {
         let mut map = HeaderMap::new();
         for header in headers {
             map.append(AUTHORIZATION, HeaderValue::from_str(header).unwrap());
         }
-        callers.identify(&map, None).map(|caller| caller.name).map_err(|problem| problem.status().as_u16())
+        callers.identify(&map, None).map(|caller| caller.name)
     }
 
     #[test]
@@ -199,9 +235,12 @@ mod tests {
         let callers = callers(false, &["a", "b"]);
         assert_eq!(identify(&callers, &["Bearer b"]), Ok("owner of b".to_owned()));
         assert_eq!(identify(&callers, &["bEARER  a "]), Ok("owner of a".to_owned()));
-        for wrong in [&[][..], &["Bearer c"], &["Bearer "], &["b"], &["Basic b"], &["Bearer a", "Bearer a"]] {
-            assert_eq!(identify(&callers, wrong), Err(401), "{wrong:?}");
+        for wrong in ["Bearer c", "Bearer ", "b", "Basic b"] {
+            assert_eq!(identify(&callers, &[wrong]), Err(Stranger::WrongToken), "{wrong:?}");
         }
+        assert_eq!(identify(&callers, &[]), Err(MISSING));
+        let several = identify(&callers, &["Bearer a", "Bearer a"]);
+        assert!(matches!(several, Err(Stranger::Other { code: "token_ambiguous", .. })), "{several:?}");
     }
 
     #[test]
@@ -212,25 +251,25 @@ mod tests {
         let identify = |is_open: bool, subject, token: Option<&str>| {
             let mut map = HeaderMap::new();
             token.map(|token| map.append(AUTHORIZATION, HeaderValue::from_str(token).unwrap()));
-            let caller = callers(is_open).identify(&map, subject);
-            caller.map(|caller| caller.name).map_err(|problem| problem.status().as_u16())
+            callers(is_open).identify(&map, subject).map(|caller| caller.name)
         };
         assert_eq!(identify(false, Some("CN=ops"), None), Ok("CN=ops".to_owned()));
         assert_eq!(identify(false, Some("CN=ops"), Some("Bearer a")), Ok("owner of a".to_owned()));
-        assert_eq!(identify(false, Some("CN=ops"), Some("Bearer b")), Err(401));
-        assert_eq!(identify(false, Some("CN=other"), None), Err(401));
-        assert_eq!(identify(true, Some("CN=other"), None), Err(401));
-        assert_eq!(
-            (identify(false, None, None), identify(true, None, None)),
-            (Err(401), Ok("local".to_owned()))
-        );
+        assert_eq!(identify(false, Some("CN=ops"), Some("Bearer b")), Err(Stranger::WrongToken));
+        for is_open in [false, true] {
+            let other = identify(is_open, Some("CN=other"), None);
+            assert!(matches!(other, Err(Stranger::Other { code: "certificate_unknown", .. })), "{other:?}");
+        }
+        let nothing = identify(false, None, None);
+        assert!(matches!(nothing, Err(Stranger::Other { code: "token_missing", .. })), "{nothing:?}");
+        assert_eq!(identify(true, None, None), Ok("local".to_owned()));
     }
 
     #[test]
     fn an_open_listener_needs_no_token_but_refuses_a_wrong_one() {
         let closed = callers(true, &["a"]);
         assert_eq!(identify(&closed, &[]), Ok("local".to_owned()));
-        assert_eq!(identify(&closed, &["Bearer c"]), Err(401));
+        assert_eq!(identify(&closed, &["Bearer c"]), Err(Stranger::WrongToken));
         assert_eq!(identify(&callers(true, &[]), &["Bearer c"]), Ok("local".to_owned()));
     }
 }

@@ -19,6 +19,7 @@ mod contracts;
 mod dashboard;
 mod flips;
 mod gates;
+mod guesses;
 mod history;
 mod holds;
 mod host;

@@ -75,8 +75,13 @@ impl Problem {
     }
 
     /// The same, asking the caller to come back.
-    pub(crate) const fn retriable(mut self) -> Self {
-        self.retry_after_secs = Some(RETRY_AFTER_SECS);
+    pub(crate) const fn retriable(self) -> Self {
+        self.retriable_after(RETRY_AFTER_SECS)
+    }
+
+    /// The same, asking the caller to come back after so many seconds.
+    pub(crate) const fn retriable_after(mut self, secs: u64) -> Self {
+        self.retry_after_secs = Some(secs);
         self
     }
 

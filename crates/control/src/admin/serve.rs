@@ -65,6 +65,9 @@ pub enum ServeError {
         /// What the system said.
         source: io::Error,
     },
+    /// Two admin APIs would count in the same metrics.
+    #[error("the metrics of the admin API are registered already")]
+    Metrics(#[from] prometheus::Error),
 }
 
 /// A running admin API. Dropping it ends it at once.
@@ -165,7 +168,7 @@ pub async fn serve_on(
     }
     let (leaving, is_leaving) = watch::channel(false);
     let (closing, is_closing) = watch::channel(false);
-    let api = Api::new(&config, control, registry.clone(), is_closing.clone());
+    let api = Api::new(&config, control, registry.clone(), is_closing.clone())?;
     let files_stay = Arc::default();
     let (listener, address) = bind(&config.listen, inherited, &files_stay).await?;
     let metrics = match &config.metrics {

@@ -194,7 +194,8 @@ impl fmt::Display for Problem {
                 }
             }
         }
-        if self.status == 401 {
+        let is_wrong_token = self.reasons.iter().any(|reason| reason.code == "wrong_tokens");
+        if self.status == 401 || is_wrong_token {
             f.write_str("\n  set CUTOVER_TOKEN to a token that the configuration lists")?;
         }
         Ok(())

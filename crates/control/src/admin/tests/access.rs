@@ -117,3 +117,26 @@ async fn no_answer_invites_other_sites() {
     assert_eq!(answer.status, 405);
     assert!(answer.headers.keys().all(|name| !name.as_str().starts_with("access-control")));
 }
+
+#[tokio::test]
+async fn who_guesses_is_told_to_wait_and_keeps_nobody_out() {
+    let stage = Stage::guarded().await;
+    let guess = |token: &str| get("/v1/services").token(token);
+    for nth in 0..10 {
+        let guessed = stage.problem(guess(&format!("guess {nth}"))).await;
+        assert_eq!(guessed, (401, vec!["token_unknown".into()]), "{nth}");
+    }
+
+    let limited = stage.call(guess("one too many")).await;
+
+    assert_eq!((limited.status, &limited.problem()[0]["code"]), (429, &json!("wrong_tokens")));
+    let wait: u64 = limited.headers["retry-after"].to_str().unwrap().parse().unwrap();
+    assert!((1..=6).contains(&wait), "{limited:?}");
+    assert!(!limited.headers.contains_key("www-authenticate"));
+    assert_eq!(stage.status(guess("reader")).await, 200, "a right token of the same address");
+    assert_eq!(stage.problem(get("/v1/services")).await, (401, vec!["token_missing".into()]));
+    let metrics = stage.call(get("/metrics").token("reader")).await.text;
+    for line in ["{outcome=\"refused\"} 10", "{outcome=\"limited\"} 1"] {
+        assert!(metrics.contains(&format!("cutover_admin_wrong_tokens_total{line}")), "{metrics}");
+    }
+}

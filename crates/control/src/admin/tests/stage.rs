@@ -100,7 +100,7 @@ impl Stage {
         let configure = handle::Request::new(Command::Configure(Vec::new()), Actor::config());
         control.submit(configure).await.unwrap();
         let (closing, is_closing) = watch::channel(false);
-        let router = routes::router(Api::new(&config, control, registry, is_closing));
+        let router = routes::router(Api::new(&config, control, registry, is_closing).unwrap());
         Self { router, closing, _running: running, backends: Vec::new() }
     }
 

@@ -5,11 +5,12 @@ use std::net::IpAddr;
 
 /// A client, in eight bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct ClientKey(u64);
+pub struct ClientKey(u64);
 
 impl ClientKey {
     /// The client at `address`. One of IPv4 that is mapped into IPv6 counts as IPv4.
-    pub(crate) fn of(address: IpAddr) -> Self {
+    #[must_use]
+    pub fn of(address: IpAddr) -> Self {
         match address.to_canonical() {
             // As a network of a range that nobody has (RFC 4291 section 2.4: what begins with zeros is reserved).
             IpAddr::V4(address) => Self(V4 | u64::from(address.to_bits())),
