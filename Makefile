@@ -12,6 +12,9 @@ FUZZ_SECONDS ?= 60
 SEEDS ?= 5000
 # Upgrades that `make upgrades` makes.
 UPGRADES ?= 100
+# Calls that `make fuzz-api` thinks of for each operation, and the number that they come from.
+CALLS ?= 300
+SEED ?= $(shell echo $$RANDOM)
 # Options of the side-by-side run, as in: make bench BENCH="--only nginx,cutover --what small --rounds 3"
 BENCH ?=
 # CI builds exactly what Cargo.lock says; at a desk, editing a manifest may update the lock.
@@ -22,7 +25,7 @@ NEXTEST := $(if $(CI),--profile ci --test-threads $(shell echo $$((2 * $$(nproc)
 OTLP := --features cutover-app/otlp
 export PATH := $(CURDIR)/target/tools/bin:$(PATH)
 
-.PHONY: help demo test test-long sim upgrades bench bench-core bench-instructions dashboard docs check fmt lint deny tidy packaging deb dist fuzz fuzz-keep
+.PHONY: help demo test test-long sim upgrades bench bench-core bench-instructions dashboard docs check fmt lint deny tidy packaging deb dist fuzz fuzz-api fuzz-keep
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -109,6 +112,10 @@ dist: ## build what is released, reproducibly: tarball, Debian package, SBOM and
 fuzz: ## fuzz every target for FUZZ_SECONDS each (default 60); needs a nightly toolchain
 	@scripts/setup.sh fuzz
 	@scripts/fuzz.sh $(FUZZ_SECONDS)
+
+fuzz-api: ## ask the admin API what schemathesis thinks of, as each role, CALLS times for each operation (default 300, ten minutes)
+	@scripts/setup.sh test
+	CUTOVER_E2E_API_CALLS=$(CALLS) CUTOVER_E2E_API_SEED=$(SEED) $(CARGO) test $(LOCKED) --package cutover --test e2e -- --nocapture fuzz_api::
 
 fuzz-keep: ## add what fuzzing learned to tests/fuzz/seeds, where the next runs begin
 	@scripts/setup.sh fuzz

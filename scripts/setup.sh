@@ -126,6 +126,18 @@ apps() {
     scripts/apps.sh || say "going on without the apps of tests/e2e/skew: their tests are skipped"
 }
 
+# What thinks of calls of the admin API that nobody would make: only their test is skipped without it.
+schemathesis() {
+    local venv=target/tools/schemathesis wanted=tests/fuzz_api/requirements.txt
+    cmp --silent "$wanted" "$venv/requirements.txt" && return
+    packages=()
+    python3 -c 'import ensurepip' 2>/dev/null || packages+=(python3-venv)
+    say "installing schemathesis into $venv"
+    (install_packages) && rm -rf "$venv" && python3 -m venv "$venv" &&
+        "$venv/bin/pip" install --quiet --disable-pip-version-check --no-deps --requirement "$wanted" >&2 && cp "$wanted" "$venv/" ||
+        say "going on without schemathesis: its test is skipped"
+}
+
 # What builds the dashboard and looks for barriers in it: seconds once, and its tests are skipped without it.
 dashboard() {
     have node && have npm || return 0
@@ -150,6 +162,7 @@ test)
     promtool
     browser
     apps
+    schemathesis
     dashboard
     ;;
 deny)

@@ -18,6 +18,7 @@ mod drains;
 mod examples;
 mod flips;
 mod framework;
+mod fuzz_api;
 mod garbage;
 mod good_versions;
 mod grpc;

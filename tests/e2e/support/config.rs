@@ -56,6 +56,14 @@ impl Config {
         self
     }
 
+    /// Adds a token by which backends of one service register themselves.
+    pub(crate) fn app_token(mut self, name: &str, sha256: &str, service: &str) -> Self {
+        self.tokens.push(format!(
+            "{{ name = {name:?}, sha256 = {sha256:?}, role = \"register\", services = [{service:?}] }}"
+        ));
+        self
+    }
+
     /// The text of the file.
     pub(crate) fn render(&self, proxy: SocketAddr, admin: SocketAddr, directory: &Path) -> String {
         let mut keys = Keys::from([

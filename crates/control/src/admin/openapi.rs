@@ -1,12 +1,13 @@
 //! The API's own description, OpenAPI 3.1, generated from the routes and their types.
 
 use utoipa::openapi::header::HeaderBuilder;
-use utoipa::openapi::path::Operation;
+use utoipa::openapi::path::{Operation, Parameter, ParameterIn};
+use utoipa::openapi::request_body::RequestBody;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::tag::TagBuilder;
 use utoipa::openapi::{
     ComponentsBuilder, Content, InfoBuilder, License, ObjectBuilder, OpenApi, OpenApiBuilder, PathItem, Ref,
-    Response, Type,
+    RefOr, Required, Response, Schema, Type,
 };
 use utoipa::{PartialSchema, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -79,7 +80,9 @@ pub fn document() -> OpenApi {
         }
         router = router.routes((schemas, paths, methods));
     }
-    router.into_openapi()
+    let mut document = router.into_openapi();
+    optional_bodies(&mut document);
+    document
 }
 
 /// The document as text.
@@ -88,14 +91,58 @@ pub(super) fn text() -> String {
     document().to_pretty_json().unwrap_or_default()
 }
 
-/// Adds what all operations have in common: the role that they ask for, and how errors look.
+/// Adds what all operations have in common: the role that they ask for, how names and times are written, and how errors look.
 fn complete(operation: &mut Operation, role: Option<Role>) {
+    for parameter in operation.parameters.iter_mut().flatten() {
+        if let RefOr::T(parameter) = parameter {
+            narrow(parameter);
+        }
+    }
     let responses = &mut operation.responses.responses;
     if let Some(role) = role {
         operation.security = Some(vec![SecurityRequirement::new(TOKEN, [role.as_str()])]);
         responses.insert("429".to_owned(), Ref::from_response_name(LATER).into());
     }
     responses.insert("default".to_owned(), problem("Anything else: a problem with every reason.").into());
+}
+
+/// Says which texts a parameter takes.
+fn narrow(parameter: &mut Parameter) {
+    let (pattern, is_path) = match (&parameter.parameter_in, parameter.name.as_str()) {
+        (ParameterIn::Path, "service" | "gate") => ("^[A-Za-z0-9._-]{1,64}$", true),
+        (ParameterIn::Path, "backend" | "hold") => (r"^[A-Za-z0-9._:@~+\[\]-]{1,128}$", true),
+        (ParameterIn::Path, "version") => ("^[!-~]{1,128}$", true),
+        (ParameterIn::Query, "timeout" | "drain") => (r"^(0|(\d+d)?(\d+h)?(\d+m)?(\d+s)?(\d+ms)?)$", false),
+        (ParameterIn::Header, "Idempotency-Key") => (r"^[!-~]([ -~]{0,253}[!-~])?$", false),
+        _ => return,
+    };
+    let least = if is_path { None } else { Some(1) };
+    let text =
+        ObjectBuilder::new().schema_type(Type::String).pattern(Some(pattern)).min_length(least).build();
+    parameter.schema = Some(text.into());
+}
+
+/// A body may be left out where nothing must be in it.
+fn optional_bodies(document: &mut OpenApi) {
+    let schemas =
+        document.components.as_ref().map(|components| components.schemas.clone()).unwrap_or_default();
+    let is_needed = |body: &RequestBody| {
+        let mut references = body.content.values().filter_map(|content| match content {
+            RefOr::T(Content { schema: Some(RefOr::Ref(reference)), .. }) => Some(reference),
+            _ => None,
+        });
+        references.any(|reference| {
+            let name = reference.ref_location.rsplit('/').next().unwrap_or_default();
+            matches!(schemas.get(name), Some(RefOr::T(Schema::Object(object))) if !object.required.is_empty())
+        })
+    };
+    for operation in document.paths.paths.values_mut().flat_map(operations) {
+        if let Some(RefOr::T(body)) = &mut operation.request_body
+            && !is_needed(body)
+        {
+            body.required = Some(Required::False);
+        }
+    }
 }
 
 fn later() -> Response {

@@ -16,6 +16,9 @@ pub(crate) const WAIT_MAX: Millis = Millis::from_secs(3600);
 /// Wait of a caller who names none.
 const WAIT_DEFAULT: Millis = Millis::from_secs(30);
 
+/// The largest number that every JSON library reads (int64).
+const NUMBER_MAX: u64 = i64::MAX.unsigned_abs();
+
 /// Entries that a caller gets who names no number.
 const LIMIT_DEFAULT: usize = 100;
 /// Most entries that a caller may ask for at a time.
@@ -65,13 +68,10 @@ impl Parameters {
     pub(crate) fn number(&mut self, name: &str) -> Result<Option<u64>, Problem> {
         let Some(text) = self.text(name) else { return Ok(None) };
         let is_plain = text.bytes().all(|byte| byte.is_ascii_digit());
-        let number = text.parse().ok().filter(|_| is_plain);
+        let number = text.parse().ok().filter(|number| is_plain && *number <= NUMBER_MAX);
         number.map(Some).ok_or_else(|| {
-            Problem::malformed(
-                "malformed_parameter",
-                name,
-                format!("{name} is {text:?}; must be a whole number"),
-            )
+            let detail = format!("{name} is {text:?}; must be a whole number up to {NUMBER_MAX}");
+            Problem::malformed("malformed_parameter", name, detail)
         })
     }
 

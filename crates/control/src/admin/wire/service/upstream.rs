@@ -1,5 +1,6 @@
 //! Connections to backends, as they are written.
 
+use std::borrow::Cow;
 use std::path::Path as FilePath;
 
 use cutover_core::policy::{self, UpstreamPolicy, UpstreamTls};
@@ -7,7 +8,8 @@ use cutover_core::route::HostPattern;
 use cutover_tls::client;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::openapi::{ObjectBuilder, RefOr, Type};
+use utoipa::{PartialSchema, ToSchema};
 
 use super::check::WAIT_MIN;
 use crate::causes::with_causes;
@@ -66,7 +68,7 @@ pub enum UpstreamProtocol {
 }
 
 /// Header by which a connection tells whose it is (PROXY protocol).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum ProxyProtocol {
     /// None.
     #[serde(rename = "")]
@@ -77,6 +79,21 @@ pub enum ProxyProtocol {
     /// Binary.
     #[serde(rename = "v2")]
     V2,
+}
+
+// By hand: the derived one knows no empty word.
+impl PartialSchema for ProxyProtocol {
+    fn schema() -> RefOr<utoipa::openapi::Schema> {
+        let words = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(["", "v1", "v2"]));
+        let description = "Header by which a connection tells whose it is (PROXY protocol).";
+        words.description(Some(description)).build().into()
+    }
+}
+
+impl ToSchema for ProxyProtocol {
+    fn name() -> Cow<'static, str> {
+        "ProxyProtocol".into()
+    }
 }
 
 /// What is asked of backends over TLS. Files are PEM, on the proxy's host.
