@@ -172,7 +172,7 @@ impl Stage {
 mod tests {
     use super::*;
     use crate::client::Addresses;
-    use crate::origin::{LARGE, SMALL};
+    use crate::origin::{LARGE, LEAN, SMALL};
 
     /// Asks the application itself.
     fn ask(stage: &Stage, path: &'static str, body: usize) -> Ask {
@@ -186,9 +186,9 @@ mod tests {
     }
 
     #[test]
-    fn both_sizes_arrive_whole_on_a_connection_that_stays_open() {
+    fn all_answers_arrive_whole_on_a_connection_that_stays_open() {
         let mut stage = Stage::new().unwrap();
-        for (path, body) in [("/small", SMALL), ("/large", LARGE)] {
+        for (path, body) in [("/small", SMALL), (LEAN, SMALL), ("/large", LARGE)] {
             let ask = ask(&stage, path, body);
             stage.connect_pinned(&ask, 3).unwrap();
             for number in [0, 1, 2, 0, 1, 2] {

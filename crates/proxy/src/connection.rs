@@ -120,13 +120,9 @@ impl Drop for Counted {
 /// Serves a connection in a task of its own: a panic in it ends this connection and no other.
 pub(crate) fn spawn(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr, admission: Admission) {
     let counted = Counted::new(worker);
-    if stream.set_nodelay(true).is_err() {
-        // It is gone already.
-        return;
-    }
     if admission.front().proxy_protocol {
         tokio::task::spawn_local(serve_told(counted, stream, peer, admission));
-    } else if let Some(arrival) = arrival::direct(worker, &stream, peer, admission.front()) {
+    } else if let Some(arrival) = arrival::direct(worker, peer, admission.front()) {
         begin(counted, stream, arrival, admission);
     }
 }
@@ -165,6 +161,8 @@ async fn serve_tls(
     arrival: Arrival,
     admission: Admission,
 ) {
+    // Under TLS it is out of sight.
+    arrival.destination(Some(&stream));
     // Its state is large, and would be part of every idle connection.
     let shaken = Box::pin(handshake::shake(&counted.worker, &tls, stream)).await;
     drop(tls);
@@ -198,7 +196,7 @@ fn open(
     let worker = Rc::clone(&counted.worker);
     let is_tls = matches!(stream, Stream::Tls(_));
     let trusted = if arrival.is_known { &*admission.front().trusted_proxies } else { &[] };
-    let peer = Peer::new(arrival.ends.source.ip(), is_tls, trusted);
+    let peer = Peer::new(arrival.source.ip(), is_tls, trusted);
     let alarm = Alarm::new(Instant::now() + worker.limits.keepalive_timeout);
     let client = Rc::new(Client { worker, arrival, peer, admission, known_pin: Known::default(), subject });
     let (read_ahead, counted) = (Vec::new(), Some(counted));
@@ -220,8 +218,12 @@ async fn run(mut connection: Box<Connection>, mut idle_since: Instant) {
             Next::Wait => {}
             Next::Close | Next::Linger => return,
             Next::Reset => return connection.stream.reset_on_close(),
-            // Its state is large, and would be part of every idle connection.
-            Next::Http2 => return Box::pin(h2::server::serve(connection)).await,
+            Next::Http2 => {
+                // Its streams don't know.
+                connection.client.arrival.destination(connection.stream.tcp());
+                // Its state is large, and would be part of every idle connection.
+                return Box::pin(h2::server::serve(connection)).await;
+            }
         }
     }
 }

@@ -88,7 +88,8 @@ async fn attempt(
     mut began: Instant,
 ) -> Result<Backend, Setback> {
     let in_flight = BackendInFlight::begin(&decided.version_set().members[member].traffic);
-    let told = exchange.client.arrival.told(&decided.service.set.policy.upstream, exchange.origin.client);
+    let policy = &decided.service.set.policy.upstream;
+    let told = exchange.client.arrival.told(policy, exchange.origin.client, exchange.stream.tcp());
     let connection = match decided.idle_connection(member, wants_fresh, told, began) {
         // What it takes to open one is large, and rarely needed.
         Ok(None) => Box::pin(decided.open_connection(member, told)).await,

@@ -131,6 +131,13 @@ fn bind_all(address: SocketAddr, open: Vec<TcpListener>, workers: usize) -> io::
 fn adopt(socket: &TcpListener) -> io::Result<()> {
     let socket = socket2::SockRef::from(socket);
     socket.set_nonblocking(true)?;
+    pass_on(&socket)
+}
+
+/// Sets what connections that are accepted inherit, so that nothing need be set for each.
+fn pass_on(socket: &Socket) -> io::Result<()> {
+    // What is written is meant to go out: heads and bodies are put together first.
+    socket.set_tcp_nodelay(true)?;
     socket.set_tcp_keepalive(&keepalive())
 }
 
@@ -145,8 +152,7 @@ fn refuse_if_taken(address: SocketAddr) -> io::Result<()> {
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = open(address)?;
     socket.set_reuse_port(true)?;
-    // Connections that are accepted inherit it.
-    socket.set_tcp_keepalive(&keepalive())?;
+    pass_on(&socket)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
@@ -197,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn accepted_connections_notice_that_their_peer_is_gone() {
+    fn accepted_connections_hold_nothing_back_and_notice_that_their_peer_is_gone() {
         let sockets = bind(&config("127.0.0.1:0", 1), &mut Inherited::default()).unwrap();
         let _client = std::net::TcpStream::connect(sockets.addresses[0]).unwrap();
         let accepted = loop {
@@ -208,7 +214,7 @@ mod tests {
             }
         };
         let accepted = socket2::SockRef::from(&accepted);
-        assert!(accepted.keepalive().unwrap());
+        assert!(accepted.keepalive().unwrap() && accepted.tcp_nodelay().unwrap());
         assert_eq!(accepted.tcp_keepalive_time().unwrap(), std::time::Duration::from_secs(60));
     }
 

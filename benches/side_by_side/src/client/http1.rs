@@ -4,6 +4,7 @@ use std::net::TcpStream;
 
 use super::Ask;
 use crate::error::Error;
+use crate::origin::LEAN;
 use crate::transport::Transport;
 
 const HEAD_MAX: usize = 16 << 10;
@@ -132,8 +133,11 @@ fn parse(received: &[u8]) -> Result<Option<(usize, u64)>, Error> {
     length.map(|length| Some((head_length, length))).ok_or(Error::Framing)
 }
 
-/// A request as a browser's script makes it.
+/// A request as a browser's script makes it, or as load tools do.
 fn request(path: &str, cookie: &str) -> Vec<u8> {
+    if path == LEAN {
+        return format!("GET {path} HTTP/1.1\r\nHost: shop.example\r\nCookie: {cookie}\r\n\r\n").into_bytes();
+    }
     let separator = if cookie.is_empty() { "" } else { "; " };
     format!(
         "GET {path} HTTP/1.1\r\nHost: shop.example\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:140.0)\r\n\

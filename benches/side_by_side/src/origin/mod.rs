@@ -13,6 +13,8 @@ use crate::poll::{Interest, Poll};
 pub(crate) const SMALL: usize = 128;
 /// Body of the answer to a path that begins with `/large`, in bytes.
 pub(crate) const LARGE: usize = 1 << 20;
+/// A path that is asked for, and answered, with the fields that can't be left out, as load tools do.
+pub(crate) const LEAN: &str = "/lean";
 /// Body of the answer to a call of gRPC, in bytes.
 pub(crate) const REPLY: usize = MESSAGE.len();
 
@@ -41,12 +43,14 @@ struct Connection {
 #[derive(Clone, Copy, Debug)]
 enum Size {
     Small,
+    Lean,
     Large,
 }
 
 #[derive(Debug)]
 struct Answers {
     small: Vec<u8>,
+    lean: Vec<u8>,
     large: Vec<u8>,
 }
 
@@ -67,7 +71,8 @@ impl Origin {
             poll.watch(&listener, token as u64)?;
             listeners.push(listener);
         }
-        let answers = Answers { small: answer(SMALL), large: answer(LARGE) };
+        let answers =
+            Answers { small: answer(USUAL, SMALL), lean: answer("", SMALL), large: answer(USUAL, LARGE) };
         Ok(Self { listeners, connections: Vec::new(), answers, scratch: vec![0; REQUEST_MAX] })
     }
 
@@ -134,7 +139,11 @@ impl Connection {
         }
         // The requests of a run have no body and a proxy doesn't pipeline: where the bytes end, the request ends.
         if self.request.ends_with(b"\r\n\r\n") {
-            let size = if self.request.starts_with(b"GET /large") { Size::Large } else { Size::Small };
+            let size = match &self.request {
+                request if request.starts_with(b"GET /large") => Size::Large,
+                request if request.starts_with(b"GET /lean") => Size::Lean,
+                _ => Size::Small,
+            };
             self.request.clear();
             self.send(answers, size, 0)?;
             if self.unsent.is_some() {
@@ -170,18 +179,20 @@ impl Answers {
     fn of(&self, size: Size) -> &[u8] {
         match size {
             Size::Small => &self.small,
+            Size::Lean => &self.lean,
             Size::Large => &self.large,
         }
     }
 }
 
-/// What an app server's answer looks like, with the version it runs.
-fn answer(length: usize) -> Vec<u8> {
-    let mut answer = format!(
-        "HTTP/1.1 200 OK\r\nServer: origin\r\nDate: Mon, 23 Nov 2026 08:00:00 GMT\r\nContent-Type: text/plain\r\n\
-         Content-Length: {length}\r\nCache-Control: no-cache\r\nX-App-Version: v1\r\n\r\n"
-    )
-    .into_bytes();
+/// What app servers say beside the length of the body and the version they run.
+const USUAL: &str = "Server: origin\r\nDate: Mon, 23 Nov 2026 08:00:00 GMT\r\nContent-Type: text/plain\r\nCache-Control: no-cache\r\n";
+
+/// What an app server's answer looks like, with these `fields` among others.
+fn answer(fields: &str, length: usize) -> Vec<u8> {
+    let mut answer =
+        format!("HTTP/1.1 200 OK\r\n{fields}Content-Length: {length}\r\nX-App-Version: v1\r\n\r\n")
+            .into_bytes();
     answer.resize(answer.len() + length, b'x');
     answer
 }
