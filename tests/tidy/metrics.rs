@@ -97,7 +97,7 @@ mod tests {
     #[test]
     fn a_metric_that_is_not_documented_is_found_and_the_other_way_round() {
         let code = "x(\"cutover_a_total\", \"help\");\nx(\"cutover_b\");\n#[cfg(test)]\nx(\"cutover_test\");";
-        let source = file("crates/proxy/src/metrics.rs", code);
+        let source = file("crates/proxy/src/telemetry/metrics.rs", code);
         let page = file(
             PAGE,
             "| metric | type |\n|---|---|\n| `cutover_a_total` | counter |\n| `process_c` | gauge |\n",

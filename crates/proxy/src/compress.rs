@@ -12,8 +12,8 @@ use http::{Method, StatusCode};
 
 pub(crate) use self::accept::wanted;
 pub(crate) use self::encoder::{Encoder, Encoders};
-use crate::fields::Fields;
-use crate::name::Name;
+use crate::message::fields::Fields;
+use crate::message::name::Name;
 
 /// A content coding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -136,7 +136,7 @@ fn weaken(fields: &mut Fields) {
 fn confirm(known: &[u8], fields: &mut Fields) {
     let Some(tag) = fields.first(Name::ETag) else { return };
     let is_known_as_weak = !tag.starts_with(WEAK)
-        && crate::list::split(known, b',').any(|known| known.strip_prefix(WEAK) == Some(tag));
+        && crate::message::list::split(known, b',').any(|known| known.strip_prefix(WEAK) == Some(tag));
     if is_known_as_weak {
         vary(fields);
         weaken(fields);

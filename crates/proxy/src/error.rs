@@ -4,11 +4,11 @@ use cutover_core::policy::OnMissingVersion;
 use cutover_core::time::Timestamp;
 use http::StatusCode;
 
-use crate::facts::HostError;
+use crate::client::rate::Standing;
 use crate::h1::framing::FramingError;
 use crate::h1::head::HeadError;
-use crate::rate::Standing;
-use crate::upload::BodyFault;
+use crate::serve::facts::HostError;
+use crate::serve::upload::BodyFault;
 
 /// Seconds after which a client may come again when no backend was available: failures that heal at all heal by the next few probes.
 const UNAVAILABLE_SECS: u64 = 1;

@@ -5,11 +5,11 @@ pub mod engine;
 use cutover_core::proxy_protocol::Endpoints;
 use http::{StatusCode, Version};
 
-use crate::fields::Fields;
+use crate::client::proxy_protocol::{self, Told};
 use crate::h1::chunked::{ChunkError, Decoder, Step};
 use crate::h1::head::{AnswerHead, HeadError, HeadLimits, RequestHead};
-use crate::proxy_protocol::{self, Told};
-use crate::websocket::Walker;
+use crate::message::fields::Fields;
+use crate::message::websocket::Walker;
 
 pub use crate::h2::fuzzing::{H2Request, h2_trailers};
 

@@ -6,15 +6,15 @@ use std::sync::Arc;
 use cutover_core::publish::{SnapshotReader, Wake};
 use tokio::sync::{Notify, mpsc, watch};
 
-use crate::accept::Front;
-use crate::access_log::AccessLog;
-use crate::client_subject::SubjectFields;
+use crate::client::accept::Front;
+use crate::client::client_subject::SubjectFields;
+use crate::client::listener::{self, BindError, Bound, Inherited};
 use crate::config::ProxyConfig;
-use crate::listener::{self, BindError, Bound, Inherited};
-use crate::metrics::Metrics;
-use crate::shutdown::{Ended, Handle, LastWord};
-use crate::to_https::HTTPS;
-use crate::trace::SpanSink;
+use crate::own::to_https::HTTPS;
+use crate::telemetry::access_log::AccessLog;
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::trace::SpanSink;
+use crate::worker::shutdown::{Ended, Handle, LastWord};
 use crate::worker::{self, Start};
 
 /// A proxy that listens and does not serve yet: clients that connect wait.

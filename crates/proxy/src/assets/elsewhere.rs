@@ -10,13 +10,13 @@ use tokio::time::Instant;
 use super::held::Held;
 use super::kept::{self, Kept};
 use super::miss;
-use crate::cookie::Going;
-use crate::decide::Decided;
 use crate::error::Error;
-use crate::exchange::Exchange;
-use crate::forward::{self, Backend, Outgoing};
-use crate::metrics::AssetOutcome;
-use crate::name::Name;
+use crate::message::name::Name;
+use crate::pin::cookie::Going;
+use crate::serve::decide::Decided;
+use crate::serve::exchange::Exchange;
+use crate::serve::forward::{self, Backend, Outgoing};
+use crate::telemetry::metrics::AssetOutcome;
 
 /// Versions that are asked beside the chosen one: more are hardly ever live, and a client that guesses names must not multiply its
 /// requests by more.

@@ -5,9 +5,9 @@ use std::time::Duration;
 use cutover_vault::Coding;
 use http::StatusCode;
 
-use crate::fields::Fields;
-use crate::list;
-use crate::name::Name;
+use crate::message::fields::Fields;
+use crate::message::list;
+use crate::message::name::Name;
 
 /// An answer that may be used for so long unasked is taken for one that never changes: it is what file servers of hashed names say, and
 /// nobody says it of what may have to be corrected.

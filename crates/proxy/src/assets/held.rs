@@ -5,13 +5,13 @@ use std::task::{Context, Poll, Waker};
 use cutover_core::traffic::InFlight;
 use tokio::time::Instant;
 
-use crate::buffer::{Buffer, SMALL};
-use crate::decide::Decided;
-use crate::exchange::{Exchange, Tries};
-use crate::forward::Backend;
 use crate::h1::chunked::{Decoder, Step};
 use crate::h1::framing::Framing;
 use crate::h1::head::AnswerHead;
+use crate::io::buffer::{Buffer, SMALL};
+use crate::serve::decide::Decided;
+use crate::serve::exchange::{Exchange, Tries};
+use crate::serve::forward::Backend;
 
 /// Bytes of an answer that nobody gets which are read so that its connection can be used again. Opening another one costs less than
 /// reading more.

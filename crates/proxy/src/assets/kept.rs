@@ -12,17 +12,17 @@ use cutover_vault::{Asset, Coding, Room, Vault};
 use http::StatusCode;
 use tokio::time::timeout;
 
-use crate::decimal::Decimal;
-use crate::exchange::Exchange;
-use crate::fields::Fields;
-use crate::list;
-use crate::metrics::AssetOutcome;
-use crate::name::Name;
-use crate::negotiate::weight;
+use crate::message::decimal::Decimal;
+use crate::message::fields::Fields;
+use crate::message::list;
+use crate::message::name::Name;
+use crate::message::negotiate::weight;
 use crate::own;
-use crate::respond::Own;
+use crate::own::respond::Own;
 use crate::serve::Next;
-use crate::view::ServiceView;
+use crate::serve::exchange::Exchange;
+use crate::telemetry::metrics::AssetOutcome;
+use crate::worker::view::ServiceView;
 
 /// Assets that one worker reads at a time. Each takes a thread.
 const READS_MAX: u32 = 32;

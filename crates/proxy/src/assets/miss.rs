@@ -3,9 +3,9 @@
 use cutover_core::asset;
 use http::StatusCode;
 
-use crate::fields::Fields;
 use crate::h1::head::AnswerHead;
-use crate::name::Name;
+use crate::message::fields::Fields;
+use crate::message::name::Name;
 
 /// Whether it says that there is no such file: in so many words, or by a page in its place.
 pub(super) fn is_miss(path: &[u8], answer: &AnswerHead) -> bool {

@@ -17,13 +17,13 @@ pub(crate) use transcript::{Transcript, copy};
 
 use std::rc::Rc;
 
-use crate::decide::Decided;
 use crate::error::Error;
-use crate::exchange::Exchange;
-use crate::forward::Outgoing;
-use crate::metrics::{AssetOutcome, Fault};
 use crate::serve::Next;
-use crate::view::ServiceView;
+use crate::serve::decide::Decided;
+use crate::serve::exchange::Exchange;
+use crate::serve::forward::Outgoing;
+use crate::telemetry::metrics::{AssetOutcome, Fault};
+use crate::worker::view::ServiceView;
 
 /// Whether what the chosen version answered says that it does not have the asset that was asked for. What is no asset is never missed.
 pub(crate) fn is_missed(exchange: &mut Exchange<'_>, decided: &Decided, outgoing: &Outgoing) -> bool {

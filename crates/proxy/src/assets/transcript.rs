@@ -6,13 +6,13 @@ use cutover_vault::{Asset, Key, Rejected, Room, Vault};
 use http::Method;
 
 use super::fresh;
-use crate::decide::Decided;
-use crate::exchange::Exchange;
-use crate::fields::Fields;
-use crate::forward::Backend;
 use crate::h1::framing::Framing;
-use crate::headers::{self, IdentityFields};
-use crate::name::{Name, Names};
+use crate::message::fields::Fields;
+use crate::message::headers::{self, IdentityFields};
+use crate::message::name::{Name, Names};
+use crate::serve::decide::Decided;
+use crate::serve::exchange::Exchange;
+use crate::serve::forward::Backend;
 
 /// Fields and their bytes that a kept answer may have. The head of a file has a dozen.
 const FIELDS_MAX: usize = 64;
@@ -143,7 +143,7 @@ fn kept_fields(fields: &Fields, identity: &IdentityFields) -> Option<Vec<(String
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::name::FieldName;
+    use crate::message::name::FieldName;
 
     #[test]
     fn what_was_about_the_one_answer_is_not_kept() {

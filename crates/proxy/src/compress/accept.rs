@@ -1,9 +1,9 @@
 //! In which coding a client wants its answers: by `Accept-Encoding` (RFC 9110 section 12.5.3).
 
 use super::Coding;
-use crate::fields::Fields;
-use crate::name::Name;
-use crate::negotiate::weight;
+use crate::message::fields::Fields;
+use crate::message::name::Name;
+use crate::message::negotiate::weight;
 
 /// All that there are, the best first: of those that a client likes equally, it gets the first one.
 const CODINGS: [Coding; 3] = [Coding::Zstd, Coding::Brotli, Coding::Gzip];

@@ -1,6 +1,6 @@
 //! Which media types get smaller by compression.
 
-use crate::list;
+use crate::message::list;
 
 /// Whether bodies of this `Content-Type` are worth compressing: text, and a few binary types that are not compressed already.
 ///

@@ -9,12 +9,12 @@ use cutover_core::snapshot::Snapshot;
 use prometheus::Registry;
 use tokio::net::UnixStream;
 
-use crate::accept::{Admission, Front};
+use crate::client::accept::{Admission, Front};
+use crate::client::connection;
 use crate::config::{Limits, ListenerConfig};
-use crate::connection;
-use crate::metrics::Metrics;
-use crate::reach::Reach;
-use crate::stream::Stream;
+use crate::io::stream::Stream;
+use crate::telemetry::metrics::Metrics;
+use crate::upstream::reach::Reach;
 use crate::worker::Worker;
 
 /// A worker that serves what it is handed.
@@ -67,7 +67,7 @@ mod tests {
     use tokio::runtime::{Builder, LocalOptions};
 
     use super::*;
-    use crate::fleet::Fleet;
+    use crate::worker::fleet::Fleet;
 
     #[test]
     fn a_client_is_served_without_a_listener() {

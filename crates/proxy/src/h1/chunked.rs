@@ -1,8 +1,8 @@
 //! Bodies in chunks (RFC 9112 section 7.1): told apart into data and framing as they come, and written.
 
 use super::line::{Found, Lines, Malformed};
-use crate::fields::{Fields, is_value_byte};
-use crate::scan;
+use crate::message::fields::{Fields, is_value_byte};
+use crate::message::scan;
 
 /// Bytes of one line with a chunk's size and extensions, with its line end.
 const LINE_MAX: u16 = 4096;

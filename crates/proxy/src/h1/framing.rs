@@ -2,9 +2,9 @@
 
 use http::{Method, StatusCode, Version};
 
-use crate::fields::{Fields, Several};
 use crate::h1::line::is_token_byte;
-use crate::name::{Name, Names};
+use crate::message::fields::{Fields, Several};
+use crate::message::name::{Name, Names};
 
 /// How the end of a body is found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

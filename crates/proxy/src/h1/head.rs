@@ -7,8 +7,8 @@ use http::{Method, StatusCode, Version};
 
 use super::line::{self, Found, Lines, Malformed};
 use super::target::{Form, Target, TargetError};
-use crate::fields::Fields;
-use crate::scan;
+use crate::message::fields::Fields;
+use crate::message::scan;
 
 /// Bytes of the longest method that is understood. The longest registered one has 17.
 const METHOD_MAX: usize = 32;

@@ -4,9 +4,9 @@ use std::ops::Range;
 
 use wide::u8x16;
 
-use crate::fields::{Line, is_value_byte, offset};
-use crate::name::Name;
-use crate::scan;
+use crate::message::fields::{Line, is_value_byte, offset};
+use crate::message::name::Name;
+use crate::message::scan;
 
 /// What is wrong with a line. All of it is refused: what two readers take for two things is how requests are smuggled.
 // As wide as the first part of a line, in whose place it is answered: a line would be handed over in pieces otherwise.

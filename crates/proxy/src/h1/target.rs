@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::fields::offset;
+use crate::message::fields::offset;
 
 /// The target of a request. The head's bytes stay where they are: whoever asks for a part hands them in again.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

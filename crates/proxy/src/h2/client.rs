@@ -15,8 +15,8 @@ use tokio::time::Instant;
 
 use super::H2Stream;
 use super::io::{Io, Stuck};
-use crate::alarm::Alarm;
-use crate::stream::Stream;
+use crate::io::alarm::Alarm;
+use crate::io::stream::Stream;
 
 /// Streams of one connection, whatever the backend allows: more would wait for each other at its one socket.
 const STREAMS_MAX: u32 = 100;

@@ -7,7 +7,7 @@ use super::switch::Switch;
 use super::translate;
 use crate::fuzzing::LIMITS;
 use crate::h1::head::{AnswerHead, RequestHead};
-use crate::headers;
+use crate::message::headers;
 use crate::own;
 
 /// A request that was read.

@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
-use crate::stream::Stream;
+use crate::io::stream::Stream;
 
 /// The bytes of a connection, with those first that were read of it already.
 #[derive(Debug)]

@@ -1,6 +1,6 @@
 //! HTTP/2 (RFC 9113): its streams as the request path sees them. Frames, HPACK and flow control are the `h2` crate's.
 //!
-//! A stream is a [`Stream`](crate::stream::Stream) whose bytes are those of a body, while heads, ends and trailers go beside them. Everything that
+//! A stream is a [`Stream`](crate::io::stream::Stream) whose bytes are those of a body, while heads, ends and trailers go beside them. Everything that
 //! decides about a request is the same code as for HTTP/1.1: a head is written down in that form and read by the same strict parser.
 
 pub(crate) mod client;

@@ -15,10 +15,10 @@ use tokio::time::Instant;
 
 use super::H2Stream;
 use super::io::{Io, Stuck};
-use crate::alarm::Alarm;
+use crate::client::connection::{Client, Connection};
 use crate::config::Limits;
-use crate::connection::{Client, Connection};
-use crate::stream::Stream;
+use crate::io::alarm::Alarm;
+use crate::io::stream::Stream;
 
 /// Bytes of one stream that a client may send before it is told to go on: enough for a gigabit over 10 ms.
 const STREAM_WINDOW: u32 = 256 << 10;

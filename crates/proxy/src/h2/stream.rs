@@ -15,9 +15,9 @@ use http::{HeaderMap, StatusCode};
 use super::server::Leaving;
 use super::switch::Switch;
 use super::translate;
-use crate::fields::Fields;
 use crate::h1::framing::{self, Framing, FramingError};
 use crate::h1::head::{AnswerHead, HeadError, HeadLimits, RequestHead};
+use crate::message::fields::Fields;
 
 /// One stream.
 #[derive(Debug)]

@@ -6,7 +6,7 @@ use h2::ext::Protocol;
 use sha1::{Digest, Sha1};
 
 use crate::h1::head::RequestHead;
-use crate::name::Name;
+use crate::message::name::Name;
 
 /// What a key is answered with (RFC 6455 section 1.3).
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";

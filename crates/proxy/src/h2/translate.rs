@@ -11,10 +11,10 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, response};
 
 use super::switch::Switch;
-use crate::fields::Fields;
 use crate::h1::head::{AnswerHead, HeadError, HeadLimits, RequestHead};
 use crate::h1::line::{Malformed, is_token_byte};
-use crate::name::Name;
+use crate::message::fields::Fields;
+use crate::message::name::Name;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 

@@ -5,7 +5,7 @@ use cutover_core::time::Millis;
 use proptest::prelude::*;
 
 use super::*;
-use crate::fleet::{Fleet, NOW, name};
+use crate::worker::fleet::{Fleet, NOW, name};
 
 fn fleet_with(pin: PinPolicy) -> Fleet {
     Fleet::new(Policy { pin, ..Policy::default() })
