@@ -2,6 +2,17 @@
 
 use super::*;
 
+impl Fields {
+    /// Lines that are there.
+    pub(crate) fn len(&self) -> usize {
+        self.lines.iter().filter(|line| !line.is_removed).count()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
 fn fields(pairs: &[(&str, &str)]) -> Fields {
     pairs.iter().copied().collect()
 }
