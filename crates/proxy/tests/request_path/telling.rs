@@ -6,7 +6,9 @@ use cutover_core::policy::ProxyProtocol;
 use cutover_core::proxy_protocol::SIGNATURE;
 
 use crate::app::{App, Visit};
+use crate::http2;
 use crate::message::Message;
+use crate::secured::{Authority, listener};
 use crate::world::{Setup, World};
 
 /// An app that wants the header of this version, and says what it told in place of the request line.
@@ -63,6 +65,29 @@ fn a_backend_is_told_the_client() {
         let (told, port) = told(&world, &app);
         assert_eq!(told, format!("TCP4 127.0.0.1 127.0.0.1 {port} {}", world.address.port()));
     }
+}
+
+#[test]
+fn it_is_told_where_the_client_went_under_tls_and_on_a_stream_too() {
+    let app = app(ProxyProtocol::V1);
+    let setup = || setup(&app, ProxyProtocol::V1);
+
+    let world = setup().start();
+    assert_eq!(http2::Client::connect(world.address).get("/").status, 200);
+    let went = |told: &str, world: &World| {
+        let port = world.address.port().to_string();
+        assert_eq!(
+            (told.split(' ').nth(2), told.split(' ').nth(4)),
+            (Some("127.0.0.1"), Some(&*port)),
+            "{told}"
+        );
+    };
+    went(&app.heard().start, &world);
+
+    let authority = Authority::new();
+    let world = Setup { listener: listener(&authority.tls()), ..setup() }.start();
+    assert_eq!(authority.connect(world.address).get("/").status(), 200);
+    went(&app.heard().start, &world);
 }
 
 #[test]
