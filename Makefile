@@ -15,6 +15,8 @@ UPGRADES ?= 100
 # Calls that `make fuzz-api` thinks of for each operation, and the number that they come from.
 CALLS ?= 300
 SEED ?= $(shell echo $$RANDOM)
+# Minutes of chaos in `make soak`.
+SOAK_MINUTES ?= 30
 # Options of the side-by-side run, as in: make bench BENCH="--only nginx,cutover --what small --rounds 3"
 BENCH ?=
 # CI builds exactly what Cargo.lock says; at a desk, editing a manifest may update the lock.
@@ -25,7 +27,7 @@ NEXTEST := $(if $(CI),--profile ci --test-threads $(shell echo $$((2 * $$(nproc)
 OTLP := --features cutover-app/otlp
 export PATH := $(CURDIR)/target/tools/bin:$(PATH)
 
-.PHONY: help demo test test-long sim upgrades bench bench-core bench-instructions dashboard docs check fmt lint deny tidy packaging deb dist fuzz fuzz-api fuzz-keep
+.PHONY: help demo test test-long sim upgrades soak soak-short bench bench-core bench-instructions dashboard docs check fmt lint deny tidy packaging deb dist fuzz fuzz-api fuzz-keep
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,6 +57,14 @@ sim: ## run SEEDS histories of the simulation (default 5000, a few minutes); a f
 upgrades: ## replace cutover by itself UPGRADES times (default 100) under load, a few minutes
 	@scripts/setup.sh test
 	CUTOVER_E2E_UPGRADES=$(UPGRADES) $(CARGO) test $(LOCKED) --package cutover --test e2e -- --nocapture --exact upgrade::load::upgrades_under_load_fail_nothing
+
+soak: ## SOAK_MINUTES (default 30) of chaos around real processes under load, in namespaces of its own; SOAK_SEED=n repeats a plan
+	@scripts/setup.sh soak
+	CUTOVER_SOAK_SECONDS=$$(($(SOAK_MINUTES) * 60)) CUTOVER_SOAK_OUT=$(abspath $(OUT))/soak $(if $(SOAK_SEED),CUTOVER_SOAK_SEED=$(SOAK_SEED)) \
+		$(CARGO) test --quiet $(LOCKED) --package cutover --test soak -- --nocapture --exact promises_are_kept_under_chaos
+
+soak-short: ## the same in ten minutes
+	@$(MAKE) --no-print-directory soak SOAK_MINUTES=10
 
 bench: ## measure beside nginx, HAProxy, Apache, Envoy, Caddy and Traefik, in one run (12 minutes; results in benches/README.md)
 	@scripts/setup.sh bench

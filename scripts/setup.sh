@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes ready what one make target needs: scripts/setup.sh build|test|deny|fuzz|package|instructions|bench|docs. Uses what is there; installs only what is missing, and says so.
+# Makes ready what one make target needs: scripts/setup.sh build|test|soak|deny|fuzz|package|instructions|bench|docs. Uses what is there; installs only what is missing, and says so.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -146,6 +146,17 @@ dashboard() {
         say "going on without the tools of the dashboard: some of its tests are skipped"
 }
 
+# What makes chaos: without one of them the run says which kind it leaves out.
+chaos() {
+    PATH="$PATH:/usr/sbin:/sbin"
+    packages=()
+    need ip iproute2
+    need iptables iptables
+    need strace strace
+    compgen -G '/usr/lib/*/faketime/libfaketimeMT.so.1' >/dev/null || packages+=(libfaketime)
+    (install_packages) || say "going on without ${packages[*]}"
+}
+
 case "${1-}" in
 build)
     need_rust
@@ -164,6 +175,12 @@ test)
     apps
     schemathesis
     dashboard
+    ;;
+soak)
+    need_rust
+    need unshare util-linux
+    install_packages
+    chaos
     ;;
 deny)
     need_rust
@@ -211,6 +228,6 @@ bench)
     peers_from_pypi
     ;;
 *)
-    fail "usage: scripts/setup.sh build|test|deny|fuzz|package|instructions|bench|docs"
+    fail "usage: scripts/setup.sh build|test|soak|deny|fuzz|package|instructions|bench|docs"
     ;;
 esac

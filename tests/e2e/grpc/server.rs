@@ -30,7 +30,12 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) async fn start(version: &'static str) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::start_at("127.0.0.1:0", version).await
+    }
+
+    /// The same at this address.
+    pub(crate) async fn start_at(address: &str, version: &'static str) -> Self {
+        let listener = TcpListener::bind(address).await.unwrap();
         let (address, waiting) = (listener.local_addr().unwrap(), Arc::default());
         let echo = Echo { version, waiting: Arc::clone(&waiting) };
         let server = tonic::transport::Server::builder();

@@ -56,8 +56,13 @@ impl Connection {
     }
 
     pub(crate) async fn try_ask(&mut self, request: &Request) -> io::Result<Answer> {
-        self.stream.write_all(&request.render()).await?;
+        self.try_send(request).await?;
         self.try_answer(&request.method).await
+    }
+
+    /// Sends a request, whose answer is still to be read.
+    pub(crate) async fn try_send(&mut self, request: &Request) -> io::Result<()> {
+        self.stream.write_all(&request.render()).await
     }
 
     /// Reads the answer to a request that was sent with `method`.
