@@ -76,11 +76,11 @@ bench-core: ## what the pieces on the way of a request cost (criterion, ten minu
 	@scripts/setup.sh build
 	$(CARGO) bench $(LOCKED) --workspace --bench '*'
 
-bench-instructions: ## count the instructions of a request (valgrind), and fail above the ceiling of benches/instructions.toml
+bench-instructions: ## count the instructions of a request (valgrind), and fail above the ceilings of benches/instructions.toml
 	@scripts/setup.sh instructions
 	$(CARGO) build --release $(LOCKED) --package cutover
-	$(CARGO) build --release $(LOCKED) --package side-by-side
-	@exec $(OUT)/release/side-by-side instructions --cutover $(OUT)/release/cutover $(BENCH)
+	$(CARGO) build $(LOCKED) --package side-by-side
+	@exec $(OUT)/debug/side-by-side instructions --cutover $(OUT)/release/cutover $(BENCH)
 
 dashboard: ## build the dashboard (dashboard/) into crates/control/dashboard, from where it is embedded; needs node and npm
 	@scripts/dashboard.sh

@@ -54,14 +54,5 @@ pub(crate) fn route(criterion: &mut Criterion) {
 }
 
 fn facts(pin: Result<Pin, NoPin>) -> Facts<'static> {
-    Facts {
-        service: 0,
-        preview: None,
-        explicit: None,
-        pin,
-        hash_key: None,
-        is_navigation: false,
-        may_wait: true,
-        now: fleet::NOW,
-    }
+    Facts { may_wait: true, ..Facts::of(0, pin, fleet::NOW) }
 }

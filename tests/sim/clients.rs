@@ -92,16 +92,7 @@ impl Session {
         // Under policy `page` whoever navigates may move.
         let is_navigation = scene.policy.pin.mode == PinMode::Page && dice.below(3) == 0;
         let home = pin.ok().filter(|_| !is_navigation).and_then(|pin| self.home(&service, pin, scene.wall));
-        let facts = Facts {
-            service: 0,
-            preview: None,
-            explicit: None,
-            pin,
-            hash_key: None,
-            is_navigation,
-            may_wait: false,
-            now: scene.wall,
-        };
+        let facts = Facts { is_navigation, ..Facts::of(0, pin, scene.wall) };
         let Decision::Serve(choice) = worker.decide(&facts, dice) else {
             assert!(home.is_none(), "G1: a session was refused although its version could serve it");
             return Outcome::default();

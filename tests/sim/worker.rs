@@ -244,16 +244,7 @@ impl Way<'_> {
     }
 
     fn again(&self, tried: &[usize], dice: &mut Entropy) -> Option<usize> {
-        let facts = Facts {
-            service: 0,
-            preview: None,
-            explicit: None,
-            pin: Err(NoPin::Absent),
-            hash_key: None,
-            is_navigation: false,
-            may_wait: false,
-            now: self.wall,
-        };
+        let facts = Facts::of(0, Err(NoPin::Absent), self.wall);
         self.service.choose_again(&self.service.versions[self.choice.version], tried, &facts, dice)
     }
 }

@@ -33,6 +33,23 @@ pub struct Facts<'a> {
     pub now: Timestamp,
 }
 
+impl Facts<'_> {
+    /// A request for `service` that comes with `pin` and nothing else, and may not wait.
+    #[must_use]
+    pub const fn of(service: usize, pin: Result<Pin, NoPin>, now: Timestamp) -> Self {
+        Self {
+            service,
+            preview: None,
+            explicit: None,
+            pin,
+            hash_key: None,
+            is_navigation: false,
+            may_wait: false,
+            now,
+        }
+    }
+}
+
 /// What happens to a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decision {

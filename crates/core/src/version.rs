@@ -180,6 +180,12 @@ impl Role {
         }
     }
 
+    /// Whether it is on its way to become active.
+    #[must_use]
+    pub const fn is_coming(self) -> bool {
+        matches!(self, Self::Staged | Self::Canary)
+    }
+
     /// All roles.
     pub const ALL: [Self; 8] = [
         Self::Staged,

@@ -9,7 +9,6 @@ use crate::registry;
 use crate::rejected::{Code, Rejected};
 use crate::service::Service;
 use crate::time::Timestamp;
-use crate::version::Role;
 
 /// Who takes a backend out when a permit does.
 const BY: &str = "permit";
@@ -86,9 +85,7 @@ pub(crate) fn abort(service: &mut Service, reason: &str) -> Result<(), Rejected>
     let to = service.roll.to.clone();
     service.roll = Roll { reason: format!("aborted: {reason}"), ..Roll::default() };
     match to {
-        Some(to)
-            if service.versions.get(&to).is_some_and(|to| matches!(to.role, Role::Staged | Role::Canary)) =>
-        {
+        Some(to) if service.versions.get(&to).is_some_and(|to| to.role.is_coming()) => {
             gate::reject(service, &to, &format!("the roll was aborted: {reason}"))
         }
         _ => Ok(()),

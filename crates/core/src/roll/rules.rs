@@ -225,12 +225,10 @@ fn next_version(service: &Service) -> Option<&Version> {
         // After a rollback and a clear it is one that was active before.
         Some(to) => versions
             .filter(|version| {
-                matches!(version.role, Role::Staged | Role::Canary | Role::Draining | Role::Drained)
+                version.role.is_coming() || matches!(version.role, Role::Draining | Role::Drained)
             })
             .find(|version| version.label == *to),
-        None => versions
-            .filter(|version| matches!(version.role, Role::Staged | Role::Canary))
-            .max_by_key(|version| version.seen),
+        None => versions.filter(|version| version.role.is_coming()).max_by_key(|version| version.seen),
     }
 }
 

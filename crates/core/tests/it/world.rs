@@ -189,16 +189,7 @@ impl World {
             pin.check_dates(&self.service().policy.pin, self.now)?;
             Ok(pin)
         });
-        Facts {
-            service: 0,
-            preview: None,
-            explicit: None,
-            pin,
-            hash_key: None,
-            is_navigation: false,
-            may_wait: true,
-            now: self.now,
-        }
+        Facts { may_wait: true, ..Facts::of(0, pin, self.now) }
     }
 
     pub(crate) fn decide(&mut self, pin: Option<Pin>) -> Decision {

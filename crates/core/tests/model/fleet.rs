@@ -330,16 +330,7 @@ impl Fleet {
         }
         let snapshot = compile(&self.state, &Snapshot::default());
         let pin = self.pin(&self.sessions[session]).ok_or(NoPin::Absent);
-        let facts = Facts {
-            service: 0,
-            preview: None,
-            explicit: None,
-            pin,
-            hash_key: None,
-            is_navigation: false,
-            may_wait: false,
-            now: self.now,
-        };
+        let facts = Facts::of(0, pin, self.now);
         let Decision::Serve(choice) = snapshot.decide(&facts, &mut Entropy::new(7)) else { return false };
         let version = &snapshot.services[0].versions[choice.version];
         let member = &version.members[choice.member].id;

@@ -69,16 +69,7 @@ impl Fleet {
     }
 
     pub(crate) fn choice(&self, pin: Result<Pin, NoPin>) -> Choice {
-        let facts = Facts {
-            service: 0,
-            preview: None,
-            explicit: None,
-            pin,
-            hash_key: None,
-            is_navigation: false,
-            may_wait: false,
-            now: NOW,
-        };
+        let facts = Facts::of(0, pin, NOW);
         match self.snapshot.decide(&facts, &mut Entropy::new(1)) {
             Decision::Serve(choice) => choice,
             other => panic!("{other:?}"),
