@@ -59,7 +59,10 @@ pub(crate) fn is_running(pid: u32) -> bool {
     // Of those whose parent has ended we are the parent, where the run has process ids of its own.
     let _ = waitpid(Some(raw), WaitOptions::NOHANG);
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with('Z'))
+    let is_over = stat.rsplit_once(')').is_none_or(|(_, rest)| rest.trim_start().starts_with('Z'));
+    // The first thread may be gone while others are on their way out, and hold what it had open.
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count);
+    !is_over || threads > 1
 }
 
 /// Runs a command to its end; false if it can't be started or fails. What it complains about is kept in `log`.
