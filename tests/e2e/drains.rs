@@ -110,3 +110,20 @@ async fn a_request_in_flight_finishes_on_the_version_it_began_on() {
 
     assert_eq!((answer.status(), answer.json()["version"].as_str()), (200, Some("v1")));
 }
+
+#[tokio::test]
+async fn who_waits_for_a_drain_sees_what_it_waits_for() {
+    let stage = Stage::v1_and_v2_with(Service::new("web").set("pin.idle", "10m")).await;
+    let session = stage.session().version().await;
+    let hold = "/v1/services/web/versions/v1/holds/worker";
+    stage.admin().done("PUT", hold, json!({ "ttl": "10m" })).await;
+
+    let flipped = stage.cli(&["flip", "web", "v2", "--wait", "--timeout", "2s"]).await;
+
+    assert_eq!((session.as_str(), flipped.code), ("v1", 4), "{flipped:?}");
+    let lines: Vec<&str> = flipped.stderr.lines().collect();
+    assert!(lines[0].starts_with("web: v1 is draining, pins for "), "{flipped:?}");
+    assert!(lines[0].ends_with(", held by worker"), "{flipped:?}");
+    // Said once, and then how it ended.
+    assert_eq!(lines.len(), 2, "{flipped:?}");
+}

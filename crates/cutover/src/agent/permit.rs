@@ -6,7 +6,8 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::backend::{Backend, failure};
 use super::backoff::{Backoff, entropy};
-use crate::ctl::permit::{self, Asked, Told};
+use crate::ctl::permit::{self, Asked};
+use crate::job::told::Told;
 
 /// How long cutover is told to wait in one call: a grant is told at once, and what is waited for is told anew after this.
 const ROUND: Duration = Duration::from_secs(10);

@@ -1,6 +1,6 @@
 //! Commands that change something.
 
-use std::io::{Read, Write};
+use std::io::Read;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Duration;
@@ -8,15 +8,15 @@ use std::time::Duration;
 use cutover_core::time::Millis;
 use http::Method;
 use serde_json::{Map, Value, json};
-use tokio::time::Instant;
 
 use super::args::{
     BackendArgs, Command, Flip, Patch, Permit, Register, Rollback, ServiceChange, VersionArgs,
 };
 use super::client::{CALL_TIMEOUT, Client, path};
 use super::error::{Error, Exit};
-use super::permit::{self, Asked, Told};
+use super::permit::{self, Asked};
 use super::{Output, canary, hold, migrate, preview, show, suspend, view, wait};
+use crate::job::waiting::Waiting;
 use crate::signals::{Signal, Signals};
 
 /// The largest document of a service that is read from a file.
@@ -126,7 +126,10 @@ async fn register(args: Register) -> Result<Output, Error> {
 async fn deregister(args: &BackendArgs, drain: Duration) -> Result<Output, Error> {
     let BackendArgs { service, backend, remote } = args;
     let path = path(&["services", service, "backends", backend]) + &format!("?drain={}", text(drain));
-    let answer = Client::new(remote).call(Method::DELETE, &path, None, drain + CALL_TIMEOUT).await?;
+    let client = Client::new(remote);
+    let leaving = client.call(Method::DELETE, &path, None, drain + CALL_TIMEOUT);
+    let mut waiting = Waiting::begin(format!("{service}/{backend}"));
+    let answer = waiting.during(&format!("drains, for {} at most", text(drain)), leaving).await?;
     Ok(Output::new(answer.body, format!("{service}/{backend}: gone\n")))
 }
 
@@ -154,8 +157,10 @@ async fn flip(args: Flip) -> Result<Output, Error> {
         ("dry_run", args.dry_run.then_some(json!(true))),
     ]);
     let path = path(&["services", service, "flip"]);
-    // Hooks may be asked first.
-    let answer = client.call(Method::POST, &path, Some(&body), CALL_TIMEOUT + args.limit.timeout).await?.body;
+    let flipping = client.call(Method::POST, &path, Some(&body), CALL_TIMEOUT + args.limit.timeout);
+    // Nothing else takes long.
+    let answer =
+        Waiting::begin(format!("{service}:")).during("asks the pre_flip hooks", flipping).await?.body;
     if args.dry_run {
         let view: view::DryRun = client.view(&answer)?;
         let exit = if view.allowed { Exit::Done } else { Exit::Failed };
@@ -249,13 +254,9 @@ async fn permit_in_time(
 ) -> Result<(view::Granted, Value), Error> {
     let mut signals =
         Signals::catch().map_err(|source| Error::Io { what: "catch signals".to_owned(), source })?;
-    let mut told = Told::default();
+    let mut waiting = Waiting::begin(format!("{service}/{backend}:"));
     let granted = permit::wait_for(client, service, backend, limit, |state, reasons| {
-        let text = permit::in_words(state, reasons);
-        if told.is_news(&text, Instant::now()) {
-            // Standard error that is closed has no reader to miss the line.
-            let _ = writeln!(std::io::stderr(), "{service}/{backend}: {text}");
-        }
+        waiting.show(&permit::in_words(state, reasons));
         ControlFlow::Continue(())
     });
     tokio::select! {

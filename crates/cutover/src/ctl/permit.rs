@@ -16,8 +16,6 @@ use super::view::{Granted, NotYet};
 const ROUND: Duration = Duration::from_secs(5);
 /// Time before a server is asked again that can't be reached, or that answered without waiting.
 const PAUSE: Duration = Duration::from_millis(250);
-/// Time after which what is waited for is told again if only its numbers changed.
-const TOLD_AGAIN: Duration = Duration::from_secs(60);
 
 /// The answer to somebody who wants to restart a backend.
 #[derive(Debug)]
@@ -26,13 +24,6 @@ pub(crate) enum Asked {
     Granted(Granted, Value),
     /// It must wait.
     NotYet(NotYet, Value),
-}
-
-/// What is waited for: told when it changes, but not for every second that passes.
-#[derive(Debug, Default)]
-pub(crate) struct Told {
-    shape: String,
-    at: Option<Instant>,
 }
 
 /// Asks once, for which the server takes up to `wait`.
@@ -148,34 +139,9 @@ fn unreachable(error: &Error) -> Reason {
     Reason { code: "unreachable".to_owned(), detail: error.to_string() }
 }
 
-impl Told {
-    /// Whether `text` is news, at `now`; then it counts as told.
-    pub(crate) fn is_news(&mut self, text: &str, now: Instant) -> bool {
-        let shape: String = text.chars().filter(|letter| !letter.is_ascii_digit()).collect();
-        let is_old = |at: Instant| shape == self.shape && now.duration_since(at) < TOLD_AGAIN;
-        if self.at.is_some_and(is_old) {
-            return false;
-        }
-        (self.shape, self.at) = (shape, Some(now));
-        true
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_is_waited_for_is_told_when_it_changes_and_now_and_then() {
-        let (mut told, start) = (Told::default(), Instant::now());
-        let mut is_news = |text: &str, second| told.is_news(text, start + Duration::from_secs(second));
-
-        assert!(is_news("drained in 300s", 0));
-        assert!(!is_news("drained in 299s", 1));
-        assert!(is_news("batch full", 2));
-        assert!(is_news("drained in 297s", 3));
-        assert!(is_news("drained in 237s", 63));
-    }
 
     #[test]
     fn a_wait_names_all_that_it_is_for() {

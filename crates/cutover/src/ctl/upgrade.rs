@@ -11,6 +11,7 @@ use super::Output;
 use super::args::Upgrade as Args;
 use super::client::{Client, path};
 use super::error::Error;
+use crate::job::waiting::Waiting;
 
 /// Time between two looks whether the old process has ended.
 const POLL: Duration = Duration::from_millis(200);
@@ -32,7 +33,9 @@ struct Status {
 pub(super) async fn upgrade(args: Args) -> Result<Output, Error> {
     let client = Client::new(&args.remote);
     let deadline = Instant::now() + args.limit.timeout;
-    let answer = client.call(Method::POST, &path(&["upgrade"]), None, args.limit.timeout).await?;
+    let path = path(&["upgrade"]);
+    let upgrading = client.call(Method::POST, &path, None, args.limit.timeout);
+    let answer = Waiting::begin("the new process").during("gets ready", upgrading).await?;
     let Upgraded { pid, version, replaced_pid } = client.view(&answer.body)?;
     if args.wait {
         wait(&client, replaced_pid, deadline, args.limit.timeout).await?;
@@ -43,6 +46,7 @@ pub(super) async fn upgrade(args: Args) -> Result<Output, Error> {
 }
 
 async fn wait(client: &Client, pid: u32, deadline: Instant, limit: Duration) -> Result<(), Error> {
+    let mut waiting = Waiting::begin(format!("process {pid}"));
     loop {
         let (_, status): (Value, Status) = client.read(&path(&["status"])).await?;
         if status.predecessor_pid != Some(pid) {
@@ -50,6 +54,9 @@ async fn wait(client: &Client, pid: u32, deadline: Instant, limit: Duration) -> 
         }
         if Instant::now() >= deadline {
             return Err(Error::TimedOut { what: format!("process {pid} has something left to do"), limit });
+        }
+        if waiting.is_long() {
+            waiting.show("finishes what it began");
         }
         sleep(POLL).await;
     }

@@ -18,7 +18,7 @@ use super::{
     trace::Visit,
     wait::until,
 };
-use crate::ctl::permit::Told;
+use crate::job::told::Told;
 
 /// Time for health checks to see what is there.
 const LIMIT: Duration = Duration::from_secs(20);

@@ -4,6 +4,8 @@
 mod logs;
 pub(crate) mod progress;
 pub(crate) mod stop;
+pub(crate) mod told;
+pub(crate) mod waiting;
 
 use std::fs::File;
 use std::io::{self, Write as _};

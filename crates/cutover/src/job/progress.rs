@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 /// Time between two pictures of a bar that turns.
-const TICK: Duration = Duration::from_millis(100);
+pub(super) const TICK: Duration = Duration::from_millis(100);
 /// Longest message of a bar: a line that wraps can't be drawn over. What is longer is also said above the bars, in full.
 const MESSAGE_CHARS_MAX: usize = 60;
 
@@ -136,6 +136,6 @@ fn draw(
 }
 
 /// All templates are ours; one that doesn't parse leaves the default style.
-fn style(template: &str) -> ProgressStyle {
+pub(super) fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner())
 }

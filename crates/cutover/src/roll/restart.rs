@@ -13,10 +13,11 @@ use super::fleet::read_roll;
 use super::template::{NoPort, Place, Template};
 use crate::ctl::Error;
 use crate::ctl::client::{Client, path};
-use crate::ctl::permit::{self, Told};
+use crate::ctl::permit;
 use crate::ctl::view::{Backends, Granted, Roll};
 use crate::job::progress::{Progress, Step};
 use crate::job::stop::{Stop, Stopped};
+use crate::job::told::Told;
 use crate::job::{self, Ended, Logs};
 
 /// Time between two looks at a backend that is to come back.
