@@ -106,6 +106,7 @@ pub(crate) fn bind(config: &ProxyConfig, inherited: &mut Inherited) -> Result<So
 /// A socket of the address for each worker, beginning with those that are `open` already. Where more are open than there are workers,
 /// all of them have to be served: the system goes on queueing connections for each.
 fn bind_all(address: SocketAddr, open: Vec<TcpListener>, workers: usize) -> io::Result<Vec<TcpListener>> {
+    use io::ErrorKind::{AddrInUse, PermissionDenied};
     for socket in &open {
         adopt(socket)?;
     }
@@ -117,8 +118,9 @@ fn bind_all(address: SocketAddr, open: Vec<TcpListener>, workers: usize) -> io::
         let socket = match own.first() {
             None => listen(address)?,
             Some(first) => match listen(first.local_addr()?) {
-                // It was opened by somebody who did not mean it to be shared by port: workers take turns on the one.
-                Err(error) if error.kind() == io::ErrorKind::AddrInUse => first.try_clone()?,
+                // It was opened by somebody who did not mean it to be shared by port, or who had a right that this process lacks, such
+                // as to open ports below 1024: workers take turns on the one.
+                Err(error) if matches!(error.kind(), AddrInUse | PermissionDenied) => first.try_clone()?,
                 other => other?,
             },
         };
