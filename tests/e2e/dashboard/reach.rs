@@ -63,6 +63,7 @@ async fn nothing_serious_keeps_anybody_out_in_either_colours_or_on_a_phone() {
     for scheme in ["light", "dark"] {
         view.screen(1280, scheme).await;
         assert_eq!(violations(&view).await, json!([]), "{scheme}");
+        view.picture(&format!("wide-{scheme}")).await;
     }
     view.screen(375, "light").await;
     view.until("document.documentElement.scrollWidth <= 375", &json!(true)).await;
@@ -80,6 +81,40 @@ async fn nothing_serious_keeps_anybody_out_in_either_colours_or_on_a_phone() {
     view.until("document.querySelector('dialog')", &json!(null)).await;
     view.assert_clean().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_has_to_be_pushed_sideways_on_the_smallest_phone() {
+    let stage = Stage::v1_and_v2().await;
+    stage.admin().flip("v2").await;
+    let Some(view) = View::open(&stage).await else { return };
+    view.until_role("v1", "drained").await;
+    view.until("document.querySelectorAll('.charts canvas').length", &json!(3)).await;
+
+    for scheme in ["light", "dark"] {
+        view.screen(320, scheme).await;
+        view.until(WIDER_THAN_THE_SCREEN, &json!([])).await;
+        view.picture(&format!("narrow-{scheme}")).await;
+        for button in ["Roll back…", "Freeze…", "Drain… b"] {
+            view.push(button).await;
+            view.until("document.activeElement.closest('dialog') !== null", &json!(true)).await;
+            view.until(WIDER_THAN_THE_SCREEN, &json!([])).await;
+            view.picture(&format!("narrow-{scheme}-{}", button.split('…').next().unwrap())).await;
+            view.press("Escape").await;
+            view.until("document.querySelector('dialog')", &json!(null)).await;
+        }
+    }
+    view.assert_clean().await;
+}
+
+/// What reaches beyond the right edge of the screen, but for what scrolls in a box of its own or is for screen readers only; and the page
+/// itself when it scrolls.
+const WIDER_THAN_THE_SCREEN: &str = "(() => { \
+    const width = document.documentElement.clientWidth; \
+    const isHeld = element => element !== null && (/auto|scroll/.test(getComputedStyle(element).overflowX) || isHeld(element.parentElement)); \
+    const beyond = [...document.querySelectorAll('#app *, dialog, dialog *')] \
+        .filter(element => element.getBoundingClientRect().right > width + 1 && !isHeld(element.parentElement)) \
+        .map(element => element.tagName + '.' + element.className); \
+    return document.documentElement.scrollWidth > width ? ['the page', ...beyond] : beyond; })()";
 
 /// What axe holds against the page as serious or worse, with the first place of each.
 async fn violations(view: &View) -> Value {

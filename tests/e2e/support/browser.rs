@@ -5,6 +5,8 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
@@ -187,6 +189,14 @@ impl Tab {
         wire.call(&self.session, "Emulation.setDeviceMetricsOverride", metrics).await;
         let media = json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme }] });
         wire.call(&self.session, "Emulation.setEmulatedMedia", media).await;
+    }
+
+    /// Keeps a picture of what is on the screen, for people to look at, where `CUTOVER_E2E_PICTURES` names a directory.
+    pub(crate) async fn picture(&self, name: &str) {
+        let Some(directory) = std::env::var_os("CUTOVER_E2E_PICTURES") else { return };
+        let taken = self.wire.lock().await.call(&self.session, "Page.captureScreenshot", json!({})).await;
+        let bytes = STANDARD.decode(taken["data"].as_str().unwrap()).unwrap();
+        std::fs::write(Path::new(&directory).join(format!("{name}.png")), bytes).unwrap();
     }
 
     /// Nothing was held against the pages of this tab, and every answer that it got was a success.
