@@ -27,7 +27,7 @@ NEXTEST := $(if $(CI),--profile ci --test-threads $(shell echo $$((2 * $$(nproc)
 OTLP := --features cutover-app/otlp
 export PATH := $(CURDIR)/target/tools/bin:$(PATH)
 
-.PHONY: help demo test test-long sim upgrades soak soak-short bench bench-core bench-instructions dashboard docs check fmt lint deny tidy packaging deb dist fuzz fuzz-api fuzz-keep
+.PHONY: help demo test test-long sim upgrades soak soak-short bench bench-core bench-instructions dashboard docs check fmt lint deny tidy packaging deb dist trial fuzz fuzz-api fuzz-keep
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -118,6 +118,10 @@ deb: ## build the Debian package, into target/dist (a release build: some minute
 dist: ## build what is released, reproducibly: tarball, Debian package, SBOM and checksums, into target/dist
 	@scripts/setup.sh package
 	@scripts/package.sh dist
+
+trial: ## install the package in a Debian of its own, run its units by a real systemd, upgrade and remove it (after `make deb`; needs root)
+	@scripts/setup.sh trial
+	@scripts/trial.sh
 
 fuzz: ## fuzz every target for FUZZ_SECONDS each (default 60); needs a nightly toolchain
 	@scripts/setup.sh fuzz

@@ -42,7 +42,16 @@ build() {
     "$run" completions fish >"$share/fish/vendor_completions.d/cutover.fish"
     "$run" check packaging/cutover.toml
     gzip -9nc CHANGELOG.md >"$share/doc/cutover/changelog.gz"
+    debian_changelog >"$out/changelog.debian"
     python3 scripts/sbom.py >"$share/doc/cutover/cutover.cdx.json"
+}
+
+# What Debian wants to know of a package: that it is this version, by whom and of when.
+debian_changelog() {
+    local maintainer
+    maintainer=$(sed -n 's/^maintainer = "\(.*\)"/\1/p' Cargo.toml)
+    printf 'cutover (%s) stable; urgency=medium\n\n  * What has changed is in changelog.gz.\n\n -- %s  %s\n' \
+        "$version-1" "$maintainer" "$(date --utc --rfc-email --date "@$SOURCE_DATE_EPOCH")"
 }
 
 tarball() {
@@ -57,8 +66,11 @@ tarball() {
 }
 
 deb() {
-    cargo deb --quiet --no-build --no-strip --locked --output "$out/cutover_${version}_$(dpkg --print-architecture).deb"
-    say "made $(ls "$out"/*.deb)"
+    local made
+    rm -f "$out"/*.deb
+    made=$(cargo deb --quiet --no-build --no-strip --locked --output "$out/")
+    say "made $made"
+    ! command -v lintian >/dev/null || lintian --fail-on error,warning --allow-root --tag-display-limit 0 "$made" || fail "lintian finds fault with the package"
 }
 
 sums() {

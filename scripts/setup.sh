@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes ready what one make target needs: scripts/setup.sh build|test|soak|deny|fuzz|package|instructions|bench|docs. Uses what is there; installs only what is missing, and says so.
+# Makes ready what one make target needs: scripts/setup.sh build|test|soak|deny|fuzz|package|trial|instructions|bench|docs. Uses what is there; installs only what is missing, and says so.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -213,6 +213,14 @@ package)
     install_packages
     prebuilt cargo-deb "$deb_version"
     ;;
+trial)
+    PATH="$PATH:/usr/sbin"
+    need debootstrap debootstrap
+    need systemd-nspawn systemd-container
+    need script bsdutils
+    need dpkg-deb dpkg
+    install_packages
+    ;;
 instructions)
     need_rust
     need valgrind valgrind
@@ -228,6 +236,6 @@ bench)
     peers_from_pypi
     ;;
 *)
-    fail "usage: scripts/setup.sh build|test|soak|deny|fuzz|package|instructions|bench|docs"
+    fail "usage: scripts/setup.sh build|test|soak|deny|fuzz|package|trial|instructions|bench|docs"
     ;;
 esac
