@@ -174,14 +174,13 @@ impl Chaos {
         let Some(mut server) = self.any(&fleet, Some("web")) else { return false };
         let old = server.version.clone();
         let Some(new) = versions.into_iter().find(|version| *version != old) else { return false };
-        let trouble = self.break_one(&server, Whose::Died);
         for version in [&new, &old] {
-            self.run.world("web").unsettle(&server.name);
+            let trouble = self.break_one(&server, Whose::Died);
             server.start(version).await;
             server.settle(&self.run).await;
+            self.run.end(trouble);
             self.linger(300, 2_000).await;
         }
-        self.run.end(trouble);
         true
     }
 

@@ -51,7 +51,8 @@ const SERVICES: [(&str, &str); 3] = [
 /// The process, and the file by which it is started.
 #[derive(Debug)]
 pub(crate) struct Cutover {
-    /// Every process that was started by us and not by another cutover. The last one may have been replaced.
+    /// Every process that was started by us and not by another cutover. One that was replaced has left its leash to its successor,
+    /// so that none is let go of.
     started: Vec<Process>,
     /// Processes that were started by another cutover, and that have been replaced.
     replaced: Vec<u32>,
@@ -150,7 +151,9 @@ impl Cutover {
 
     /// Takes leave of those that are gone.
     fn bury(&mut self) {
-        self.started.retain_mut(|process| process.ended().is_none());
+        for process in &mut self.started {
+            process.ended();
+        }
         self.replaced.retain(|pid| process::is_running(*pid));
     }
 

@@ -9,6 +9,8 @@ use super::world::{Whose, World};
 /// After a server died or fell silent, what was on the way to it may fail for this long: connections are waited for, answers too,
 /// and probes have to notice.
 const NOTICED: Duration = Duration::from_secs(12);
+/// What is sent while a server dies may be on its way to it, on a connection whose end is not read yet.
+const ON_THE_WAY: Duration = Duration::from_secs(3);
 /// After cutover was ready again, the first who find it are still on their way.
 const READY: Duration = Duration::from_secs(1);
 
@@ -112,7 +114,7 @@ fn excuse(version: Option<&str>, failure: &Failure, world: &World) -> Option<&'s
         return Some("a server was silent");
     }
     let is_in_the_middle = !failure.is_safe || failure.kind != Kind::NoAnswer;
-    if is_in_the_middle && world.had_just(Whose::Died, from, to, READY) {
+    if is_in_the_middle && world.had_just(Whose::Died, from, to, ON_THE_WAY) {
         return Some("its server died in the middle");
     }
     let lacks = |version: &str| world.may_lack(version, from, to);
