@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::support::http::{Connection, Request};
 
 /// For one call. Longer than cutover takes to give up anything.
-const PATIENCE: Duration = Duration::from_secs(40);
+const PATIENCE: Duration = Duration::from_secs(90);
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(50);
 

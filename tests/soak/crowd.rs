@@ -14,15 +14,15 @@ use super::wire::{Protocol, roots};
 use super::{rpc, tunnel, visit};
 
 /// Places of each protocol of sessions.
-const SESSIONS: usize = 12;
+const SESSIONS: usize = 8;
 /// Places of WebSockets, half of them by TLS.
-const TUNNELS: usize = 10;
+const TUNNELS: usize = 8;
 /// Places of callers of gRPC.
 const CALLERS: usize = 4;
 /// After a visit that failed: who finds a closed door does not knock at once.
 const REST: Duration = Duration::from_millis(200);
 /// Longest time for everybody to leave.
-const LEAVE_LIMIT: Duration = Duration::from_secs(60);
+const LEAVE_LIMIT: Duration = Duration::from_secs(120);
 
 /// Who sits at a place.
 #[derive(Clone, Copy, Debug)]

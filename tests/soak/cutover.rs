@@ -21,31 +21,36 @@ pub(crate) const NAME: &str = "web.test";
 pub(crate) const DEADLINE: Duration = Duration::from_secs(40);
 /// To be ready after a start, on a machine that is busy with other things.
 const START_LIMIT: Duration = Duration::from_secs(60);
-/// What the services have in common: fast probes, short lives of pins, no patience with servers that say nothing.
+/// What the services have in common. Patience is long everywhere, so that a machine that is busy with other things is no server that fell silent.
 const POLICY: &str = r#"
 expose_version = true
-queue_timeout = "5s"
-health.interval = "250ms"
-health.timeout = "2s"
+queue_timeout = "20s"
+health.timeout = "8s"
 health.rise = 1
 flip.stable_for = "0s"
 flip.quorum = { count = 1, share = 0.3 }
 drain.deadline = "40s"
 drain.spread = "2s"
-upstream.connect_timeout = "1s"
-upstream.response_timeout = "5s"
+upstream.connect_timeout = "5s"
+upstream.response_timeout = "30s"
 upstream.idle_timeout = "4s"
 outlier.base_ejection = "1s"
 "#;
 /// What each service has of its own.
 const SERVICES: [(&str, &str); 3] = [
-    ("web", "identity = \"response\"\npin.idle = \"12s\"\npin.life = \"1h\"\nhealth.path = \"/up\"\n"),
+    (
+        "web",
+        "identity = \"response\"\npin.idle = \"12s\"\npin.life = \"1h\"\nhealth.interval = \"400ms\"\nhealth.path = \"/up\"\n",
+    ),
     (
         "rpc",
-        "paths = [\"/e2e.Echo\"]\nidentity = \"response\"\nupstream.protocol = \"h2c\"\nhealth.protocol = \"grpc\"\n\
+        "paths = [\"/e2e.Echo\"]\nidentity = \"response\"\nupstream.protocol = \"h2c\"\nhealth.protocol = \"grpc\"\nhealth.interval = \"400ms\"\n\
          pin.policy = \"none\"\n",
     ),
-    ("ledger", "hosts = [\"ledger.test\"]\nidentity = \"label\"\nhealth.protocol = \"tcp\"\n"),
+    (
+        "ledger",
+        "hosts = [\"ledger.test\"]\nidentity = \"label\"\nhealth.protocol = \"tcp\"\nhealth.interval = \"20s\"\n",
+    ),
 ];
 
 /// The process, and the file by which it is started.
@@ -168,7 +173,7 @@ fn write_config(run: &Run, directory: &Path, state: &Path, max_idle: u64) {
     let (pem, key) = (directory.join("edge.pem"), directory.join("edge.key"));
     let mut text = format!(
         "node.name = \"soak\"\nnode.workers = 2\nnode.state_dir = {state:?}\nadmin.listen = \"{}\"\naccess_log.path = \"\"\n\
-         limits.keepalive_timeout = \"5s\"\n\n\
+         limits.keepalive_timeout = \"5s\"\nlimits.header_timeout = \"60s\"\nnode.upgrade_timeout = \"60s\"\n\n\
          [[listener]]\nbind = [\"{}\"]\n\n\
          [[listener]]\nbind = [\"{}\"]\nprotocol = \"https\"\ntls.certs = [{{ cert = {pem:?}, key = {key:?} }}]\n",
         run.admin.address(),

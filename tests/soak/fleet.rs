@@ -23,7 +23,7 @@ const WEB: usize = 6;
 /// Servers of the service `rpc`.
 const RPC: usize = 4;
 /// For a server to listen, and to be found well by cutover.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(120);
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(50);
 

@@ -8,9 +8,11 @@ use super::world::{Whose, World};
 
 /// After a server died or fell silent, what was on the way to it may fail for this long: connections are waited for, answers too,
 /// and probes have to notice.
-const NOTICED: Duration = Duration::from_secs(12);
+const NOTICED: Duration = Duration::from_secs(30);
 /// What is sent while a server dies may be on its way to it, on a connection whose end is not read yet.
 const ON_THE_WAY: Duration = Duration::from_secs(3);
+/// A session whose requests are no further apart keeps its pin: it lives for 12 s, and is handed out again after three.
+const PIN_SAFE: Duration = Duration::from_secs(8);
 /// After cutover was ready again, the first who find it are still on their way.
 const READY: Duration = Duration::from_secs(1);
 
@@ -77,7 +79,10 @@ fn step(visit: &Visit, before: &Seen, after: &Seen, world: &World, tally: &mut T
         return;
     }
     let stays = before.version == after.version;
-    let why = if stays { None } else { world.may_leave(&before.version, before.sent, after.answered) };
+    let is_late = after.answered - before.sent >= PIN_SAFE;
+    let expired = || is_late.then_some("its pin may have expired");
+    let leaves = || world.may_leave(&before.version, before.sent, after.answered).or_else(expired);
+    let why = if stays { None } else { leaves() };
     tally.check_unless(why, Guarantee::OneVersion, stays, after.answered, || {
         format!("{}: from {} to {}, for no reason", visit.protocol, before.version, after.version)
     });

@@ -17,6 +17,9 @@ const STYLE: &str = "text{font:13px system-ui,sans-serif;fill:#444}.t{font-weigh
 .a{fill:none;stroke:#1f6feb;stroke-width:1.5}.b{fill:none;stroke:#bf5b00;stroke-width:1.5}.m{stroke:#999;stroke-dasharray:3 3}\
 @media(prefers-color-scheme:dark){text{fill:#aaa}.t{fill:#eee}.g{stroke:#333}.m{stroke:#666}}";
 
+/// Points of a curve: of each stretch of time between two the largest value is shown.
+const POINTS: usize = 600;
+
 /// An SVG of its own. A dashed line is where another process took over.
 pub(crate) fn draw(title: &str, samples: &[Sample]) -> String {
     let end = samples.last().map_or(1.0, |sample| sample.at.as_secs_f64()).max(1.0);
@@ -25,10 +28,12 @@ pub(crate) fn draw(title: &str, samples: &[Sample]) -> String {
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} 460\" role=\"img\" aria-label=\"{title}\">\
          <title>{title}</title><style>{STYLE}</style><text class=\"t\" x=\"{LEFT}\" y=\"24\">{title}</text>\n"
     );
-    let mib: Vec<(Duration, f64)> =
-        samples.iter().map(|sample| (sample.at, sample.rss_kib as f64 / 1024.0)).collect();
-    let descriptors: Vec<(Duration, f64)> =
-        samples.iter().map(|sample| (sample.at, sample.descriptors as f64)).collect();
+    let samples = thin(samples);
+    let values = |value: fn(&Sample) -> f64| -> Vec<(Duration, f64)> {
+        samples.iter().map(|sample| (sample.at, value(sample))).collect()
+    };
+    let mib = values(|sample| sample.rss_kib as f64 / 1024.0);
+    let descriptors = values(|sample| sample.descriptors as f64);
     let pids: Vec<u32> = samples.iter().map(|sample| sample.pid).collect();
     for (top, class, name, values) in
         [(TOPS[0], "a", "resident memory, MiB", &mib), (TOPS[1], "b", "open descriptors", &descriptors)]
@@ -83,6 +88,18 @@ fn plot(svg: &mut String, top: f64, name: &str, most: f64) {
         );
     }
     let _ = writeln!(svg, "<text x=\"{LEFT}\" y=\"{}\">{name}</text>", top - 8.0);
+}
+
+/// Fewer samples, none of two processes.
+fn thin(samples: &[Sample]) -> Vec<Sample> {
+    let stretch = samples.len().div_ceil(POINTS).max(1);
+    let lives = samples.chunk_by(|one, next| one.pid == next.pid);
+    let most = |part: &[Sample]| {
+        let rss_kib = part.iter().map(|sample| sample.rss_kib).max()?;
+        let descriptors = part.iter().map(|sample| sample.descriptors).max()?;
+        part.first().map(|first| Sample { rss_kib, descriptors, ..*first })
+    };
+    lives.flat_map(|life| life.chunks(stretch)).filter_map(most).collect()
 }
 
 /// A round number that is not smaller, and a multiple of four.

@@ -17,7 +17,7 @@ use super::trace::{Failure, Kind, Seen, Visit, Visitor};
 /// The environment variable that says `ADDRESS VERSION` to a server.
 pub(crate) const SERVE: &str = "CUTOVER_SOAK_SERVE";
 /// For one call.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(90);
 /// Calls of one visit, over one channel.
 const CALLS: usize = 25;
 /// Messages of a call in both directions.
@@ -44,13 +44,14 @@ pub(crate) async fn visit(run: &Run) -> Visit {
     let Some(channel) = open(run.plain, &mut visit).await else { return visit };
     for number in 0..CALLS {
         let sent = Instant::now();
-        let called = match number {
-            5 => tokio::time::timeout(PATIENCE, chat(channel.clone())).await,
-            _ => tokio::time::timeout(PATIENCE, unary(channel.clone())).await,
-        };
+        let mut called = call(&channel, number).await;
+        if called.as_ref().is_err_and(is_unheard) {
+            run.tally().sent_again += 1;
+            called = call(&channel, number).await;
+        }
         visit.requests += 1;
         let answered = Instant::now();
-        match called.unwrap_or_else(|_| Err(Status::deadline_exceeded("no answer"))) {
+        match called {
             Ok(version) => {
                 visit.answers.push(Seen { version, pin: None, is_safe: false, sent, answered });
             }
@@ -68,6 +69,32 @@ pub(crate) async fn visit(run: &Run) -> Visit {
         tokio::time::sleep(PACE).await;
     }
     visit
+}
+
+/// One of them is in both directions.
+async fn call(channel: &Channel, number: usize) -> Result<String, Status> {
+    let called = match number {
+        5 => tokio::time::timeout(PATIENCE, chat(channel.clone())).await,
+        _ => tokio::time::timeout(PATIENCE, unary(channel.clone())).await,
+    };
+    called.unwrap_or_else(|_| Err(Status::deadline_exceeded("no answer")))
+}
+
+/// Whether a connection ended in order before it began with this call (RFC 9113 section 6.8): it is to be sent again.
+fn is_unheard(status: &Status) -> bool {
+    let mut source = std::error::Error::source(status);
+    while let Some(error) = source {
+        if let Some(error) = error.downcast_ref::<h2::Error>() {
+            let is_orderly = error.is_go_away() && error.reason() == Some(h2::Reason::NO_ERROR);
+            return is_orderly || error.reason() == Some(h2::Reason::REFUSED_STREAM);
+        }
+        // What hyper says of a request that it still has when its connection has ended.
+        if error.to_string() == "operation was canceled" {
+            return true;
+        }
+        source = error.source();
+    }
+    false
 }
 
 async fn open(address: SocketAddr, visit: &mut Visit) -> Option<Channel> {

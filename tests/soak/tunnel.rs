@@ -18,7 +18,7 @@ use super::visit::websocket;
 use super::wire::connect_tls;
 
 /// For one message, or a handshake.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(90);
 /// How long one lasts, in milliseconds.
 const LIFE_MS: (u64, u64) = (1_000, 12_000);
 /// One in so many lasts longer than a drain, which is then over by its deadline and not by proof.

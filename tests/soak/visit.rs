@@ -12,11 +12,11 @@ use super::trace::{Failure, Kind, Pin, Seen, Visit, Visitor};
 use super::wire::{Ask, Client, Got, Protocol};
 
 /// For one request. A hanging one is a failed one.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(90);
 /// How long a session lasts, in milliseconds: far shorter than a pin lives, so that none ends by its age.
 const VISIT_MS: (u64, u64) = (1_000, 9_000);
 /// Pause between two requests, in milliseconds.
-const THINK_MS: (u64, u64) = (60, 500);
+const THINK_MS: (u64, u64) = (100, 600);
 /// Bytes of a large answer: many segments, so that it can be cut off.
 const LARGE: usize = 300_000;
 /// Failures after which a visitor gives up.
