@@ -173,7 +173,7 @@ fn write_config(run: &Run, directory: &Path, state: &Path, max_idle: u64) {
     let (pem, key) = (directory.join("edge.pem"), directory.join("edge.key"));
     let mut text = format!(
         "node.name = \"soak\"\nnode.workers = 2\nnode.state_dir = {state:?}\nadmin.listen = \"{}\"\naccess_log.path = \"\"\n\
-         limits.keepalive_timeout = \"5s\"\nlimits.header_timeout = \"60s\"\nnode.upgrade_timeout = \"60s\"\n\n\
+         limits.header_timeout = \"60s\"\nlimits.handshake_timeout = \"60s\"\nnode.upgrade_timeout = \"60s\"\n\n\
          [[listener]]\nbind = [\"{}\"]\n\n\
          [[listener]]\nbind = [\"{}\"]\nprotocol = \"https\"\ntls.certs = [{{ cert = {pem:?}, key = {key:?} }}]\n",
         run.admin.address(),

@@ -118,6 +118,9 @@ fn excuse(version: Option<&str>, failure: &Failure, world: &World) -> Option<&'s
     if world.had_just(Whose::Silent, from, to, NOTICED) {
         return Some("a server was silent");
     }
+    if world.had(Whose::Machine, began, to) {
+        return Some("the machine stood still");
+    }
     let is_in_the_middle = !failure.is_safe || failure.kind != Kind::NoAnswer;
     if is_in_the_middle && world.had_just(Whose::Died, from, to, ON_THE_WAY) {
         return Some("its server died in the middle");

@@ -23,6 +23,7 @@ mod picture;
 mod place;
 mod play;
 mod process;
+mod pulse;
 mod report;
 mod rpc;
 mod run;

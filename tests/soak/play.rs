@@ -21,7 +21,7 @@ use super::report::Report;
 use super::run::{Run, clock};
 use super::support::port::Port;
 use super::world::ChangeKind;
-use super::{ledger, place};
+use super::{ledger, place, pulse};
 
 /// After the chaos: for this long nothing may fail at all.
 const CALM: Duration = Duration::from_secs(2);
@@ -84,6 +84,7 @@ async fn amid(run: &Arc<Run>, fleet: &Arc<Fleet>, chaos: Chaos, directory: &Path
         let run = Arc::clone(run);
         async move { curve::follow(&run).await }
     });
+    let pulse = pulse::follow(run);
     let clerk = tokio::spawn({
         let run = Arc::clone(run);
         async move { ledger::keep(&run).await }
@@ -106,6 +107,7 @@ async fn amid(run: &Arc<Run>, fleet: &Arc<Fleet>, chaos: Chaos, directory: &Path
     tokio::time::sleep(CALM).await;
     run.close();
     crowd.leave(run).await;
+    pulse.join().unwrap();
     clerk.await.unwrap();
     observer.await.unwrap();
     samples.await.unwrap()

@@ -65,6 +65,9 @@ impl Report {
         let _ = writeln!(text, "  {}", protocols.join(", "));
         let acts: Vec<_> = tally.acts.iter().map(|(name, count)| format!("{name} {count}")).collect();
         let _ = writeln!(text, "chaos: {}", acts.join(", "));
+        if !tally.stood_still.is_zero() {
+            let _ = writeln!(text, "the machine stood still for {:.0?}", tally.stood_still);
+        }
         for what in &self.left_out {
             let _ = writeln!(text, "left out, {what}");
         }
@@ -128,6 +131,7 @@ impl Report {
             "sent_again": self.tally.sent_again,
             "requests_by_protocol": self.tally.by_protocol,
             "chaos": self.tally.acts,
+            "stood_still_secs": self.tally.stood_still.as_secs(),
             "left_out": self.left_out,
             "guarantees": guarantees,
             "lives": lives.collect::<Vec<_>>(),

@@ -100,6 +100,14 @@ impl Run {
         self.pid.load(Ordering::Relaxed)
     }
 
+    /// The machine stood still since then.
+    pub(crate) fn stood_still(&self, from: Instant) {
+        for service in ["web", "rpc"] {
+            self.world(service).stood_still(from);
+        }
+        self.tally().stood_still += from.elapsed();
+    }
+
     /// Writes into the diary what happens.
     pub(crate) fn note(&self, what: &str) {
         let (mut diary, now) = (self.diary(), self.began.elapsed());

@@ -1,7 +1,7 @@
 //! The counters of a run: for each guarantee how often it was looked at, what was excused, and what broke it.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Violations that are kept in words, of each guarantee.
 const EXPLAINED_MAX: usize = 20;
@@ -28,6 +28,8 @@ pub(crate) struct Tally {
     pub(crate) acts: BTreeMap<String, u64>,
     /// What a connection that was closed at that moment had not begun with, and its client sent again.
     pub(crate) sent_again: u64,
+    /// How long the machine did nothing for this run that it should have done.
+    pub(crate) stood_still: Duration,
     counts: BTreeMap<Guarantee, Count>,
     /// What was found beside the guarantees: what did not recover, what panicked, what grew.
     pub(crate) findings: Vec<String>,

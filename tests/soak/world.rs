@@ -62,6 +62,8 @@ pub(crate) enum Whose {
     Silent,
     /// The time of day stepped.
     Clock,
+    /// The machine stood still: processes that could work did not.
+    Machine,
 }
 
 /// A server that is known to be well, with one version.
@@ -121,6 +123,16 @@ impl World {
 
     pub(crate) fn end(&mut self, trouble: Entry) {
         self.troubles[trouble.0].until = Some(Instant::now());
+    }
+
+    /// The machine stood still since then.
+    pub(crate) fn stood_still(&mut self, from: Instant) {
+        let until = Some(Instant::now());
+        match self.troubles.iter_mut().rfind(|trouble| trouble.whose == Whose::Machine) {
+            // One after the other is one: the list stays short however busy the machine is.
+            Some(last) if last.until.is_some_and(|until| until + SPREAD >= from) => last.until = until,
+            _ => self.troubles.push(Trouble { whose: Whose::Machine, from, until }),
+        }
     }
 
     /// A server is well from now on.

@@ -151,6 +151,19 @@ fn the_death_of_one_of_two_servers_excuses_only_what_can_not_be_sent_twice() {
 }
 
 #[test]
+fn a_machine_that_stood_still_excuses_what_failed_meanwhile_and_not_later() {
+    let mut world = world();
+    let visit = |at: Instant| {
+        let failure = Failure { sent: at, failed: at, ..failure(Kind::NoAnswer, true) };
+        Visit { failures: vec![failure], ..session(vec![]) }
+    };
+    let from = Instant::now();
+    world.stood_still(from);
+    assert_eq!(broken(&visit(from), &world), []);
+    assert_eq!(broken(&visit(Instant::now() + READY * 2), &world), [Guarantee::Dropped]);
+}
+
+#[test]
 fn a_wrong_answer_is_never_excused() {
     let mut world = world();
     world.begin(Whose::Cutover);
