@@ -221,8 +221,8 @@ fn is_plain(expected: &Message) -> bool {
 
 fn has_one_host(expected: &Message) -> bool {
     let hosts: Vec<_> = expected.values("host").collect();
-    let is_name_byte = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~%".contains(byte);
-    // Ports and addresses in brackets have rules of their own.
+    let is_name_byte = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~".contains(byte);
+    // Ports, addresses in brackets and percents (RFC 3986 section 2.1) have rules of their own.
     matches!(hosts[..], [host] if host.iter().all(is_name_byte))
 }
 
