@@ -245,9 +245,10 @@ impl Chaos {
     }
 
     async fn upgrade(&mut self) -> bool {
+        let began = Instant::now();
         let outcome = self.cutover.lock().await.upgrade(&self.run).await;
         if !matches!(outcome, Outcome::Done(_)) {
-            self.run.find(format!("an upgrade failed: {}", outcome.why()));
+            self.run.find_late(began, format!("an upgrade failed: {}", outcome.why()));
         }
         true
     }

@@ -168,7 +168,10 @@ impl Server {
             }
             tokio::time::sleep(PAUSE).await;
         }
-        run.find(format!("{} is well, and not usable {LIMIT:?} later: {shown}", self.name));
+        run.find_late(
+            until - LIMIT,
+            format!("{} is well, and not usable {LIMIT:?} later: {shown}", self.name),
+        );
     }
 
     /// Ends it in the middle of whatever it does.

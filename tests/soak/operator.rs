@@ -14,6 +14,7 @@ use super::world::ChangeKind;
 
 /// How long the operator tries what must become possible once troubles are over.
 const PATIENCE: Duration = Duration::from_secs(120);
+const ROLL: &str = "/v1/services/web/roll";
 /// Between two tries.
 const PAUSE: Duration = Duration::from_millis(300);
 /// What is done with two versions at hand before the active one is to stay.
@@ -156,9 +157,12 @@ impl Operator {
             }
             if why.contains("roll_frozen") {
                 // Servers that die meanwhile freeze a roll. Nothing is wrong with the version.
-                let body = json!({ "action": "resume" });
-                let resumed = self.run.admin.call("POST", "/v1/services/web/roll", &body).await;
+                let resumed = self.run.admin.call("POST", ROLL, &json!({ "action": "resume" })).await;
                 self.run.note(&format!("the roll is frozen and resumed: {}", resumed.why()));
+                if matches!(resumed, Outcome::Refused(409, _)) {
+                    // One to a version that was rolled back ends here. The next permit begins another one.
+                    self.run.admin.call("POST", ROLL, &json!({ "action": "abort" })).await;
+                }
             }
             tokio::time::sleep(PAUSE).await;
         }

@@ -157,6 +157,15 @@ impl Run {
         self.diary.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The same of what did not come in time, unless the machine stood still since then.
+    pub(crate) fn find_late(&self, since: Instant, what: String) {
+        if self.world("web").had(Whose::Machine, since, Instant::now()) {
+            self.say(&format!("late, while the machine stood still: {what}"));
+        } else {
+            self.find(what);
+        }
+    }
+
     pub(crate) fn is_calm(&self) -> bool {
         self.calm.load(Ordering::Relaxed)
     }
