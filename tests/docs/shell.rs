@@ -68,6 +68,13 @@ fn tokens(command: &str) -> Vec<Token> {
                 quote = Some(c);
             }
             (None, '#') if word.is_none() => break,
+            // The number of what is redirected is no word.
+            (None, '>' | '<')
+                if word.as_ref().is_some_and(|word| word.bytes().all(|byte| byte.is_ascii_digit())) =>
+            {
+                word = None;
+                tokens.push(Token::End);
+            }
             (None, ';' | '&' | '|' | '(' | ')' | '>' | '<') => {
                 tokens.extend(word.take().map(Token::Word));
                 tokens.push(Token::End);
@@ -86,6 +93,7 @@ fn calls_are_found_where_a_shell_would_find_them() {
     assert_eq!(calls(script), [["permit", "web", "$h", "--wait"]]);
     assert_eq!(calls(r#"curl -H "$(cutover preview web v2 --json | jq -r .header)" /"#).len(), 1);
     assert_eq!(calls("cutover deploy web --run 'a; b' >log &"), [["deploy", "web", "--run", "a; b"]]);
+    assert_eq!(calls("until cutover status --ready 2>/dev/null; do sleep 1; done"), [["status", "--ready"]]);
     assert!(calls("echo cutover flip").is_empty());
 }
 
