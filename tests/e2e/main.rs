@@ -41,6 +41,7 @@ mod names;
 mod peers;
 mod pins;
 mod preview;
+mod privileges;
 mod reload;
 mod roll;
 mod rules;

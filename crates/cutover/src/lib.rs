@@ -1,5 +1,6 @@
 //! The parts of the cutover binary: arguments, configuration, wiring, and the command-line client.
 
+mod account;
 mod acme;
 mod agent;
 mod args;

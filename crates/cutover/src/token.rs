@@ -11,7 +11,7 @@ use crate::args::{Token, TokenRole};
 const TOKEN_BYTES: usize = 32;
 
 /// A token and what the configuration says of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Made {
     token: String,
     sha256: String,

@@ -54,6 +54,18 @@ impl Inherited {
         self.0.iter().map(|(listen, _)| listen)
     }
 
+    /// Opens a TCP socket, by a process that may not do so later. One that is open already stays what it is.
+    ///
+    /// # Errors
+    /// The system refused.
+    pub fn open(&mut self, address: SocketAddr) -> io::Result<()> {
+        let listen = Listen::Tcp(address);
+        if !self.addresses().any(|open| *open == listen) {
+            self.0.push((listen, std::net::TcpListener::bind(address)?.into()));
+        }
+        Ok(())
+    }
+
     fn take(&mut self, listen: &Listen) -> Option<OwnedFd> {
         let place = self.0.iter().position(|(asked, _)| asked == listen)?;
         Some(self.0.swap_remove(place).1)

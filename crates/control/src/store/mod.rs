@@ -90,12 +90,19 @@ pub enum Change {
 }
 
 /// One versioned JSON document. The store keeps the text as it is and never looks into it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Document {
     /// The version of the document's own format, which its reader checks.
     pub format: u32,
     /// The JSON text.
     pub json: String,
+}
+
+/// Without the text: the keys of pins are in one of them.
+impl fmt::Debug for Document {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Document").field("format", &self.format).field("bytes", &self.json.len()).finish()
+    }
 }
 
 /// Names one commit: 128 random bits, drawn by the caller.

@@ -61,6 +61,8 @@ fn node(raw: &NodeSpec, lookup: Lookup<'_>, check: &mut Check<'_>) -> Node {
         );
     }
     let state_dir = match raw.state_dir.as_str() {
+        // Wherever the one who starts it is at home, the user is not.
+        "" if !raw.user.is_empty() => default::STATE_DIR.into(),
         "" => default::state_dir(lookup).unwrap_or_else(|| {
             check.wrong(
                 "state_dir",
@@ -70,12 +72,18 @@ fn node(raw: &NodeSpec, lookup: Lookup<'_>, check: &mut Check<'_>) -> Node {
         }),
         directory => directory.into(),
     };
+    let named = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+    if raw.user.is_empty() && !raw.group.is_empty() {
+        check.wrong("group", "stands without `user`, whose group it would be; add that or remove it");
+    }
     Node {
         name: if raw.name.is_empty() { default::node_name() } else { raw.name.clone() },
         workers: NonZeroU32::new(raw.workers),
         pid_file: Some(PathBuf::from(&raw.pid_file)).filter(|path| !path.as_os_str().is_empty()),
         upgrade_timeout: check.duration_from("upgrade_timeout", &raw.upgrade_timeout, UPGRADE_MIN),
         state_dir,
+        user: named(&raw.user),
+        group: named(&raw.group),
         name_servers: check.list("name_servers", &raw.name_servers, address::name_server),
     }
 }

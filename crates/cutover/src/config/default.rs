@@ -4,12 +4,15 @@ use std::path::PathBuf;
 
 use super::variable::Lookup;
 
+/// The place of the state that packages give to it.
+pub(super) const STATE_DIR: &str = "/var/lib/cutover";
+
 /// Where the state is kept unless the file says so: the place that packages give to root, else the user's own.
 ///
 /// `None` when there is no home directory either.
 pub(super) fn state_dir(lookup: Lookup<'_>) -> Option<PathBuf> {
     if rustix::process::geteuid().is_root() {
-        return Some(PathBuf::from("/var/lib/cutover"));
+        return Some(PathBuf::from(STATE_DIR));
     }
     user_state_dir(lookup)
 }

@@ -74,6 +74,10 @@ pub struct Node {
     pub upgrade_timeout: Millis,
     /// Directory of the embedded store and the pin keys.
     pub state_dir: PathBuf,
+    /// Whom a process of root's becomes; `None` = it stays what it is.
+    pub user: Option<String>,
+    /// Its group; `None` = the user's own.
+    pub group: Option<String>,
     /// Name servers by which names of backends are looked up; none = those of the system.
     pub name_servers: Vec<SocketAddr>,
 }

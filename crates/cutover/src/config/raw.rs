@@ -56,6 +56,13 @@ pub struct NodeSpec {
     /// `~/.local/state/cutover`.
     #[schemars(example = &"/var/lib/cutover")]
     pub state_dir: String,
+    /// Whom a process that root has started becomes once its ports are open, by name or number; `""` = it stays what it is. Everything else is that
+    /// user's to read and write: certificates, `state_dir` (made for it if it is missing; `/var/lib/cutover` by default), `access_log`, `pid_file`.
+    #[schemars(example = &"cutover")]
+    pub user: String,
+    /// Its group, by name or number; `""` = the user's own groups.
+    #[schemars(example = &"cutover")]
+    pub group: String,
     /// Name servers by which names of backends are looked up, as addresses with or without a port; none = as `/etc/resolv.conf` says.
     /// `/etc/hosts` counts in both cases.
     #[schemars(example = &["10.0.0.2", "[fd00::2]:53"])]
@@ -98,6 +105,8 @@ impl Default for NodeSpec {
             pid_file: String::new(),
             upgrade_timeout: "30s".to_owned(),
             state_dir: String::new(),
+            user: String::new(),
+            group: String::new(),
             name_servers: Vec::new(),
         }
     }

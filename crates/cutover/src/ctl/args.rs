@@ -11,6 +11,7 @@ use cutover_control::document::scalar;
 
 pub(crate) use self::canary::Canary;
 pub(crate) use self::migrate::{Contract, Schema, Schemas};
+use super::bearer::Bearer;
 use super::target::Target;
 
 /// Where the admin API is, and who asks.
@@ -22,7 +23,7 @@ pub(crate) struct Remote {
     pub(crate) admin: Target,
     /// The bearer token; better given by the environment than by an argument that others can see
     #[arg(long, value_name = "TOKEN", env = "CUTOVER_TOKEN", hide_env_values = true)]
-    pub(crate) token: Option<String>,
+    pub(crate) token: Option<Bearer>,
     #[command(flatten)]
     pub(crate) tls: RemoteTls,
 }

@@ -9,7 +9,7 @@ use cutover_core::address::Address;
 use cutover_core::policy::UpstreamTls;
 use cutover_tls::client::{Connector, Connectors};
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST};
-use http::{HeaderValue, Method, Request, StatusCode};
+use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
@@ -20,6 +20,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 
 use super::args::{Remote, RemoteTls};
+use super::bearer::Bearer;
 use super::error::{Error, Problem};
 use super::target::Target;
 
@@ -34,7 +35,7 @@ const ANSWER_BYTES_MAX: usize = 64 << 20;
 #[derive(Debug, Clone)]
 pub(crate) struct Client {
     target: Target,
-    token: Option<String>,
+    token: Option<Bearer>,
     /// How TLS is spoken, where it is.
     connector: Option<Arc<Connector>>,
 }
@@ -161,7 +162,7 @@ impl Client {
     ) -> Result<http::Response<Incoming>, Error> {
         let mut request = Request::builder().method(method).uri(path).header(HOST, self.target.authority());
         if let Some(token) = &self.token {
-            request = request.header(AUTHORIZATION, bearer(token)?);
+            request = request.header(AUTHORIZATION, token.header()?);
         }
         if headers.is_empty() {
             request = request.header(ACCEPT, "application/json");
@@ -215,13 +216,6 @@ async fn exchange(
     // It ends with the body of the answer; its errors come out of the body too.
     tokio::spawn(connection);
     sender.send_request(request).await.map_err(io::Error::other)
-}
-
-fn bearer(token: &str) -> Result<HeaderValue, Error> {
-    let mut value = HeaderValue::from_str(&format!("Bearer {token}"))
-        .map_err(|_| Error::Usage("the token has characters that no token has".to_owned()))?;
-    value.set_sensitive(true);
-    Ok(value)
 }
 
 /// A path of segments that may have any characters.

@@ -2,6 +2,7 @@
 
 pub(crate) mod args;
 mod assets;
+mod bearer;
 mod canary;
 mod change;
 pub(crate) mod client;

@@ -5,6 +5,7 @@
 
 mod certificates;
 mod pid_file;
+mod privileges;
 mod process_metrics;
 mod reload;
 mod retire;
@@ -33,10 +34,11 @@ use crate::otlp;
 use crate::signals::{Signal, Signals};
 use crate::supervisor::Supervisor;
 use crate::telemetry;
-use crate::upgrade::{Heir, OpenStore, Predecessor, Program};
+use crate::upgrade::{Heir, Inherited, OpenStore, Predecessor, Program};
 use crate::{acme, args};
 use certificates::{Certificates, ListenerError};
 use pid_file::PidFile;
+use privileges::PrivilegesError;
 use reload::Reload;
 use settings::ResolveError;
 use upgrades::Attempts;
@@ -60,6 +62,8 @@ enum Error {
     Config(#[from] Report),
     #[error("the system gives no runtime, signals or leash")]
     System(#[source] io::Error),
+    #[error(transparent)]
+    Privileges(#[from] PrivilegesError),
     #[error(transparent)]
     Resolve(#[from] ResolveError),
     #[error(transparent)]
@@ -112,21 +116,23 @@ pub(crate) fn run(args: &args::Serve, json: bool) -> Exit {
 fn start(args: &args::Serve) -> Result<(), Error> {
     // Before anything can change what a relative path means.
     let program = Program::of_this_process().map_err(Error::System)?;
+    // Before the first thread.
+    let opened = privileges::give_up(args)?;
     if args.leashed {
         leash::hold().map_err(Error::System)?;
     }
     let mut builder = runtime::Builder::new_multi_thread();
     let runtime = builder.worker_threads(CONTROL_THREADS).thread_name("control").enable_all().build();
-    runtime.map_err(Error::System)?.block_on(serve(args, program))
+    runtime.map_err(Error::System)?.block_on(serve(args, program, opened))
 }
 
-async fn serve(args: &args::Serve, program: Program) -> Result<(), Error> {
+async fn serve(args: &args::Serve, program: Program, opened: Option<Inherited>) -> Result<(), Error> {
     // Before anything that takes time: a signal must not kill what a drain would have ended in order.
     let mut signals = Signals::catch().map_err(Error::System)?;
     let mut supervisor = Supervisor::find();
     let mut predecessor = Predecessor::find().await.map_err(Error::Predecessor)?;
     let is_upgraded = predecessor.is_some();
-    let started = begin(args, &mut predecessor).await;
+    let started = begin(args, opened, &mut predecessor).await;
     let (planes, config) = match (started, predecessor) {
         (Ok(started), _) => started,
         (Err(error), Some(predecessor)) => {
@@ -146,13 +152,17 @@ async fn serve(args: &args::Serve, program: Program) -> Result<(), Error> {
 }
 
 /// Reads the configuration and starts everything.
-async fn begin(args: &args::Serve, predecessor: &mut Option<Predecessor>) -> Result<(Planes, Config), Error> {
+async fn begin(
+    args: &args::Serve,
+    opened: Option<Inherited>,
+    predecessor: &mut Option<Predecessor>,
+) -> Result<(Planes, Config), Error> {
     let config = match &args.config {
         Some(path) => config::load(path)?,
         None => config::built_in()?,
     };
     // It is large, and so is everything that it makes.
-    let planes = Box::pin(start::start(config.clone(), predecessor)).await?;
+    let planes = Box::pin(start::start(config.clone(), opened, predecessor)).await?;
     Ok((planes, config))
 }
 

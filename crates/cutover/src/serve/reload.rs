@@ -79,6 +79,8 @@ fn restart_needed(running: &Config, new: &Config) -> Vec<&'static str> {
         ("node.pid_file", node.pid_file != new.node.pid_file),
         ("node.upgrade_timeout", node.upgrade_timeout != new.node.upgrade_timeout),
         ("node.state_dir", node.state_dir != new.node.state_dir),
+        ("node.user", node.user != new.node.user),
+        ("node.group", node.group != new.node.group),
         ("node.name_servers", node.name_servers != new.node.name_servers),
         ("listener", *listeners != new.listeners),
         ("limits", *limits != new.limits),

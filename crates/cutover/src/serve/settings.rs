@@ -57,10 +57,8 @@ pub(super) fn proxy(
             proxy_protocol: listener.proxy_protocol,
         });
     }
-    let per_core = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-    let workers = config.node.workers.and_then(|workers| NonZeroUsize::try_from(workers).ok());
     Ok(ProxyConfig {
-        workers: workers.unwrap_or(per_core),
+        workers: workers(config),
         listeners,
         limits: limits(config),
         connectors: Arc::clone(&means.connectors),
@@ -68,6 +66,25 @@ pub(super) fn proxy(
         tokens: Arc::clone(&means.tokens),
         vaults: Arc::clone(vaults),
     })
+}
+
+/// Workers of the data plane.
+pub(super) fn workers(config: &Config) -> NonZeroUsize {
+    let per_core = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    let workers = config.node.workers.and_then(|workers| NonZeroUsize::try_from(workers).ok());
+    workers.unwrap_or(per_core)
+}
+
+/// The TCP addresses at which clients connect, and those of the admin API and of metrics.
+pub(super) fn addresses(config: &Config) -> Result<(Vec<SocketAddr>, Vec<SocketAddr>), ResolveError> {
+    let binds = config.listeners.iter().flat_map(|listener| &listener.bind);
+    let clients = binds.map(resolve).collect::<Result<Vec<_>, _>>()?.concat();
+    let api = match &config.admin.listen {
+        AdminAddress::Tcp(bind) => Some(bind),
+        AdminAddress::Unix(_) => None,
+    };
+    let admin = api.into_iter().chain(&config.metrics).map(first).collect::<Result<_, _>>()?;
+    Ok((clients, admin))
 }
 
 fn client_subject_header(listener: &Listener) -> String {

@@ -45,11 +45,16 @@ struct Prepared {
     readers: Vec<SnapshotReader>,
 }
 
-/// Starts everything, in place of `predecessor` if there is one.
-pub(super) async fn start(config: Config, predecessor: &mut Option<Predecessor>) -> Result<Planes, Error> {
-    let inherited = match predecessor {
-        Some(predecessor) => predecessor.sockets().await.map_err(Error::Predecessor)?,
-        None => supervisor::sockets(&config).map_err(Error::Activation)?,
+/// Starts everything, on the sockets that were `opened` while there were the rights for it, or in place of `predecessor` if there is one.
+pub(super) async fn start(
+    config: Config,
+    opened: Option<Inherited>,
+    predecessor: &mut Option<Predecessor>,
+) -> Result<Planes, Error> {
+    let inherited = match (predecessor.as_mut(), opened) {
+        (Some(predecessor), _) => predecessor.sockets().await.map_err(Error::Predecessor)?,
+        (None, Some(opened)) => opened,
+        (None, None) => supervisor::sockets(&config).map_err(Error::Activation)?,
     };
     let mut prepared = Prepared::new(&config, inherited)?;
     let legacy = match predecessor {

@@ -2,6 +2,7 @@
 //! beyond that is another [`PROTOCOL`].
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -71,11 +72,18 @@ pub(crate) struct Records {
     records: Vec<Record>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Record {
     key: String,
     format: u32,
     json: String,
+}
+
+/// Without the text: the keys of pins are in one of them.
+impl fmt::Debug for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Record").field("key", &self.key).field("format", &self.format).finish_non_exhaustive()
+    }
 }
 
 /// What is left to do.

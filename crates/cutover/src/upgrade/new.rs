@@ -57,6 +57,11 @@ impl Predecessor {
         Ok(Some(Self { link, pid }))
     }
 
+    /// Whether there is one.
+    pub(crate) fn is_there() -> bool {
+        std::env::var(VARIABLE).is_ok_and(|address| named(&address).is_some())
+    }
+
     /// Its process.
     pub(crate) const fn pid(&self) -> u32 {
         self.pid

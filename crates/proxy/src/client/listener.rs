@@ -7,6 +7,7 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::num::NonZeroUsize;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
@@ -41,6 +42,23 @@ impl Inherited {
     #[must_use]
     pub const fn new(sockets: Vec<(SocketAddr, TcpListener)>) -> Self {
         Self(sockets)
+    }
+
+    /// Opens the sockets of these addresses for so many workers, ahead of a proxy and for it: by a process that may not do so later. Those that are
+    /// open already stay what they are.
+    ///
+    /// # Errors
+    /// The system refused.
+    pub fn open(&mut self, addresses: &[SocketAddr], workers: NonZeroUsize) -> Result<(), BindError> {
+        for &address in addresses {
+            if self.0.iter().any(|(asked, _)| *asked == address) {
+                continue;
+            }
+            let refused = |source| BindError::Listen { address, source };
+            let opened = bind_all(address, Vec::new(), workers.get()).map_err(refused)?;
+            self.0.extend(opened.into_iter().map(|socket| (address, socket)));
+        }
+        Ok(())
     }
 
     /// The addresses that nobody has taken.
@@ -174,7 +192,6 @@ fn open(address: SocketAddr) -> io::Result<Socket> {
 
 #[cfg(test)]
 mod tests {
-    use std::num::NonZeroUsize;
     use std::sync::Arc;
 
     use super::*;
@@ -249,6 +266,17 @@ mod tests {
             );
             assert_eq!(inherited.addresses().count(), 0);
         }
+    }
+
+    #[test]
+    fn sockets_that_were_opened_ahead_are_those_of_the_workers() {
+        let (address, mut inherited) = open("127.0.0.1:0", 1);
+        let other = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        inherited.open(&[address, other], NonZeroUsize::new(2).unwrap()).unwrap();
+        assert_eq!(inherited.addresses().collect::<Vec<_>>(), [address, other, other]);
+
+        let error = Inherited::default().open(&[address], NonZeroUsize::MIN).unwrap_err();
+        assert!(matches!(error, BindError::Listen { address: refused, .. } if refused == address));
     }
 
     #[test]
