@@ -270,13 +270,20 @@ mod tests {
 
     #[test]
     fn sockets_that_were_opened_ahead_are_those_of_the_workers() {
-        let (address, mut inherited) = open("127.0.0.1:0", 1);
-        let other = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        inherited.open(&[address, other], NonZeroUsize::new(2).unwrap()).unwrap();
-        assert_eq!(inherited.addresses().collect::<Vec<_>>(), [address, other, other]);
+        let any = "127.0.0.1:0".parse().unwrap();
+        let mut ahead = Inherited::default();
+        for _ in 0..2 {
+            ahead.open(&[any], NonZeroUsize::new(2).unwrap()).unwrap();
+            assert_eq!(ahead.addresses().collect::<Vec<_>>(), [any, any]);
+        }
 
-        let error = Inherited::default().open(&[address], NonZeroUsize::MIN).unwrap_err();
-        assert!(matches!(error, BindError::Listen { address: refused, .. } if refused == address));
+        let sockets = bind(&config("127.0.0.1:0", 2), &mut ahead).unwrap();
+
+        assert_eq!(ahead.addresses().count(), 0);
+        assert!(sockets.of_workers.iter().all(|own| own.len() == 1));
+        let taken = sockets.addresses[0];
+        let error = Inherited::default().open(&[taken], NonZeroUsize::MIN).unwrap_err();
+        assert!(matches!(error, BindError::Listen { address, .. } if address == taken));
     }
 
     #[test]
