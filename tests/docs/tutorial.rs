@@ -59,10 +59,6 @@ fn follow(steps: &[Step], directory: &Path) -> String {
     let mut script = "set -u\n".to_owned();
     for (index, step) in steps.iter().enumerate() {
         writeln!(script, "{{ {}\n}} >{index}.out", step.command).unwrap();
-        if step.command.starts_with("cutover serve") {
-            // A person takes longer to read on.
-            script.push_str("until cutover status; do sleep 0.1; done >status.out 2>&1\n");
-        }
     }
     std::fs::write(directory.join("script"), script).unwrap();
     let binary = Path::new(env!("CARGO_BIN_EXE_cutover")).parent().unwrap();
