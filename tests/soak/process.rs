@@ -31,7 +31,8 @@ impl Process {
 
     /// Whether it has ended, and how.
     pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
-        self.0.try_wait().unwrap()
+        // Whoever `is_running` has taken leave of is nobody's child any more.
+        self.0.try_wait().unwrap_or_else(|_| Some(ExitStatus::default()))
     }
 
     /// Ends it at once.

@@ -147,15 +147,18 @@ impl HandOver {
             Message::Hello { protocol, .. } => return Err(Reason::Protocol(protocol)),
             _ => return Err(Reason::Confused),
         };
-        self.send_sockets(&mut link).await?;
+        let sent = self.send_sockets(&mut link).await;
+        said(sent, &mut link).await?;
         let Message::Prepared = heard(&mut link).await? else { return Err(Reason::Confused) };
         // Before the first thing that has to be taken back.
         *is_released = true;
         let known = say_known(self.control.release().await?);
         let memory = self.store.close().await?.map(Into::into);
-        link.send(&Message::Store { known, memory }).await?;
+        let sent = link.send(&Message::Store { known, memory }).await;
+        said(sent, &mut link).await?;
         let Message::Ready = heard(&mut link).await? else { return Err(Reason::Confused) };
-        link.send(&Message::Go).await?;
+        let sent = link.send(&Message::Go).await;
+        said(sent, &mut link).await?;
         Ok(Heir { successor: Successor { pid: newborn.pid(), version }, link })
     }
 
@@ -278,11 +281,29 @@ async fn report(control: Control, mut sender: Sender, mut end: oneshot::Receiver
 }
 
 async fn heard(link: &mut Link) -> Result<Message, Reason> {
-    match link.receive().await? {
-        Some(Message::Failed { reason }) => Err(Reason::GaveUp(reason)),
-        Some(message) => Ok(message),
-        None => Err(Reason::Closed),
+    match link.receive().await {
+        Ok(Some(Message::Failed { reason })) => Err(Reason::GaveUp(reason)),
+        Ok(Some(message)) => Ok(message),
+        Ok(None) => Err(Reason::Closed),
+        // It closed before it had read everything.
+        Err(error) if is_closed(&error) => Err(Reason::Closed),
+        Err(error) => Err(error.into()),
     }
+}
+
+/// What came of saying something. Where nobody hears it any more, what the new process said before it closed tells why.
+async fn said(sent: io::Result<()>, link: &mut Link) -> Result<(), Reason> {
+    match sent {
+        Err(error) if is_closed(&error) => match heard(link).await {
+            Err(reason) => Err(reason),
+            Ok(_) => Err(Reason::Closed),
+        },
+        sent => Ok(sent?),
+    }
+}
+
+fn is_closed(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset)
 }
 
 /// A place that only who knows its name finds, and the name.
@@ -299,4 +320,30 @@ fn listen() -> Result<(UnixListener, String), Reason> {
 fn is_of(stream: &UnixStream, pid: u32) -> bool {
     let other = stream.peer_cred().ok().and_then(|credentials| credentials.pid());
     other.and_then(|other| u32::try_from(other).ok()) == Some(pid)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_new_process_that_nothing_can_be_said_to_has_said_why_or_has_closed() {
+        for last_word in [Some("no disk"), None] {
+            let (ours, theirs) = UnixStream::pair().unwrap();
+            let (mut link, mut new) = (Link::new(ours), Link::new(theirs));
+            if let Some(reason) = last_word {
+                new.send(&Message::Failed { reason: reason.to_owned() }).await.unwrap();
+            }
+            drop(new);
+
+            let sent = link.send(&Message::Go).await;
+
+            assert_eq!(sent.as_ref().map_err(io::Error::kind), Err(io::ErrorKind::BrokenPipe));
+            match (said(sent, &mut link).await, last_word) {
+                (Err(Reason::GaveUp(reason)), Some(word)) => assert_eq!(reason, word),
+                (Err(Reason::Closed), None) => {}
+                (said, _) => panic!("{said:?}"),
+            }
+        }
+    }
 }

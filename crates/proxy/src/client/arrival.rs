@@ -8,22 +8,18 @@
 
 use std::cell::OnceCell;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
-use std::time::Duration;
 
+use cutover_core::client_key::ClientKey;
 use cutover_core::policy::UpstreamPolicy;
 use cutover_core::proxy_protocol::Endpoints;
 use tokio::net::TcpStream;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 use crate::client::accept::Front;
 use crate::client::per_client::Place;
 use crate::client::proxy_protocol::{Refused, Told, claims, receive};
 use crate::telemetry::metrics::Unserved;
 use crate::worker::Worker;
-use cutover_core::client_key::ClientKey;
-
-/// When the worker stops, a header that is on its way may use this time: what comes behind it is answered.
-const LAST_HEADER_WITHIN: Duration = Duration::from_millis(500);
 
 /// A connection that may be served.
 #[derive(Debug)]
@@ -88,7 +84,7 @@ pub(crate) async fn told(
     }
     let header = tokio::select! {
         header = timeout(worker.limits.header_timeout, receive(stream)) => header,
-        () = stop(worker) => return None,
+        () = worker.stop.lapsed() => return None,
     };
     match header {
         Err(_) => refuse(worker, peer, Unserved::HeaderTimeout),
@@ -115,7 +111,7 @@ async fn untold(worker: &Worker, stream: &TcpStream, peer: SocketAddr, front: &F
             Ok(true) => refuse(worker, peer, Unserved::UntrustedProxy),
             Ok(false) => Some(arrival),
         },
-        () = stop(worker) => None,
+        () = worker.stop.lapsed() => None,
     }
 }
 
@@ -145,10 +141,4 @@ fn refuse<T>(worker: &Worker, peer: SocketAddr, why: Unserved) -> Option<T> {
 
 fn is_trusted(front: &Front, address: IpAddr) -> bool {
     front.trusted_proxies.iter().any(|network| network.contains(address))
-}
-
-/// Waits until the worker has stopped for so long that no header need be awaited any more.
-async fn stop(worker: &Worker) {
-    worker.stop.begun().await;
-    sleep(LAST_HEADER_WITHIN).await;
 }

@@ -6,7 +6,6 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
 
 use cutover_tls::server::{Protocol, ServerTls, Subject};
 use slab::Slab;
@@ -25,10 +24,7 @@ use crate::message::forwarded::Peer;
 use crate::pin::keyring::Known;
 use crate::serve::Next;
 use crate::worker::Worker;
-
-/// When the worker stops, a connection between two requests may use this time to send another one, which is answered with
-/// `Connection: close`. Closing at once would fail requests that are on their way.
-const LAST_REQUEST_WITHIN: Duration = Duration::from_millis(500);
+use crate::worker::shutdown::HASTE;
 
 /// What the requests of one connection share.
 pub(crate) struct Client {
@@ -262,7 +258,9 @@ impl Connection {
         *is_waiting = true;
         let worker = &self.client.worker;
         if worker.stop.has_begun() && close_at.is_none() {
-            *close_at = Some(Instant::now() + LAST_REQUEST_WITHIN);
+            // The first request of a new connection is on its way, as a rule. One between two requests may send another one meanwhile.
+            let patience = if self.requests == 0 { worker.stop.patience() } else { HASTE };
+            *close_at = Some(Instant::now() + patience);
         }
         let deadline = since + worker.limits.keepalive_timeout;
         self.alarm.poll(Some(close_at.map_or(deadline, |at| at.min(deadline))), cx).map(|()| false)

@@ -1,24 +1,20 @@
 //! The handshake of TLS with a client, in the task of its connection, within its time.
 
-use std::time::Duration;
-
 use cutover_tls::server::{Accepted, HandshakeError, ServerTls};
 use tokio::net::TcpStream;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 use crate::io::socket::Socket;
 use crate::telemetry::metrics::Handshake;
 use crate::worker::Worker;
-
-/// When the worker stops, a handshake that is under way may use this time: what comes behind it is answered.
-const LAST_HANDSHAKE_WITHIN: Duration = Duration::from_millis(500);
 
 /// Shakes hands. `None` when it failed, which is counted.
 pub(crate) async fn shake(worker: &Worker, tls: &ServerTls, stream: TcpStream) -> Option<Accepted<Socket>> {
     let within = worker.limits.handshake_timeout;
     let shaken = tokio::select! {
         shaken = timeout(within, tls.accept(Socket::from(stream))) => shaken,
-        () = stop(worker) => return count(worker, Handshake::Gone, None),
+        // What comes behind it is answered, if it comes soon.
+        () = worker.stop.lapsed() => return count(worker, Handshake::Gone, None),
     };
     match shaken {
         Err(_) => count(worker, Handshake::Timeout, None),
@@ -34,12 +30,6 @@ pub(crate) async fn shake(worker: &Worker, tls: &ServerTls, stream: TcpStream) -
 fn count<T>(worker: &Worker, handshake: Handshake, accepted: Option<T>) -> Option<T> {
     worker.metrics.handshake(handshake);
     accepted
-}
-
-/// Waits until the worker has stopped for so long that no handshake need be awaited any more.
-async fn stop(worker: &Worker) {
-    worker.stop.begun().await;
-    sleep(LAST_HANDSHAKE_WITHIN).await;
 }
 
 const fn how(error: &HandshakeError) -> Handshake {

@@ -10,6 +10,7 @@ use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
+use cutover_core::client_key::ClientKey;
 use cutover_core::id::ServiceName;
 use cutover_core::policy::Rate;
 use governor::clock::Clock;
@@ -19,7 +20,6 @@ use governor::{Quota, RateLimiter};
 
 use self::table::Table;
 use crate::message::fields::Fields;
-use cutover_core::client_key::ClientKey;
 
 /// The limit of one service.
 #[derive(Debug)]

@@ -7,7 +7,12 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc, watch};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
+
+/// When a worker stops, what clients have only begun may use this time: closing at once would fail requests that are on their way.
+pub(crate) const HASTE: Duration = Duration::from_millis(500);
+/// The same while another process serves the sockets, and nothing is in a hurry: several ways to the far side of the world and back.
+const LEISURE: Duration = Duration::from_secs(5);
 
 /// The running proxy. Dropping it ends the proxy at once.
 #[derive(Debug)]
@@ -165,6 +170,21 @@ impl Stop {
         while !self.is_hasty() {
             self.hastens.notified().await;
         }
+    }
+
+    /// How long, since the worker stopped, a client may take for what it has only begun.
+    pub(crate) const fn patience(&self) -> Duration {
+        if self.is_replaced.get() { LEISURE } else { HASTE }
+    }
+
+    /// Waits until the worker has stopped for so long that nothing which clients had only begun need be awaited any more.
+    pub(crate) async fn lapsed(&self) {
+        self.begun().await;
+        tokio::select! {
+            () = sleep(self.patience()) => return,
+            () = self.hastened(), if self.is_replaced() => {}
+        }
+        sleep(HASTE).await;
     }
 
     /// Whether the worker stops.

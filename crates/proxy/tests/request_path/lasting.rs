@@ -171,6 +171,20 @@ fn a_connection_that_idles_at_the_end_may_ask_once_more() {
 }
 
 #[test]
+fn a_new_connection_gets_its_time_where_another_process_has_taken_over() {
+    let app = App::saying("ok");
+    let world = world(&app);
+    let mut client = world.connect();
+    world.eventually("it is accepted", || world.metrics().contains("cutover_connections_accepted_total 1"));
+    world.retire(SOON);
+    // Longer than one would have otherwise.
+    std::thread::sleep(Duration::from_millis(800));
+    let answer = client.get("/");
+    assert_eq!((answer.status(), answer.field("connection")), (200, Some("close")));
+    assert_eq!(world.ended(), 0);
+}
+
+#[test]
 fn what_does_not_end_in_time_is_cut() {
     let (app, _go) = streaming();
     let world = world(&app);

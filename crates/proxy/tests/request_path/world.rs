@@ -259,6 +259,11 @@ impl World {
         self.handle.as_ref().unwrap().shutdown(limit);
     }
 
+    /// Lets it end in its own time, as if another process served its sockets.
+    pub(crate) fn retire(&self, limit: Duration) {
+        self.handle.as_ref().unwrap().retire(limit);
+    }
+
     /// Waits until the proxy has ended; answers how many connections were cut.
     pub(crate) fn ended(mut self) -> u64 {
         let mut handle = self.handle.take().unwrap();

@@ -9,10 +9,9 @@ use std::sync::OnceLock;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
+use cutover_core::client_key::ClientKey;
 use governor::nanos::Nanos;
 use governor::state::StateStore;
-
-use cutover_core::client_key::ClientKey;
 
 /// Neighbours: as many as fit into two cache lines.
 const WAYS: usize = 8;
