@@ -30,6 +30,7 @@ pub(super) enum Kind {
 pub(super) struct Site {
     pub(super) browser: Browser,
     pub(super) cutover: Cutover,
+    kind: Kind,
     servers: BTreeMap<&'static str, Server>,
     // Goes last: the others have their files in it.
     directory: TempDir,
@@ -51,7 +52,7 @@ impl Site {
         let directory = tempfile::tempdir().unwrap();
         let cutover = Cutover::start(&Config::of(service)).await;
         let browser = Browser::start(directory.path()).await;
-        let mut site = Self { browser, cutover, servers: BTreeMap::new(), directory };
+        let mut site = Self { browser, cutover, kind, servers: BTreeMap::new(), directory };
         for version in ["v1", "v2"] {
             let server = kind.start(version, site.directory.path());
             let path = format!("/v1/services/web/backends/{version}");
@@ -64,9 +65,13 @@ impl Site {
         Some(site)
     }
 
-    /// Opens the page at `path` in a tab of its own.
+    /// Opens the page at `path` in a tab of its own, and waits until it hears clicks.
     pub(super) async fn tab(&self, path: &str) -> Tab {
-        self.browser.open(&self.url(path)).await
+        let tab = self.browser.open(&self.url(path)).await;
+        if self.kind == Kind::SvelteKit && path == "/" {
+            tab.until("document.body?.dataset.listens", &json!("yes")).await;
+        }
+        tab
     }
 
     pub(super) fn url(&self, path: &str) -> String {
