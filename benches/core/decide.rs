@@ -5,10 +5,10 @@ use std::hint::black_box;
 use criterion::Criterion;
 use cutover_core::decide::{Decision, Facts, PinAction};
 use cutover_core::entropy::Entropy;
-use cutover_core::pin::{NoPin, Pin};
+use cutover_core::pin::NoPin;
 use cutover_core::policy::{Balance, HashOn, Policy};
 
-use crate::fleet;
+use crate::fleet::{self, facts};
 
 pub(crate) fn decide(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("decide");
@@ -51,8 +51,4 @@ pub(crate) fn route(criterion: &mut Criterion) {
             fleet.snapshot.decide(&facts, &mut entropy)
         });
     });
-}
-
-fn facts(pin: Result<Pin, NoPin>) -> Facts<'static> {
-    Facts { may_wait: true, ..Facts::of(0, pin, fleet::NOW) }
 }

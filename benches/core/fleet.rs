@@ -6,7 +6,9 @@ use std::sync::Arc;
 use cutover_core::backend::Weight;
 use cutover_core::command::{Change, Command, Finding, Found, Registration};
 use cutover_core::compile::compile;
+use cutover_core::decide::Facts;
 use cutover_core::id::{BackendId, ServiceName, VersionLabel};
+use cutover_core::pin::{NoPin, Pin};
 use cutover_core::policy::Policy;
 use cutover_core::route::HostPattern;
 use cutover_core::schema::SchemaRange;
@@ -74,4 +76,9 @@ fn registration(backend: BackendId, number: usize) -> Registration {
         schema: SchemaRange::ANY,
         metadata: BTreeMap::new(),
     }
+}
+
+/// What is known about a request for the first service, which could wait.
+pub(crate) fn facts(pin: Result<Pin, NoPin>) -> Facts<'static> {
+    Facts { may_wait: true, ..Facts::of(0, pin, NOW) }
 }

@@ -3,14 +3,14 @@
 use std::hint::black_box;
 
 use criterion::Criterion;
-use cutover_core::decide::{Decision, Facts, PinAction};
+use cutover_core::decide::{Decision, PinAction};
 use cutover_core::entropy::Entropy;
 use cutover_core::id::ServiceName;
-use cutover_core::pin::{NoPin, Pin, PinKey};
+use cutover_core::pin::{NoPin, PinKey};
 use cutover_core::policy::Policy;
 use cutover_proxy::keyring::Keyring;
 
-use crate::fleet;
+use crate::fleet::{self, facts};
 
 pub(crate) fn pins(criterion: &mut Criterion) {
     let fleet = fleet::fleet([("web".to_owned(), Policy::default())], 10);
@@ -38,8 +38,4 @@ pub(crate) fn pins(criterion: &mut Criterion) {
             fleet.snapshot.decide(&facts(pin), &mut entropy)
         });
     });
-}
-
-fn facts(pin: Result<Pin, NoPin>) -> Facts<'static> {
-    Facts { may_wait: true, ..Facts::of(0, pin, fleet::NOW) }
 }
