@@ -30,6 +30,13 @@ impl Process {
         Ok(Self { child })
     }
 
+    /// Keeps the proxy's core from halting, for as long as it runs itself: a loop for when nothing else wants to run (`SCHED_IDLE`, sched(7)).
+    pub(crate) fn keep_awake(cores: Cores) -> Result<Self, Error> {
+        let mut command = Command::new("chrt");
+        command.args(["--idle", "0", "sh", "-c", "while :; do :; done"]);
+        Self::start(command, cores, Path::new("/dev/null"))
+    }
+
     pub(crate) fn has_ended(&mut self) -> bool {
         !matches!(self.child.try_wait(), Ok(None))
     }

@@ -122,7 +122,7 @@ fn turn(
     }
     let outcome = with_proxy(peer, programs, cores, root, |stage, target| {
         for (load, taken) in &mut taken {
-            *taken = load.run(stage, &Target { time: plan.time, ..*target });
+            *taken = put(*load, stage, &Target { time: plan.time, ..*target }, cores);
         }
     });
     if let Err(error) = outcome {
@@ -132,6 +132,14 @@ fn turn(
         }
     }
     taken
+}
+
+/// One load. Where latencies are taken, the proxy's core never halts: how long it takes to wake up is the machine's, not a proxy's.
+fn put(load: Load, stage: &mut Stage, target: &Target<'_>, cores: Cores) -> Result<Taken, Error> {
+    let awake = (load == Load::Latency).then(|| Process::keep_awake(cores)).transpose()?;
+    let taken = load.run(stage, target)?;
+    awake.map_or(Ok(()), Process::end)?;
+    Ok(taken)
 }
 
 /// Starts a proxy and its application, does `with` once it answers, and ends it.

@@ -17,6 +17,12 @@ pub(super) enum Kind {
     Moot,
 }
 
+/// What is said about the user that a server runs as.
+pub(super) const ACCOUNT: (Kind, &str) = (
+    Kind::Moot,
+    "the package has a user of its own; where root starts cutover, name one in user of [node], and let it read the certificates",
+);
+
 /// One thing that people have to know about one directive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Note {

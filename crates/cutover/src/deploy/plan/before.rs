@@ -121,6 +121,11 @@ pub(super) fn canary(wants: &Wants, scene: &Scene, memory: &Memory, at: Duration
 /// Why there can't be the canary that is wanted, whatever is next.
 pub(super) fn no_canary(wants: &Wants, scene: &Scene) -> Option<Reason> {
     let stages = wants.canary.as_ref().filter(|_| !scene.is_active(&wants.version))?;
+    let role = scene.version(&wants.version).map_or("", |version| version.role.as_str());
+    if matches!(role, "draining" | "drained") {
+        let detail = format!("version {} is {role}; only a staged one can be a canary", wants.version);
+        return Some(reason("wrong_role", detail));
+    }
     let policy = &scene.service.policy;
     let has_steps = !policy.canary.steps.is_empty();
     if policy.flip.mode == "auto" && !(stages.is_empty() && has_steps) {

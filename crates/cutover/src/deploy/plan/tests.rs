@@ -187,8 +187,11 @@ fn what_no_wait_helps_against_ends_it_before_anything_is_done() {
             scene.service.policy.flip.mode = "auto".to_owned();
         })
     };
+    let left = |role: &str| with(staged(), |scene: &mut Scene| scene.versions[1].role = role.to_owned());
     for (wants, scene, expected) in [
         (everything(), frozen(staged()), "expand stuck: frozen"),
+        (by_given_steps(), left("draining"), "canary stuck: wrong_role"),
+        (by_given_steps(), left("drained"), "canary stuck: wrong_role"),
         (everything(), rejected(staged()), "expand stuck: rejected"),
         (everything(), automatic(staged()), "canary stuck: flip_mode"),
         (by_its_own(), automatic(staged()), "canary stuck: flip_mode"),

@@ -1,6 +1,6 @@
 //! What is said about directives of Apache that nothing else here asks for.
 
-use super::super::note::Kind;
+use super::super::note::{ACCOUNT, Kind};
 use super::super::tree::Directive;
 
 /// What there is to say about a directive that nothing above asked for.
@@ -15,6 +15,9 @@ pub(super) fn why(directive: &Directive) -> (Kind, &'static str) {
             Kind::Lost,
             "there is no balancer-manager: `cutover status` shows what it showed, `cutover permit` and `cutover roll` do what scripts did with it",
         );
+    }
+    if directive.is_one_of("user group") {
+        return ACCOUNT;
     }
     if directive.is_one_of(OWN_WAY) {
         return (Kind::Moot, "cutover has its own way of this");
@@ -62,7 +65,7 @@ pub(super) fn why(directive: &Directive) -> (Kind, &'static str) {
 
 /// What cutover has its own way of.
 const OWN_WAY: &str = "
-    loadmodule user group pidfile mutex defaultruntimedir serveradmin serversignature servertokens
+    loadmodule pidfile mutex defaultruntimedir serveradmin serversignature servertokens
     keepalive maxkeepaliverequests keepalivetimeout hostnamelookups usecanonicalname accessfilename
     loglevel typesconfig addtype mimemagicfile directoryindex namevirtualhost startservers
     minsparethreads maxsparethreads threadsperchild threadlimit maxrequestworkers maxconnectionsperchild

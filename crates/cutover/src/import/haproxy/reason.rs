@@ -1,10 +1,13 @@
 //! What is said about lines of HAProxy that nothing else here asks for.
 
-use super::super::note::Kind;
+use super::super::note::{ACCOUNT, Kind};
 use super::super::tree::Directive;
 
 /// What there is to say about a line that nothing above asked for.
 pub(super) fn why(line: &Directive) -> (Kind, &'static str) {
+    if line.is_one_of("user group uid gid") {
+        return ACCOUNT;
+    }
     if line.is_one_of(OWN_WAY) || line.name.starts_with("tune.") {
         return (Kind::Moot, "cutover has its own way of this");
     }
@@ -65,7 +68,7 @@ const DENIED: (Kind, &str) = (
 );
 /// What cutover has its own way of.
 const OWN_WAY: &str = "
-    log chroot user group daemon maxconn pidfile nbproc cpu-map uid gid ulimit-n node description
+    log chroot daemon maxconn pidfile nbproc cpu-map ulimit-n node description
     master-worker hard-stop-after spread-checks ssl-default-bind-ciphers ssl-default-bind-ciphersuites
     ssl-default-bind-options ssl-default-server-ciphers ssl-default-server-ciphersuites
     ssl-default-server-options ssl-dh-param-file http-reuse hash-type backlog id server-state-file

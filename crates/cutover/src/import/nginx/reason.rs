@@ -1,11 +1,14 @@
 //! What is said about directives of nginx that nothing else here asks for.
 
-use super::super::note::Kind;
+use super::super::note::{ACCOUNT, Kind};
 use super::super::tree::Directive;
 use super::location::NO_FILES;
 
 /// What there is to say about a directive that nothing above asked for.
 pub(super) fn why(directive: &Directive) -> (Kind, &'static str) {
+    if directive.is_one_of("user") {
+        return ACCOUNT;
+    }
     if directive.is_one_of(OWN_WAY) {
         return (Kind::Moot, "cutover has its own way of this");
     }
@@ -52,7 +55,7 @@ pub(super) fn why(directive: &Directive) -> (Kind, &'static str) {
 
 /// What cutover has its own way of.
 const OWN_WAY: &str = "
-    user worker_processes worker_connections worker_rlimit_nofile pid events load_module sendfile
+    worker_processes worker_connections worker_rlimit_nofile pid events load_module sendfile
     tcp_nopush tcp_nodelay types default_type types_hash_max_size server_tokens keepalive_timeout
     keepalive_requests server_names_hash_bucket_size server_names_hash_max_size server_name_in_redirect
     gzip_vary gzip_proxied gzip_comp_level gzip_buffers gzip_http_version gzip_types gzip_disable
