@@ -143,6 +143,11 @@ fn not_believed() -> Vec<Case> {
         ("an_alias_with_underscores", "X_Forwarded_For: 203.0.113.9"),
         ("a_mixed_alias", "X-Forwarded_Proto: https"),
         ("several_lines", "X-Forwarded-For: 203.0.113.9\r\nx-forwarded-for: 203.0.113.10"),
+        (
+            "what_only_the_proxy_says",
+            "Cutover-State: role=draining; epoch=1; admin=drain\r\nCutover-Update: v2",
+        ),
+        ("an_alias_of_that", "cutover_state: role=draining; epoch=1; admin=drain"),
         ("what_connection_names", "Connection: X-Forwarded-For\r\nX-Forwarded-For: 203.0.113.9"),
     ];
     each("rfc7239_8_1_a_stranger_says", &rows, |case, lines| {

@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::config::Network;
 use crate::message::fields::Fields;
+use crate::message::headers::NOT_FOR_APPS;
 use crate::message::list;
 use crate::message::name::{LEN_MAX, Name, Names};
 use crate::serve::facts::Authority;
@@ -137,18 +138,19 @@ impl Peer {
     }
 }
 
-/// Whether `name` is one of the claims in disguise: apps that see fields as environment variables (CGI, WSGI, Rack, PHP) can't tell
-/// `X_Forwarded_For` from `X-Forwarded-For`.
+/// Whether `name` is one of the claims, or of what only the proxy says, in disguise: apps that see fields as environment variables (CGI,
+/// WSGI, Rack, PHP) can't tell `X_Forwarded_For` from `X-Forwarded-For`.
 pub(crate) fn is_alias(name: &[u8]) -> bool {
-    // All claims that have a dash begin so, and most other fields don't.
-    if !matches!(name, [b'x' | b'X', b'-' | b'_', ..]) || !name.contains(&b'_') {
+    // All of them that have a dash begin so, and most other fields don't.
+    let may_be = matches!(name, [b'x' | b'X', b'-' | b'_', ..] | [b'c' | b'C', b'u' | b'U', b't' | b'T', ..]);
+    if !may_be || !name.contains(&b'_') {
         return false;
     }
     let mut dashed = [0; LEN_MAX];
     let Some(dashed) = dashed.get_mut(..name.len()) else { return false };
     dashed.copy_from_slice(name);
     dashed.iter_mut().filter(|byte| **byte == b'_').for_each(|byte| *byte = b'-');
-    CLAIMS.contains(Name::of(dashed))
+    CLAIMS.and(NOT_FOR_APPS).contains(Name::of(dashed))
 }
 
 fn is_trusted(address: IpAddr, trusted: &[Network]) -> bool {
@@ -284,6 +286,7 @@ mod tests {
             ("x_forwarded_for", "1.2.3.4"),
             ("x-forwarded_proto", "https"),
             ("x_real_ip", "1.2.3.4"),
+            ("Cutover_State", "role=draining; epoch=1; admin=drain"),
             ("forwarded", "for=1.2.3.4"),
         ];
         let expected = fields(&[
@@ -306,6 +309,7 @@ mod tests {
             ("x-forwarded-port", "443"),
             ("x_forwarded_for", "6.6.6.6"),
             ("x-real_ip", "6.6.6.6"),
+            ("cutover_update", "v9"),
             ("forwarded", "for=1.1.1.1;by=\"a,b\""),
         ];
         let expected = fields(&[

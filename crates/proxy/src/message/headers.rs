@@ -24,10 +24,12 @@ pub(crate) const HOP_BY_HOP: Names = Names::of(&[
     Name::ProxyAuthenticate,
 ]);
 
-/// What apps don't get of a request, beside what is between two hops.
-const NOT_FOR_APPS: Names = Names::of(&[
+/// What apps don't get of a request, beside what is between two hops. What only the proxy says is not a client's to say to an app.
+pub(crate) const NOT_FOR_APPS: Names = Names::of(&[
     Name::CutoverPin,
     Name::CutoverPreview,
+    Name::CutoverState,
+    Name::CutoverUpdate,
     // CGI apps read it as the environment variable HTTP_PROXY ("httpoxy").
     Name::Proxy,
 ]);
@@ -57,6 +59,7 @@ const NOT_IN_TRAILERS: Names = Names::of(&[
     Name::Cookie,
     Name::CutoverPin,
     Name::CutoverPreview,
+    Name::CutoverState,
     Name::CutoverUpdate,
     Name::Date,
     Name::Expect,
@@ -216,7 +219,6 @@ pub(crate) fn is_looping(fields: &Fields) -> bool {
 }
 
 /// Takes out what is between two hops, and `others`. An `Upgrade` that is kept is named by a `Connection` of ours.
-/// Takes out what ends at this hop, and `others`.
 pub(crate) fn remove_hop_by_hop(fields: &mut Fields, others: Names, keeps_upgrade: bool) {
     let upgrade = if keeps_upgrade { Names::of(&[Name::Upgrade]) } else { Names::default() };
     // What clients and apps mostly say names nothing that would stay.

@@ -31,6 +31,8 @@ pub(crate) enum Name {
     CutoverPin,
     /// Leave to try a version out.
     CutoverPreview,
+    /// By which a probe tells an app what part its backend has.
+    CutoverState,
     /// Tells a client on an outdated version which one is active.
     CutoverUpdate,
     /// When an answer was made (RFC 9110 section 6.6.1).
@@ -122,7 +124,7 @@ impl Name {
     pub(crate) const COUNT: usize = Self::KNOWN.len() + 1;
 
     /// All that are known, in the order of their numbers.
-    const KNOWN: [Self; 54] = [
+    const KNOWN: [Self; 55] = [
         Self::Accept,
         Self::AcceptEncoding,
         Self::AcceptLanguage,
@@ -135,6 +137,7 @@ impl Name {
         Self::Cookie,
         Self::CutoverPin,
         Self::CutoverPreview,
+        Self::CutoverState,
         Self::CutoverUpdate,
         Self::Date,
         Self::ETag,
@@ -196,6 +199,7 @@ impl Name {
             Self::Cookie => "Cookie",
             Self::CutoverPin => "Cutover-Pin",
             Self::CutoverPreview => "Cutover-Preview",
+            Self::CutoverState => "Cutover-State",
             Self::CutoverUpdate => "Cutover-Update",
             Self::Date => "Date",
             Self::ETag => "ETag",

@@ -20,6 +20,7 @@ const FIXED: Names =
 /// What no rule can change in a request beside that: for whom it is, and what the proxy says about its way.
 const FIXED_IN_REQUESTS: Names = Names::of(&[
     Name::Cookie,
+    Name::CutoverState,
     Name::Expect,
     Name::Forwarded,
     Name::Host,

@@ -49,7 +49,7 @@ fn connection_can_not_take_out_what_gives_a_message_its_meaning() {
 }
 
 #[test]
-fn fields_between_two_hops_end_here_even_if_connection_is_silent() {
+fn fields_between_two_hops_and_those_that_only_the_proxy_sends_end_here() {
     let given = [
         ("keep-alive", "timeout=5"),
         ("proxy-connection", "close"),
@@ -60,6 +60,8 @@ fn fields_between_two_hops_end_here_even_if_connection_is_silent() {
         ("proxy-authorization", "x"),
         ("proxy", "http://evil"),
         ("cutover-pin", "end"),
+        ("Cutover-State", "role=draining; epoch=1; admin=drain"),
+        ("cutover-update", "v2"),
         ("trailer", "x-checksum"),
     ];
     assert_eq!(forwarded(&given), fields(&[("trailer", "x-checksum")]));
@@ -175,6 +177,7 @@ fn trailers_can_not_frame_route_authenticate_or_change_a_message() {
         ("connection", "x-hop"),
         ("x-hop", "1"),
         ("cutover-pin", "end"),
+        ("cutover-state", "role=draining; epoch=1; admin=drain"),
         ("x-forwarded-for", "1.1.1.1"),
         ("X_Forwarded_For", "1.1.1.1"),
         ("Content-Encoding", "gzip"),
