@@ -198,7 +198,11 @@ impl H2Stream {
                 Err(error) => return Poll::Ready(Heard::of(&error)),
             },
         };
+        let is_tunnel_refused = switch.is_some() && answer.is_none() && !parts.status.is_success();
         let read = translate::read_answer(&parts, switch.as_ref(), head, limits, text);
+        if is_tunnel_refused {
+            self.finish(None);
+        }
         Poll::Ready(if read.is_ok() { Heard::Head } else { Heard::Garbage })
     }
 
@@ -269,9 +273,10 @@ impl H2Stream {
         Poll::Ready(Ok(count))
     }
 
-    /// Ends our body, with its trailers. What fails has no other end any more.
+    /// Ends our body, with its trailers. What fails has no other end any more. A request that may open a tunnel has no end before it is
+    /// answered: its body would be what is said in the tunnel (RFC 8441 section 5).
     pub(crate) fn finish(&mut self, trailers: Option<&Fields>) {
-        if std::mem::replace(&mut self.is_ended, true) {
+        if self.is_opening_tunnel() || std::mem::replace(&mut self.is_ended, true) {
             return;
         }
         let Some(send) = &mut self.send else { return };
@@ -280,6 +285,11 @@ impl H2Stream {
             Some(trailers) => send.send_trailers(trailers),
             None => send.send_data(Bytes::new(), true),
         };
+    }
+
+    /// Whether it may become a tunnel to the backend, which has not answered yet.
+    const fn is_opening_tunnel(&self) -> bool {
+        matches!(self.side, Side::Backend { answer: Some(_), switch: Some(_), .. })
     }
 
     /// Ready when the other side has given up on the stream.
@@ -292,10 +302,11 @@ impl H2Stream {
         polled.map(drop)
     }
 
-    /// Whether it was broken off, and not its connection.
-    pub(crate) fn is_reset(&mut self) -> bool {
+    /// Whether the other side has ended it, or broken it off, and not its connection.
+    pub(crate) fn is_alone_over(&mut self) -> bool {
         let mut cx = Context::from_waker(Waker::noop());
-        self.send.as_mut().is_some_and(|send| matches!(send.poll_reset(&mut cx), Poll::Ready(Ok(_))))
+        self.is_received
+            || self.send.as_mut().is_some_and(|send| matches!(send.poll_reset(&mut cx), Poll::Ready(Ok(_))))
     }
 
     /// Breaks it off, so that nobody takes what was sent for complete.

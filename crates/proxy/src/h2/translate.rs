@@ -107,7 +107,9 @@ pub(super) fn request(asked: &RequestHead, is_tls: bool, switch: Option<&Switch>
     *request.method_mut() = asked.method.clone();
     *request.uri_mut() = uri;
     *request.headers_mut() = map(&asked.fields, |name| {
-        *name == header::HOST || (switch.is_some() && *name == header::SEC_WEBSOCKET_KEY)
+        // A length, which can only be 0 here, would be that of all that is said in the tunnel (RFC 9113 section 8.1.1).
+        let is_of_http1 = matches!(*name, header::SEC_WEBSOCKET_KEY | header::CONTENT_LENGTH);
+        *name == header::HOST || (switch.is_some() && is_of_http1)
     })?;
     if let Some(switch) = switch {
         *request.method_mut() = Method::CONNECT;

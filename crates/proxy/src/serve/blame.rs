@@ -90,7 +90,7 @@ pub(crate) fn no_answer(
     has_begun: bool,
 ) -> Failed {
     let is_sent = exchange.scratch.upload.is_begun();
-    if connection.is_alone_broken() {
+    if connection.is_alone_over() {
         return Failed { is_sent, ..failed(exchange, decided, member, Error::NoAnswer, Failure::NoAnswer) };
     }
     let policy = &decided.service.set.policy;
@@ -172,7 +172,7 @@ pub(crate) fn broke_off(
     let worker: &Worker = &exchange.client.worker;
     decided.service.metrics.upstream_failed(UpstreamFailure::BrokenBody);
     worker.note_error(&decided.service.set.policy, entry);
-    if !connection.is_alone_broken() {
+    if !connection.is_alone_over() {
         worker.note_lost(&decided.service.set.policy, entry);
     }
 }

@@ -33,7 +33,7 @@ pub(crate) async fn tunnel(exchange: &mut Exchange<'_>, decided: Decided, mut ba
     drop(decided);
     exchange.becomes_tunnel();
     let is_broken = tunnel::carry(exchange, &mut backend.connection.stream, idle, term).await;
-    if is_broken && !backend.connection.is_alone_broken() {
+    if is_broken && !backend.connection.is_alone_over() {
         carrier.broke(worker);
     }
     Next::Close

@@ -114,11 +114,13 @@ impl PartialEq for Wire {
 }
 
 impl Connection {
-    /// Whether the backend broke off this request alone: the connection that it shares with others goes on, and so does the process.
-    pub(crate) fn is_alone_broken(&mut self) -> bool {
+    /// Whether the backend ended or broke off this request alone: the connection that it shares with others goes on, and so does the process.
+    pub(crate) fn is_alone_over(&mut self) -> bool {
         match &self.slot {
             Slot::Own(_) => false,
-            Slot::Stream(place) => place.is_connected() && self.stream.h2().is_some_and(H2Stream::is_reset),
+            Slot::Stream(place) => {
+                place.is_connected() && self.stream.h2().is_some_and(H2Stream::is_alone_over)
+            }
         }
     }
 

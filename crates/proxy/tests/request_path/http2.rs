@@ -92,7 +92,7 @@ impl Client {
     }
 
     /// A request that opens a tunnel (RFC 8441), once the other side has said that it may.
-    fn tunnel(&self, path: &str, protocol: &str) -> Request<()> {
+    pub(crate) fn tunnel(&self, path: &str, protocol: &str) -> Request<()> {
         self.wait(async {
             // The setting comes with the first frames.
             while !self.sender.is_extended_connect_protocol_enabled() {

@@ -42,4 +42,5 @@ mod splits;
 mod telling;
 mod tls;
 mod tracing;
+mod tunnels_over_h2;
 mod world;
