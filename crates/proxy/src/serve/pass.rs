@@ -59,6 +59,7 @@ pub(crate) async fn pass(
         exchange,
         upstream: &mut backend.connection.stream,
         is_uploading,
+        has_waited: false,
         since: backend.answer.at,
         progress: (0, Waits::Nobody, 0),
         half_closed: None,
@@ -140,6 +141,8 @@ struct Pass<'a, 'e> {
     exchange: &'a mut Exchange<'e>,
     upstream: &'a mut Stream,
     is_uploading: bool,
+    /// Whether it had to wait for anything.
+    has_waited: bool,
     /// Since when nothing moved.
     since: Instant,
     /// How far it was then, and the upload.
@@ -172,13 +175,19 @@ impl Pass<'_, '_> {
             Ok::<(), std::convert::Infallible>(())
         };
         match download.poll((self.upstream, from_upstream, buffers), stream, cx, watch) {
-            Poll::Ready(Ok(())) => return Poll::Ready(Passed::Whole),
+            Poll::Ready(Ok(())) => {
+                // What came whole with its head is over at the moment of that: the usual answer costs no other look at the clock.
+                if self.has_waited {
+                    self.since = Instant::now();
+                }
+                return Poll::Ready(Passed::Whole);
+            }
             Poll::Ready(Err(Broken::SinkGone(_))) => return Poll::Ready(Passed::ClientGone),
             Poll::Ready(Err(Broken::SourceGone(_) | Broken::Chunks(_))) => {
                 return Poll::Ready(Passed::Broken);
             }
             Poll::Ready(Err(Broken::Refused(never))) => match never {},
-            Poll::Pending => {}
+            Poll::Pending => self.has_waited = true,
         }
         let progress = (download.wrote(), download.waits(), upload.received());
         if self.progress != progress {

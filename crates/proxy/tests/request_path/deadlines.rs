@@ -4,9 +4,12 @@ use std::time::Duration;
 
 use cutover_core::command::Finding;
 use cutover_core::policy::Balance;
+use cutover_core::time::Millis;
+use cutover_proxy::access_log::Format;
 
 use crate::app::App;
 use crate::client::Client;
+use crate::http2;
 use crate::world::{SOON, Setup, World, up};
 
 const SHORT: Duration = Duration::from_millis(60);
@@ -35,6 +38,47 @@ fn a_slow_head_is_no_time_of_the_backend() {
     std::thread::sleep(LONGER);
     assert_eq!(client.send("Host: x\r\n\r\n").answer().status(), 200);
     assert_eq!(world.set().backends[0].traffic.consecutive_errors(), 0);
+}
+
+/// An app whose answers take a while between two pieces.
+fn pausing(pause: Duration) -> App {
+    App::playing(move |mut visit| {
+        while visit.request().is_some() {
+            visit.send("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab");
+            std::thread::sleep(pause);
+            visit.send("cde");
+        }
+    })
+}
+
+#[test]
+fn connections_idle_from_the_last_piece_of_an_answer_on() {
+    let app = pausing(Duration::from_millis(1500));
+    let world = setup(&app)
+        .limits(|limits| limits.keepalive_timeout = Duration::from_secs(1))
+        .policy(|policy| policy.upstream.idle_timeout = Millis::from_secs(1))
+        .start();
+    let mut client = world.connect();
+    assert_eq!(client.get("/").body, "abcde");
+    // Time in which a connection is closed that is thought to have idled under the answer.
+    std::thread::sleep(SHORT);
+    assert_eq!(client.get("/").body, "abcde");
+    assert_eq!(app.connections(), 1);
+}
+
+#[test]
+fn an_answer_takes_until_its_last_piece() {
+    let pause = Duration::from_millis(300);
+    let app = pausing(pause);
+    let world = setup(&app).logging(Format::Json).start();
+    assert_eq!(world.connect().get("/").body, "abcde");
+    assert_eq!(http2::Client::connect(world.address).get("/").body, b"abcde");
+    world.eventually("both are logged", || world.logged().lines().count() == 2);
+    for line in world.logged().lines() {
+        let (_, took) = line.split_once(r#""duration_us":"#).unwrap();
+        let took_us: u128 = took.split(',').next().unwrap().parse().unwrap();
+        assert!(took_us >= pause.as_micros(), "{line}");
+    }
 }
 
 #[test]
