@@ -104,18 +104,24 @@ fn believed() -> Vec<Case> {
         case("rfc7239_4_this_hop_after_others")
             .send(head("Forwarded: for=203.0.113.9;proto=https\r\nForwarded: for=198.51.100.7\r\n"))
             .forwards(forwarded)
-            .upstream_has("forwarded: for=203.0.113.9;proto=https, for=198.51.100.7, for=127.0.0.1;proto=http;host=\"a:80\"")
+            .upstream_has(
+                "forwarded: for=203.0.113.9;proto=https, for=198.51.100.7, for=127.0.0.1;host=\"a:80\"",
+            )
+            .upstream_has("x-forwarded-for: 198.51.100.7, 127.0.0.1")
+            .upstream_has("x-forwarded-proto: https")
             .gets(200),
         case("rfc7239_7_4_this_hop_after_others_in_x_forwarded_for")
             .send(head("X-Forwarded-For: 203.0.113.9\r\nX-Forwarded-For: 198.51.100.7\r\n"))
             .forwards(forwarded)
             .upstream_has("x-forwarded-for: 203.0.113.9, 198.51.100.7, 127.0.0.1")
+            .upstream_has("forwarded: for=198.51.100.7;proto=http;host=\"a:80\", for=127.0.0.1")
             .gets(200),
         case("rfc7239_7_4_scheme_and_host_are_those_of_the_first_hop")
             .send(head("X-Forwarded-Proto: https\r\nX-Forwarded-Host: shop.example\r\n"))
             .forwards(forwarded)
             .upstream_has("x-forwarded-proto: https")
             .upstream_has("x-forwarded-host: shop.example")
+            .upstream_has("forwarded: for=127.0.0.1;proto=https;host=shop.example")
             .gets(200),
         case("rfc7239_4_no_host_is_no_host")
             .send("GET / HTTP/1.0\r\n\r\n")

@@ -1,5 +1,6 @@
 //! Where a request really comes from: `X-Forwarded-*` and `Forwarded` (RFC 7239), believed from trusted proxies only.
 
+use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
 
 use crate::config::Network;
@@ -26,12 +27,18 @@ pub(crate) const CLAIMS: Names = Names::of(&[
 /// Those of them that say where a request comes from.
 const ORIGIN: Names = Names::of(&[Name::Forwarded, Name::XForwardedFor, Name::XForwardedProto]);
 
-/// What stands in front of the host in `Forwarded`.
+/// What stands in front of the scheme in `Forwarded`.
+const PROTO: &str = ";proto=";
+/// What stands in front of the host there.
 const HOST: &str = ";host=";
 /// What stands in front of the address in a line.
 const FOR: &str = "X-Forwarded-For: ";
 const PROTO_HTTP: &[u8] = b"X-Forwarded-Proto: http\r\n";
 const PROTO_HTTPS: &[u8] = b"X-Forwarded-Proto: https\r\n";
+/// Bytes of the longest address as text: of IPv6, with an address of IPv4 at its end.
+const ADDRESS_LEN_MAX: usize = 45;
+/// Bytes of the longest authority that a peer's word is taken for: a name of the DNS, a colon, a port.
+const AUTHORITY_LEN_MAX: usize = 253 + 1 + 5;
 
 /// The other end of a client connection, with what is the same for all its requests.
 #[derive(Debug, Clone)]
@@ -61,9 +68,9 @@ impl Peer {
         let address = address.to_canonical();
         let scheme = if is_tls { "https" } else { "http" };
         let hop = match address {
-            IpAddr::V4(_) => format!("for={address};proto={scheme}{HOST}"),
+            IpAddr::V4(_) => format!("for={address}{PROTO}{scheme}{HOST}"),
             // No token has a colon.
-            IpAddr::V6(_) => format!("for=\"[{address}]\";proto={scheme}{HOST}"),
+            IpAddr::V6(_) => format!("for=\"[{address}]\"{PROTO}{scheme}{HOST}"),
         };
         let line = format!("{FOR}{address}\r\n");
         Self { address, is_tls, is_trusted: is_trusted(address, trusted), hop: hop.into(), line: line.into() }
@@ -103,32 +110,74 @@ impl Peer {
 
     /// Tells the app where a request comes from. What a trusted peer said is kept and this hop is added to it; what others said is replaced.
     ///
-    /// `authority` is the host, with its port, that the client asked for. Called after the fields named in `Connection` are gone.
-    pub(crate) fn write(&self, fields: &mut Fields, authority: Authority<'_>) {
-        if !self.is_trusted {
-            fields.remove_all(CLAIMS);
-        }
+    /// `origin` is what is believed, `authority` the host, with its port, that the client asked for. Called after the fields named in
+    /// `Connection` are gone.
+    pub(crate) fn write(&self, fields: &mut Fields, origin: Origin, authority: Authority<'_>) {
         // No proxy says anything so. A trusted one that knows only the other spelling lets through what its clients say in this one.
         fields.remove_unknown_where(is_alias);
-        if fields.contains(Name::XForwardedFor) {
-            fields.join(Name::XForwardedFor, &[self.text()]);
-        } else {
-            fields.append_line(Name::XForwardedFor, self.line.as_bytes());
+        if !self.is_trusted {
+            fields.remove_all(CLAIMS);
+        } else if fields.may_have(CLAIMS) {
+            return self.write_behind_others(fields, origin, authority);
         }
-        if !fields.contains(Name::XForwardedProto) {
-            fields.append_line(Name::XForwardedProto, if self.is_tls { PROTO_HTTPS } else { PROTO_HTTP });
-        }
+        fields.append_line(Name::XForwardedFor, self.line.as_bytes());
+        fields.append_line(Name::XForwardedProto, if self.is_tls { PROTO_HTTPS } else { PROTO_HTTP });
         let (hop, host) = (self.hop.as_bytes(), authority.text.as_bytes());
-        if !host.is_empty() && !fields.contains(Name::XForwardedHost) {
+        if !host.is_empty() {
             fields.append(Name::XForwardedHost, &[host]);
         }
         if authority.is_token() {
-            fields.join(Name::Forwarded, &[hop, host]);
+            fields.append(Name::Forwarded, &[hop, host]);
         } else if host.is_empty() {
-            fields.join(Name::Forwarded, &[&hop[..hop.len() - HOST.len()]]);
+            fields.append(Name::Forwarded, &[&hop[..hop.len() - HOST.len()]]);
         } else {
             // An authority has neither quotes nor backslashes, so that quoting it is all it takes.
-            fields.join(Name::Forwarded, &[hop, b"\"", host, b"\""]);
+            fields.append(Name::Forwarded, &[hop, b"\"", host, b"\""]);
+        }
+    }
+
+    /// Adds this hop to what a trusted peer said.
+    ///
+    /// Apps look at `X-Forwarded-*` first, or at `Forwarded`, and there at its first or its last element: what the peer said in one of the
+    /// two only is said in the other as it is believed (RFC 7239 section 7.4), and scheme and host are in `Forwarded` once.
+    #[inline(never)]
+    fn write_behind_others(&self, fields: &mut Fields, origin: Origin, authority: Authority<'_>) {
+        let mut room = [0; AUTHORITY_LEN_MAX];
+        let authority = said_host(fields).and_then(|said| copied(said, &mut room)).unwrap_or(authority);
+        let host = authority.text.as_bytes();
+        let mut room = [0; ADDRESS_LEN_MAX];
+        let client = (origin.client != self.address).then(|| written(origin.client, &mut room));
+        let says_way = fields.contains(Name::Forwarded);
+        let lacks = |name| fields.elements(Name::Forwarded).all(|hop| parameter(hop, name).is_none());
+        let (lacks_proto, lacks_host) = (lacks(b"proto"), lacks(b"host") && !host.is_empty());
+        match client {
+            _ if fields.contains(Name::XForwardedFor) => fields.join(Name::XForwardedFor, &[self.text()]),
+            Some(client) => fields.append(Name::XForwardedFor, &[client, b", ", self.text()]),
+            None => fields.append_line(Name::XForwardedFor, self.line.as_bytes()),
+        }
+        if !fields.contains(Name::XForwardedProto) {
+            fields
+                .append_line(Name::XForwardedProto, if origin.is_secure { PROTO_HTTPS } else { PROTO_HTTP });
+        }
+        if !host.is_empty() && !fields.contains(Name::XForwardedHost) {
+            fields.append(Name::XForwardedHost, &[host]);
+        }
+        let proto: &[u8] = match origin.is_secure {
+            _ if !lacks_proto => b"",
+            true => b";proto=https",
+            false => b";proto=http",
+        };
+        let quote: &[u8] = if !lacks_host || authority.is_token() { b"" } else { b"\"" };
+        let [host_is, host] = if lacks_host { [HOST.as_bytes(), host] } else { [&b""[..]; 2] };
+        let own = self.hop.split_once(PROTO).map_or("", |(node, _)| node).as_bytes();
+        match client.filter(|_| !says_way) {
+            Some(client) => {
+                let [open, close]: [&[u8]; 2] =
+                    if origin.client.is_ipv6() { [b"\"[", b"]\""] } else { [b""; 2] };
+                let claim = [b"for=", open, client, close, proto, host_is, quote, host, quote, b", ", own];
+                fields.append(Name::Forwarded, &claim);
+            }
+            None => fields.join(Name::Forwarded, &[own, proto, host_is, quote, host, quote]),
         }
     }
 
@@ -151,6 +200,28 @@ pub(crate) fn is_alias(name: &[u8]) -> bool {
     dashed.copy_from_slice(name);
     dashed.iter_mut().filter(|byte| **byte == b'_').for_each(|byte| *byte = b'-');
     CLAIMS.and(NOT_FOR_APPS).contains(Name::of(dashed))
+}
+
+/// The host that the client asked for, by what the proxies before say.
+fn said_host(fields: &Fields) -> Option<&[u8]> {
+    let first = fields.elements(Name::XForwardedHost).next();
+    first.or_else(|| parameter(fields.elements(Name::Forwarded).next()?, b"host"))
+}
+
+/// An authority that is written elsewhere; `None` for what is none, or is longer than there is room.
+fn copied<'a>(text: &[u8], room: &'a mut [u8]) -> Option<Authority<'a>> {
+    let room = room.get_mut(..text.len())?;
+    room.copy_from_slice(text);
+    Authority::parse(std::str::from_utf8(room).ok()?).filter(|authority| !authority.text.is_empty())
+}
+
+/// An address as text.
+fn written(address: IpAddr, room: &mut [u8; ADDRESS_LEN_MAX]) -> &[u8] {
+    let mut left = &mut room[..];
+    // There is room for every address.
+    let _ = write!(left, "{address}");
+    let len = ADDRESS_LEN_MAX - left.len();
+    &room[..len]
 }
 
 fn is_trusted(address: IpAddr, trusted: &[Network]) -> bool {
@@ -185,175 +256,4 @@ fn parameter<'a>(hop: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn trusted() -> Vec<Network> {
-        [("10.0.0.0", 8), ("fd00::", 8)]
-            .map(|(address, prefix_len)| Network { address: address.parse().unwrap(), prefix_len })
-            .to_vec()
-    }
-
-    fn peer(address: &str, is_tls: bool) -> Peer {
-        Peer::new(address.parse().unwrap(), is_tls, &trusted())
-    }
-
-    fn fields(pairs: &[(&str, &str)]) -> Fields {
-        pairs.iter().copied().collect()
-    }
-
-    fn client(pairs: &[(&str, &str)]) -> String {
-        peer("10.0.0.9", false).origin(&fields(pairs), &trusted()).client.to_string()
-    }
-
-    fn is_secure(is_tls: bool, pairs: &[(&str, &str)]) -> bool {
-        peer("10.0.0.9", is_tls).origin(&fields(pairs), &trusted()).is_secure
-    }
-
-    #[test]
-    fn a_stranger_is_the_client_whatever_it_claims() {
-        let claims = fields(&[
-            ("x-forwarded-for", "1.2.3.4"),
-            ("x-forwarded-proto", "https"),
-            ("forwarded", "for=1.2.3.4;proto=https"),
-        ]);
-        let origin = peer("203.0.113.7", false).origin(&claims, &trusted());
-        assert_eq!(origin, Origin { client: [203, 0, 113, 7].into(), is_secure: false });
-    }
-
-    #[test]
-    fn the_client_is_the_last_hop_that_is_not_trusted() {
-        let cases = [
-            ("1.1.1.1", "1.1.1.1"),
-            ("6.6.6.6, 1.1.1.1", "1.1.1.1"),
-            ("6.6.6.6, 1.1.1.1, 10.0.0.1, 10.0.0.2", "1.1.1.1"),
-            ("10.0.0.1, 10.0.0.2", "10.0.0.1"),
-            ("1.1.1.1, unknown, 10.0.0.1", "10.0.0.1"),
-            ("1.1.1.1, garbage", "10.0.0.9"),
-            ("", "10.0.0.9"),
-            ("1.1.1.1:4711, [fd00::1]:80", "1.1.1.1"),
-            ("2001:db8::1", "2001:db8::1"),
-            ("::ffff:1.1.1.1, ::ffff:10.0.0.1", "1.1.1.1"),
-        ];
-        for (line, expected) in cases {
-            assert_eq!(client(&[("x-forwarded-for", line)]), expected, "{line}");
-        }
-        assert_eq!(
-            client(&[("x-forwarded-for", "6.6.6.6"), ("x-forwarded-for", "1.1.1.1, 10.0.0.1")]),
-            "1.1.1.1"
-        );
-    }
-
-    #[test]
-    fn forwarded_counts_where_there_is_no_x_forwarded_for() {
-        let line = "for=192.0.2.1;by=\"a,b\", For=\"[2001:db8::17]:4711\";proto=https, for=10.0.0.1";
-        assert_eq!(client(&[("forwarded", line)]), "2001:db8::17");
-        assert_eq!(client(&[("forwarded", "for=192.0.2.1, for=_hidden, for=10.0.0.1")]), "10.0.0.1");
-        assert_eq!(client(&[("forwarded", "for=192.0.2.1, proto=https")]), "10.0.0.9");
-        assert_eq!(client(&[("forwarded", "for=192.0.2.1"), ("x-forwarded-for", "1.1.1.1")]), "1.1.1.1");
-    }
-
-    #[test]
-    fn the_scheme_is_the_one_the_client_used() {
-        assert!(is_secure(true, &[]) && !is_secure(false, &[]));
-        assert!(is_secure(false, &[("x-forwarded-proto", "HTTPS")]));
-        assert!(is_secure(false, &[("x-forwarded-proto", "https, http")]));
-        assert!(!is_secure(true, &[("x-forwarded-proto", "http")]));
-        assert!(is_secure(false, &[("forwarded", "proto=https, proto=http")]));
-        assert!(!is_secure(false, &[("x-forwarded-proto", "http"), ("forwarded", "proto=https")]));
-    }
-
-    fn authority_of(text: &str) -> Authority<'_> {
-        Authority { text, host: text.rsplit_once(':').map_or(text, |(host, _)| host) }
-    }
-
-    fn written(address: &str, is_tls: bool, authority: &str, pairs: &[(&str, &str)]) -> Fields {
-        let mut fields = fields(pairs);
-        peer(address, is_tls).write(&mut fields, authority_of(authority));
-        fields
-    }
-
-    #[test]
-    fn what_a_stranger_claims_is_replaced() {
-        let claims = [
-            ("x-forwarded-for", "1.2.3.4"),
-            ("x-forwarded-proto", "https"),
-            ("x-forwarded-host", "evil.example"),
-            ("x-forwarded-port", "1"),
-            ("x-real-ip", "1.2.3.4"),
-            ("x_forwarded_for", "1.2.3.4"),
-            ("x-forwarded_proto", "https"),
-            ("x_real_ip", "1.2.3.4"),
-            ("Cutover_State", "role=draining; epoch=1; admin=drain"),
-            ("forwarded", "for=1.2.3.4"),
-        ];
-        let expected = fields(&[
-            ("x-forwarded-for", "203.0.113.7"),
-            ("x-forwarded-proto", "http"),
-            ("x-forwarded-host", "example.com:8080"),
-            ("forwarded", "for=203.0.113.7;proto=http;host=\"example.com:8080\""),
-        ]);
-        assert_eq!(written("203.0.113.7", false, "example.com:8080", &claims), expected);
-        assert_eq!(written("::ffff:203.0.113.7", false, "example.com:8080", &[]), expected);
-    }
-
-    #[test]
-    fn what_a_trusted_proxy_says_is_kept_and_its_own_hop_added() {
-        let said = [
-            ("x-forwarded-for", "1.1.1.1"),
-            ("x-forwarded-for", "2.2.2.2"),
-            ("x-forwarded-proto", "https"),
-            ("x-forwarded-host", "public.example"),
-            ("x-forwarded-port", "443"),
-            ("x_forwarded_for", "6.6.6.6"),
-            ("x-real_ip", "6.6.6.6"),
-            ("cutover_update", "v9"),
-            ("forwarded", "for=1.1.1.1;by=\"a,b\""),
-        ];
-        let expected = fields(&[
-            ("x-forwarded-proto", "https"),
-            ("x-forwarded-host", "public.example"),
-            ("x-forwarded-port", "443"),
-            ("x-forwarded-for", "1.1.1.1, 2.2.2.2, fd00::9"),
-            ("forwarded", "for=1.1.1.1;by=\"a,b\", for=\"[fd00::9]\";proto=http;host=inner"),
-        ]);
-        assert_eq!(written("fd00::9", false, "inner", &said), expected);
-    }
-
-    #[test]
-    fn without_a_host_none_is_claimed() {
-        let written = written("203.0.113.7", true, "", &[]);
-        assert_eq!(written.first(Name::Forwarded), Some(&b"for=203.0.113.7;proto=https"[..]));
-        assert!(!written.contains(Name::XForwardedHost));
-    }
-
-    proptest! {
-        #[test]
-        fn what_is_written_reads_back_as_the_same_client(v6: [u8; 16], hops: Vec<u8>) {
-            let address = IpAddr::from(v6).to_canonical();
-            let stranger = Peer::new(address, true, &[]);
-            let mut fields = Fields::from_iter([("x-forwarded-for", &hops), ("forwarded", &hops)]);
-            stranger.write(&mut fields, authority_of("h:1"));
-            let next = Peer::new([10, 0, 0, 9].into(), false, &trusted());
-            let expected = Origin { client: address, is_secure: true };
-            prop_assert_eq!(next.origin(&fields, &trusted()), expected);
-            fields.remove(Name::XForwardedFor);
-            fields.remove(Name::XForwardedProto);
-            prop_assert_eq!(next.origin(&fields, &trusted()), expected);
-        }
-
-        #[test]
-        fn no_claim_can_panic(line: Vec<u8>) {
-            for name in [Name::XForwardedFor, Name::Forwarded, Name::XForwardedProto] {
-                let mut fields = Fields::from_iter([(name.as_str(), &line)]);
-                let proxy = peer("10.0.0.9", false);
-                let _ = proxy.origin(&fields, &trusted());
-                proxy.write(&mut fields, authority_of("h"));
-                let last = fields.values(Name::Forwarded).last().unwrap();
-                prop_assert!(last.ends_with(b"for=10.0.0.9;proto=http;host=h"));
-            }
-        }
-    }
-}
+mod tests;

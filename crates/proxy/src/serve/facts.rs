@@ -44,7 +44,12 @@ pub(crate) struct Authority<'a> {
     pub host: &'a str,
 }
 
-impl Authority<'_> {
+impl<'a> Authority<'a> {
+    /// The authority `text`; `None` when it is no host with an optional port.
+    pub(crate) fn parse(text: &'a str) -> Option<Self> {
+        Some(Self { text, host: host_of(text)? })
+    }
+
     /// Whether it is a token (RFC 9110 section 5.6.2). Only ports and addresses of IPv6 have bytes that no token has.
     pub(crate) fn is_token(&self) -> bool {
         !self.text.is_empty() && self.host.len() == self.text.len() && !self.host.starts_with('[')
@@ -74,7 +79,7 @@ pub(crate) fn authority<'a>(
     let host = host_of(line).ok_or(HostError::Invalid)?;
     match target {
         None => Ok(Authority { text: line, host }),
-        Some(text) => Ok(Authority { text, host: host_of(text).ok_or(HostError::Invalid)? }),
+        Some(text) => Authority::parse(text).ok_or(HostError::Invalid),
     }
 }
 

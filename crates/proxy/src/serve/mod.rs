@@ -325,7 +325,7 @@ fn prepare(exchange: &mut Exchange<'_>, decided: &Decided, framing: Framing) -> 
     }
     pin::strip(&mut asked.fields, &set.policy.pin, &decided.going);
     let given = Authority { text: authority, host: &authority[..*host_len] };
-    exchange.client.peer.write(&mut asked.fields, given);
+    exchange.client.peer.write(&mut asked.fields, exchange.origin, given);
     let rules = &decided.service.rules;
     if let Some(rewrite) = &rules.rewrite {
         rewrite.apply(asked, decided.prefix_len);
