@@ -125,7 +125,7 @@ fn what_a_trusted_proxy_says_is_kept_and_its_own_hop_added() {
         ("x-forwarded-port", "443"),
         ("x_forwarded_for", "6.6.6.6"),
         ("x-real_ip", "6.6.6.6"),
-        ("cutover_update", "v9"),
+        ("Cutover_Update", "v9"),
         ("forwarded", "for=1.1.1.1;by=\"a,b\""),
     ];
     let expected = fields(&[
