@@ -70,7 +70,7 @@ where
     }
     let identity = &question.policy.identity;
     let boot_id = told::boot_id(&told, &identity.boot_id_header)?;
-    let version = told::version_header(&told, &identity.version_header)?;
+    let version = told::version(identity, &told, None)?;
     let detail = match &version {
         Some(version) => format!("{name}, version {version}"),
         None => name,

@@ -80,7 +80,7 @@ async fn read(response: Response<Incoming>, question: &Question) -> Result<Answe
 }
 
 fn needs_body(question: &Question) -> bool {
-    !question.policy.identity.version_pointer.is_empty()
+    told::is_in_body(&question.policy.identity)
 }
 
 fn judge(status: StatusCode, question: &Question) -> Result<(), Failure> {
@@ -97,10 +97,7 @@ fn answer(
 ) -> Result<Answer, Failure> {
     let identity = &question.policy.identity;
     let boot_id = told::boot_id(headers, &identity.boot_id_header)?;
-    let version = match body {
-        Some(body) => told::version_in(body, &identity.version_pointer)?,
-        None => told::version_header(headers, &identity.version_header)?,
-    };
+    let version = told::version(identity, headers, body)?;
     let detail = match &version {
         Some(version) => format!("status {status}, version {version}"),
         None => format!("status {status}"),

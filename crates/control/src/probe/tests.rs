@@ -8,7 +8,9 @@ use cutover_core::address::Address;
 use cutover_core::backend::{Identity, Operational};
 use cutover_core::command::{Change, Command, Finding};
 use cutover_core::id::VersionLabel;
-use cutover_core::policy::{HealthPolicy, IdentityPolicy, Policy, ProbeProtocol, ProxyProtocol};
+use cutover_core::policy::{
+    HealthPolicy, IdentityPolicy, IdentitySource, Policy, ProbeProtocol, ProxyProtocol,
+};
 use cutover_core::time::Millis;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, UnixListener};
@@ -120,6 +122,22 @@ async fn a_version_is_read_from_the_body_where_the_pointer_says() {
     assert_eq!(answer_to(chunked, by_pointer("/none")).await, Ok((None, None)));
     let number = b"HTTP/1.1 200 OK\r\ncontent-length: 7\r\n\r\n{\"v\":8}";
     assert_eq!(answer_to(number, by_pointer("/v")).await, Ok((Some("8".to_owned()), None)));
+}
+
+fn by_label(mut policy: Policy) -> Policy {
+    policy.identity.source = IdentitySource::Label;
+    policy
+}
+
+#[tokio::test]
+async fn where_the_label_counts_no_answer_is_asked_for_a_version() {
+    let nothing = Ok((None, None));
+    for head in [&b"x-app-version: 1.2 (build 3)"[..], b"x-app-version: \xff", b"x-app-version: v9"] {
+        let answer = [b"HTTP/1.1 200 OK\r\n", head, b"\r\n\r\n"].concat();
+        assert_eq!(answer_to(answer.leak(), by_label(policy())).await, nothing);
+    }
+    let page = b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\n<p>";
+    assert_eq!(answer_to(page, by_label(by_pointer("/v"))).await, nothing);
 }
 
 #[tokio::test]
