@@ -138,11 +138,8 @@ impl Upstream {
 
     /// Waits until the backend lets the client go on.
     pub(crate) fn wait_for_cue(&self) -> Result<(), String> {
-        if !self.board.wait(LIMIT, |state| state.cues_for_client > 0) {
-            return Err("waited in vain for the upstream's cue".to_owned());
-        }
-        self.board.state().cues_for_client -= 1;
-        Ok(())
+        let is_cued = self.board.wait(LIMIT, |state| take(&mut state.cues_for_client));
+        if is_cued { Ok(()) } else { Err("waited in vain for the upstream's cue".to_owned()) }
     }
 }
 
@@ -194,10 +191,17 @@ impl Board {
     }
 
     /// Waits until something is so, and answers whether it became so in time.
-    fn wait(&self, patience: Duration, is_so: impl Fn(&State) -> bool) -> bool {
+    fn wait(&self, patience: Duration, is_so: impl Fn(&mut State) -> bool) -> bool {
         let state = self.changed.wait_timeout_while(self.state(), patience, |state| !is_so(state));
         !state.unwrap_or_else(PoisonError::into_inner).1.timed_out()
     }
+}
+
+/// Takes a cue if there is one. Several connections may wait, and each cue is for one of them.
+fn take(cues: &mut usize) -> bool {
+    let is_there = *cues > 0;
+    *cues -= usize::from(is_there);
+    is_there
 }
 
 /// One connection, from its first request to its end.
@@ -276,13 +280,7 @@ fn play(
             board.changed.notify_all();
             true
         }
-        Act::OnCue => {
-            let is_cued = board.wait(LIMIT, |state| state.cues_for_upstream > 0);
-            if is_cued {
-                board.state().cues_for_upstream -= 1;
-            }
-            is_cued
-        }
+        Act::OnCue => board.wait(LIMIT, |state| take(&mut state.cues_for_upstream)),
         Act::HalfClose => {
             wire.half_close();
             true

@@ -179,10 +179,15 @@ impl Control {
         leave.map_err(LeaveError::Refused)
     }
 
-    /// Whether the state is loaded and configured, and the data plane decides by it.
+    /// Whether the state is loaded and configured, the data plane decides by it, and clients are taken.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.0.is_ready.load(Ordering::Acquire)
+        self.0.is_ready.load(Ordering::Acquire) && !self.0.is_leaving.load(Ordering::Acquire)
+    }
+
+    /// From now on it is not ready any more: the process takes no new clients.
+    pub fn leave(&self) {
+        self.0.is_leaving.store(true, Ordering::Release);
     }
 
     /// What does not change while the process runs.
@@ -218,6 +223,7 @@ pub(crate) struct Shared {
     pub(crate) verdicts: Arc<VerdictBoard>,
     pub(crate) means: Means,
     pub(crate) is_ready: Arc<AtomicBool>,
+    pub(crate) is_leaving: AtomicBool,
     pub(crate) about: About,
 }
 

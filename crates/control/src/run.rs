@@ -126,6 +126,7 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
         verdicts: Arc::clone(controller.verdicts()),
         means: means.clone(),
         is_ready: Arc::clone(&is_ready),
+        is_leaving: AtomicBool::new(false),
         about: About { node: settings.node, store: settings.store_kind, started_at: clock.began() },
     });
     let prober = Prober {

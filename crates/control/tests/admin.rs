@@ -158,15 +158,42 @@ async fn a_stop_finishes_what_was_begun() {
     assert_eq!(idle.read(&mut [0; 1]).await.unwrap(), 0);
 }
 
+/// A connection with a request that is answered in ten minutes.
+async fn waiting(handle: &AdminHandle, running: &Running) -> TcpStream {
+    let path = format!("/v1/services?revision={}&timeout=10m", running.control().current().revision);
+    let mut stream = connect(handle).await;
+    stream.write_all(LIVEZ.replace("/livez", &path).as_bytes()).await.unwrap();
+    stream
+}
+
+#[tokio::test]
+async fn whoever_is_silent_makes_way_for_whoever_asks() {
+    let config = AdminConfig { listen: any_port(), connections_max: 2, ..AdminConfig::default() };
+    let (handle, running) = served(config).await;
+    let mut busy = waiting(&handle, &running).await;
+    for preface in ["", "PRI * HTTP/2.0\r\n", "GET /v1/ser"] {
+        let mut silent = connect(&handle).await;
+        silent.write_all(preface.as_bytes()).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let answer = exchange(connect(&handle).await, LIVEZ).await;
+        assert!(answer.starts_with("HTTP/1.1 200"), "{preface:?}: {answer}");
+        let mut rest = Vec::new();
+        let ended = tokio::time::timeout(Duration::from_secs(10), silent.read_to_end(&mut rest)).await;
+        assert!(ended.is_ok(), "{preface:?}: the silent one is still there");
+    }
+    let early = tokio::time::timeout(Duration::from_millis(50), busy.read_u8()).await;
+    assert!(early.is_err(), "a request in progress was cut off");
+}
+
 #[tokio::test]
 async fn heads_and_connections_are_bounded() {
     let config = AdminConfig { listen: any_port(), connections_max: 2, ..AdminConfig::default() };
-    let (handle, _running) = served(config).await;
+    let (handle, running) = served(config).await;
     let long = LIVEZ.replace("host:", &format!("x: {}\r\nhost:", "y".repeat(100_000)));
     let answer = exchange(connect(&handle).await, &long).await;
     assert!(answer.starts_with("HTTP/1.1 431"), "{answer}");
 
-    let held = [connect(&handle).await, connect(&handle).await];
+    let held = [waiting(&handle, &running).await, waiting(&handle, &running).await];
     tokio::time::sleep(Duration::from_millis(50)).await;
     let mut third = connect(&handle).await;
     third.write_all(LIVEZ.as_bytes()).await.unwrap();

@@ -16,6 +16,7 @@ use super::problem::Problem;
 use super::query::{self, FromQuery};
 use super::replies::RequestKey;
 use super::wire::json::Written;
+use crate::error::SubmitError;
 use crate::handle::{self, Done};
 use crate::reply::{Once, Reply};
 use crate::timeline::Actor;
@@ -50,6 +51,17 @@ impl<P, Q, B> Call<P, Q, B> {
         reason: Option<String>,
     ) -> handle::Request {
         self.request(Command::Service(service.clone(), change), reason)
+    }
+
+    /// Whether the call is about this state, as far as it says so.
+    ///
+    /// # Errors
+    /// `If-Match` names another revision.
+    pub(crate) fn is_about(&self, current: Revision) -> Result<(), Problem> {
+        match self.if_match {
+            Some(expected) if expected != current => Err(SubmitError::RevisionMismatch { current }.into()),
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// Has a request carried out and answers what `answer` makes of it; once, if the call has a key: then the answer is kept together with

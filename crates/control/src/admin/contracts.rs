@@ -45,6 +45,7 @@ pub(super) async fn contract(
         by: call.actor.name.clone(),
     };
     if body.dry_run == Some(true) {
+        call.is_about(api.control().current().revision)?;
         return dry_run(&api, &call.at, &request)?.write();
     }
     let service = call.at.clone();

@@ -17,7 +17,6 @@ use super::{text, versions};
 use crate::error::LeaveError;
 use crate::handle::Done;
 use crate::reply::Reply;
-use crate::timeline::Actor;
 
 /// Makes a version active, in one step. Refused with every reason. With `dry_run`, answers what would happen, whether or not it would be
 /// refused.
@@ -41,9 +40,10 @@ pub(super) async fn flip(
         Some((Flip { to: to?, if_epoch, force }, reason))
     })?;
     if body.dry_run == Some(true) {
+        call.is_about(api.control().current().revision)?;
         return dry_run(&api, &call.at, &flip)?.write();
     }
-    let flip = with_leave(&api, &call.at, flip, &call.actor).await?;
+    let flip = with_leave(&api, &call, flip).await?;
     let service = call.at.clone();
     let answer = move |done: &Done| Ok(Answer::ok(done.revision, FlipAnswer::Done(flipped(done, &service)?)));
     call.carry_out(&api, call.change(&call.at, Change::Flip(flip), reason), answer).await
@@ -51,13 +51,18 @@ pub(super) async fn flip(
 
 /// The flip once the `pre_flip` hooks let it be made, in the epoch in which they were asked. They are asked only if nothing else stands in
 /// its way.
-async fn with_leave(api: &Api, name: &ServiceName, flip: Flip, actor: &Actor) -> Result<Flip, Problem> {
+async fn with_leave(
+    api: &Api,
+    call: &Call<ServiceName, (), Json<FlipBody>>,
+    flip: Flip,
+) -> Result<Flip, Problem> {
     let (current, now) = (api.control().current(), api.now());
-    let Some(service) = current.state.services.get(name) else { return Ok(flip) };
+    let Some(service) = current.state.services.get(&call.at) else { return Ok(flip) };
     if flip.force || !must_ask(service, &flip.to, now) || !obstacles(service, &flip, now).is_empty() {
         return Ok(flip);
     }
-    match api.control().ask_leave(service, &flip.to, now, actor.clone()).await {
+    call.is_about(current.revision)?;
+    match api.control().ask_leave(service, &flip.to, now, call.actor.clone()).await {
         Ok(()) => Ok(Flip { if_epoch: Some(service.epoch), ..flip }),
         Err(LeaveError::Refused(why)) => Err(Rejected::because(Code::HookFailed, why).into()),
         Err(LeaveError::Submit(error)) => Err(error.into()),

@@ -23,6 +23,7 @@ mod guesses;
 mod history;
 mod holds;
 mod host;
+mod idle;
 mod listener;
 mod names;
 mod node;

@@ -74,7 +74,7 @@ pub(super) async fn readyz(State(api): State<Api>) -> Result<&'static str, Probl
     if api.control().is_ready() {
         return Ok("ok\n");
     }
-    let detail = "the state is not loaded and served yet";
+    let detail = "no clients are taken, because the state is not loaded and served yet, or the process ends";
     Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not_ready", detail).retriable())
 }
 

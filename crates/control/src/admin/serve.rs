@@ -26,6 +26,7 @@ use tower::ServiceExt;
 
 use super::api::Api;
 use super::config::{AdminConfig, Listen};
+use super::idle::{Idle, Visit};
 use super::listener::{Arrival, Inherited, Listener};
 use super::peer::{Peer, Secured};
 use super::{node, routes};
@@ -35,7 +36,7 @@ use crate::handle::Control;
 const HEAD_MAX: u32 = 32 * 1024;
 /// Time for a whole TLS handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Time in which the head of a request must arrive; also the longest idle time between requests.
+/// Time in which the head of a request must arrive, the first one after the connection too; also the longest idle time between requests.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// Requests that one HTTP/2 connection may have open.
 const STREAMS_MAX: u32 = 100;
@@ -231,13 +232,9 @@ async fn accept_all(
     (mut leaving, closing): (watch::Receiver<bool>, watch::Receiver<bool>),
 ) {
     let places = Arc::new(Semaphore::new(limits.connections));
+    let idle = Arc::new(Idle::default());
     let mut connections = JoinSet::new();
     loop {
-        // Beyond the limit, connections wait in the backlog of the kernel.
-        let place = tokio::select! {
-            place = Arc::clone(&places).acquire_owned() => place,
-            () = closed(&mut leaving) => break,
-        };
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             () = closed(&mut leaving) => break,
@@ -251,16 +248,32 @@ async fn accept_all(
                 continue;
             }
         };
+        if places.available_permits() == 0 {
+            idle.end_oldest();
+        }
+        // While all are being served, it waits, and those behind it in the backlog of the kernel.
+        let place = tokio::select! {
+            place = Arc::clone(&places).acquire_owned() => place,
+            () = closed(&mut leaving) => break,
+        };
         let (router, tls, closing) = (router.clone(), tls.clone(), closing.clone());
+        let visit = idle.come();
         connections.spawn(async move {
-            match (arrival, tls) {
-                (Arrival::Tcp(stream), None) => answer(stream, service(router, peer, None), closing).await,
-                (Arrival::Tcp(stream), Some(tls)) => {
-                    if let Some((stream, secured)) = secure(&tls, stream, &mut closing.clone()).await {
-                        answer(stream, service(router, peer, Some(secured)), closing).await;
+            let service = |secured| service(router, peer, secured, Arc::clone(&visit));
+            let serve = async {
+                match (arrival, tls) {
+                    (Arrival::Tcp(stream), None) => answer(stream, service(None), closing).await,
+                    (Arrival::Tcp(stream), Some(tls)) => {
+                        if let Some((stream, secured)) = secure(&tls, stream, &mut closing.clone()).await {
+                            answer(stream, service(Some(secured)), closing).await;
+                        }
                     }
+                    (Arrival::Unix(stream), _) => answer(stream, service(None), closing).await,
                 }
-                (Arrival::Unix(stream), _) => answer(stream, service(router, peer, None), closing).await,
+            };
+            tokio::select! {
+                () = serve => {}
+                () = visit.is_to_leave(HEAD_TIMEOUT) => {}
             }
             drop(place);
         });
@@ -299,6 +312,7 @@ fn service(
     router: Router,
     peer: Peer,
     secured: Option<Secured>,
+    visit: Arc<Visit>,
 ) -> impl tower::Service<
     Request<Incoming>,
     Response = axum::response::Response,
@@ -307,12 +321,14 @@ fn service(
 > + Clone
 + Send
 + 'static {
-    router.map_request(move |mut request: Request<Incoming>| {
+    tower::service_fn(move |mut request: Request<Incoming>| {
+        let in_progress = visit.ask();
         request.extensions_mut().insert(peer);
         if let Some(secured) = &secured {
             request.extensions_mut().insert(secured.clone());
         }
-        request.map(Body::new)
+        let answered = router.clone().oneshot(request.map(Body::new));
+        async move { Ok(answered.await?.map(|body| in_progress.until_sent(body))) }
     })
 }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use http::Uri;
+use http::uri::Authority;
 
 /// The address of an admin API.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +29,9 @@ pub(crate) enum TargetError {
     /// None of the three forms.
     #[error("write http://host:port, https://host:port or unix:/path")]
     Form,
+    /// Another port than there are.
+    #[error("a port is a number from 1 to 65535; write http://host:port")]
+    Port,
     /// A path behind the port.
     #[error("the admin API has no path; write http://host:port")]
     Path,
@@ -64,12 +68,20 @@ impl FromStr for Target {
         if !matches!(uri.path(), "" | "/") || uri.query().is_some() {
             return Err(TargetError::Path);
         }
+        let authority = uri.authority().map_or("", Authority::as_str);
+        if authority.contains('@') || text.contains('#') {
+            return Err(TargetError::Form);
+        }
         let host = uri.host().ok_or(TargetError::Form)?;
+        let port = match authority.get(host.len()..).unwrap_or_default() {
+            "" => PORT_DEFAULT,
+            port => port[1..].parse().ok().filter(|port| *port > 0).ok_or(TargetError::Port)?,
+        };
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
         if host.is_empty() {
             return Err(TargetError::Form);
         }
-        Ok(Self::Tcp { host, port: uri.port_u16().unwrap_or(PORT_DEFAULT), is_tls })
+        Ok(Self::Tcp { host, port, is_tls })
     }
 }
 
@@ -106,5 +118,15 @@ mod tests {
         assert_eq!(cause(""), TargetError::Form);
         assert_eq!(cause("https://"), TargetError::Form);
         assert_eq!(cause("http://a:1/v1"), TargetError::Path);
+        // Never another cutover than the one that was meant.
+        for port in ["99999", "65536", "abc", "0", "-1", ""] {
+            assert!(
+                matches!(cause(&format!("http://a:{port}")), TargetError::Port | TargetError::Form),
+                "{port}"
+            );
+        }
+        assert_eq!(cause("http://[::1]:99999"), TargetError::Port);
+        assert_eq!(cause("http://user:password@a:1"), TargetError::Form);
+        assert_eq!(cause("http://a:1#x"), TargetError::Form);
     }
 }

@@ -240,6 +240,16 @@ impl Edit {
     }
 }
 
+/// What is said about a header that always tells apps the same about the way of a request.
+pub(super) const FIXED_WAY: &str = "cutover tells apps itself how a request came; if a proxy before it ends TLS, name that one in trusted_proxies, and what it says is passed on";
+
+/// Whether apps are always told the same about the way of a request. `variable` begins what changes with each.
+pub(super) fn is_fixed_way(name: &str, value: &str, variable: char) -> bool {
+    let name = name.to_ascii_lowercase();
+    let is_way = name == "forwarded" || name.starts_with("x-forwarded-");
+    is_way && is_told_anyway(&name) && !value.is_empty() && !value.contains(variable)
+}
+
 /// Whether cutover itself tells apps what a request header of this name tells them: the way of the request, and its host.
 pub(super) fn is_told_anyway(name: &str) -> bool {
     const TOLD: [&str; 8] = [

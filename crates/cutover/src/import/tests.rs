@@ -147,6 +147,39 @@ fn a_redirect_to_tls_is_one_of_the_listener() {
 }
 
 #[test]
+fn whom_a_server_runs_as_is_not_carried_over_and_what_to_do_is_said() {
+    for (source, text) in [
+        (Source::Nginx, "user www-data;\nserver { location / { proxy_pass http://h; } }"),
+        (Source::Apache, "User www-data\nProxyPass / http://h/\n"),
+        (
+            Source::Haproxy,
+            "global\nuser haproxy\nfrontend f\nmode http\nbind :80\ndefault_backend b\nbackend b\nmode http\nserver s h:1\n",
+        ),
+    ] {
+        let text = imported(source, text).unwrap().text;
+        assert!(text.contains("name one in user of [node]"), "{text}");
+    }
+}
+
+#[test]
+fn a_fixed_word_about_the_way_of_a_request_is_not_dropped_silently() {
+    for (source, text) in [
+        (
+            Source::Nginx,
+            "server { location / { proxy_pass http://h; proxy_set_header X-Forwarded-Proto https; proxy_set_header X-Forwarded-For $remote_addr; } }",
+        ),
+        (Source::Apache, "RequestHeader set X-Forwarded-Proto \"https\"\nProxyPass / http://h/\n"),
+        (
+            Source::Haproxy,
+            "frontend f\nmode http\nbind :80\nhttp-request set-header X-Forwarded-Proto https\ndefault_backend b\nbackend b\nmode http\nserver s h:1\n",
+        ),
+    ] {
+        let text = imported(source, text).unwrap().text;
+        assert_eq!(text.matches("name that one in trusted_proxies").count(), 1, "{text}");
+    }
+}
+
+#[test]
 fn what_cutover_would_refuse_is_left_out_and_told() {
     let text = "frontend f\nmode http\nbind :80\nhttp-request set-header Bad\\ Name x\nhttp-request set-header X-Home '${HOME}'\n\
                 default_backend b\nbackend b\nmode http\nserver s h:1\nserver t h:99999\n";

@@ -281,6 +281,7 @@ impl Planes {
     async fn stop(self, signal: &str, signals: &mut Signals) {
         let Self { mut proxy, rest, control, admin, .. } = self;
         tracing::info!(signal, limit = ?SHUTDOWN_TIMEOUT, "stopping, what is in flight may end");
+        control.control().leave();
         proxy.shutdown(SHUTDOWN_TIMEOUT);
         let cut = loop {
             tokio::select! {

@@ -109,6 +109,20 @@ async fn a_flip_by_hand_asks_first_and_is_refused_in_the_hook_s_words() {
 }
 
 #[tokio::test]
+async fn nobody_is_asked_about_a_flip_of_another_revision() {
+    let receiver = Receiver::new().await;
+    let stage = two_versions(&receiver, &["pre_flip"], json!({})).await;
+    stage.usable("v2", "staged").await;
+    for body in [json!({"to": "v2"}), json!({"to": "v2", "dry_run": true})] {
+        let stale = stage.problem(flip(body).header("if-match", "1")).await;
+        assert_eq!(stale, (412, vec!["revision_mismatch".into()]));
+    }
+    assert_eq!(receiver.events(), [""; 0]);
+    receiver.answers(403);
+    assert_eq!(stage.problem(flip(json!({"to": "v2"}))).await.0, 409, "nobody has given leave");
+}
+
+#[tokio::test]
 async fn the_same_key_flips_and_asks_once() {
     let receiver = Receiver::new().await;
     let stage = two_versions(&receiver, &["pre_flip"], json!({})).await;

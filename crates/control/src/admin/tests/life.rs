@@ -283,6 +283,12 @@ async fn the_node_tells_about_itself() {
     for probe in ["/livez", "/readyz"] {
         assert_eq!(stage.call(get(probe)).await.text, "ok\n");
     }
+    stage.leave();
+    assert_eq!(stage.problem(get("/readyz")).await, (503, vec!["not_ready".into()]));
+    assert_eq!(
+        (stage.ok(get("/v1/status")).await["ready"].clone(), stage.status(get("/livez")).await),
+        (json!(false), 200)
+    );
     let metrics = stage.call(get("/metrics")).await;
     assert!(metrics.text.contains("# TYPE cutover_"), "{}", metrics.text);
     let document = stage.ok(get("/openapi.json")).await;

@@ -30,7 +30,7 @@ use crate::timeline::Actor;
 pub(super) struct Stage {
     router: Router,
     pub(super) closing: watch::Sender<bool>,
-    _running: Running,
+    running: Running,
     backends: Vec<TcpListener>,
 }
 
@@ -101,7 +101,12 @@ impl Stage {
         control.submit(configure).await.unwrap();
         let (closing, is_closing) = watch::channel(false);
         let router = routes::router(Api::new(&config, control, registry, is_closing).unwrap());
-        Self { router, closing, _running: running, backends: Vec::new() }
+        Self { router, closing, running, backends: Vec::new() }
+    }
+
+    /// The process begins to end.
+    pub(super) fn leave(&self) {
+        self.running.control().leave();
     }
 
     /// A stage with service `web`: `a` runs v1, which is active, and `b` runs v2, which is staged.

@@ -2,7 +2,7 @@
 
 use cutover_control::admin::wire::service::UpstreamProtocol;
 
-use super::super::draft::{Edit, Service, is_told_anyway};
+use super::super::draft::{Edit, FIXED_WAY, Service, is_fixed_way, is_told_anyway};
 use super::super::files::Files;
 use super::super::note::{Ledger, Note};
 use super::super::tree::Directive;
@@ -127,6 +127,9 @@ fn response_timeout(service: &mut Service, directive: &Directive) {
 
 fn request_header(service: &mut Service, directive: &Directive) {
     let (name, value) = (directive.arg(1).trim_end_matches(':'), directive.arg(2));
+    if directive.args.len() == 3 && is_fixed_way(name, value, '%') {
+        return service.lost(directive, FIXED_WAY);
+    }
     if is_told_anyway(name) && directive.keyword(0) != "unset" {
         return;
     }

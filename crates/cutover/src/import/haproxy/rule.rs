@@ -1,6 +1,6 @@
 //! `http-request`, `http-response` and `option` lines that are about messages.
 
-use super::super::draft::{Edit, Service, is_told_anyway};
+use super::super::draft::{Edit, FIXED_WAY, Service, is_fixed_way, is_told_anyway};
 use super::super::note::Note;
 use super::super::tree::Directive;
 use super::proxy::Proxy;
@@ -41,6 +41,10 @@ pub(super) fn apply(service: &mut Service, proxy: &Proxy<'_>) {
 
 fn header(service: &mut Service, line: &Directive, edit: Edit, is_request: bool) {
     let (name, value) = (line.arg(1), if edit == Edit::Remove { "" } else { line.arg(2) });
+    // With a condition, it is as cutover says it: `https if { ssl_fc }`.
+    if is_request && line.args.len() == 3 && is_fixed_way(name, value, '%') {
+        return service.lost(line, FIXED_WAY);
+    }
     if is_request && is_told_anyway(name) {
         let why = "apps are told the way of a request, and the host that was asked for, by cutover itself";
         return service.notes.push(Note::moot(line, why));

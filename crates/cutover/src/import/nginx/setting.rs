@@ -2,7 +2,7 @@
 
 use cutover_control::admin::wire::service::UpstreamProtocol;
 
-use super::super::draft::{Edit, Service, is_told_anyway};
+use super::super::draft::{Edit, FIXED_WAY, Service, is_fixed_way, is_told_anyway};
 use super::super::files::Files;
 use super::super::note::Note;
 use super::super::tree::Directive;
@@ -72,6 +72,8 @@ fn request_headers(service: &mut Service, levels: &Levels<'_>) {
         } else if name.eq_ignore_ascii_case("host") {
             service.lost(directive, "apps are told the host that the client asked for");
             keeps_host = true;
+        } else if is_fixed_way(name, value, '$') {
+            service.lost(directive, FIXED_WAY);
         } else if !is_told_anyway(name) {
             let edit = if value.is_empty() { Edit::Remove } else { Edit::Set };
             change(service, directive, edit, name, value, true);
