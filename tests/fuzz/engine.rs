@@ -82,7 +82,7 @@ fn compare(outcome: &Outcome, reference: &[Message], input: &[u8]) {
             assert_same(found, expected);
         } else if let Some(expected) = expected {
             let is_explained = is_refused_by_us_only(expected, status, input)
-                || (status == 400 && has_hidden_length(reference, input));
+                || (status == 400 && (has_hidden_length(reference, input) || has_hidden_line_end(reference)));
             assert!(is_explained, "{status} for {expected:?}");
         }
     }
@@ -212,6 +212,11 @@ fn is_unreadable(input: &[u8]) -> bool {
     let has_empty_lines =
         input.starts_with(b"\r\n\r\n") || input.windows(6).any(|six| six == b"\r\n\r\n\r\n");
     line_end::has_bare_lf(input) || has_bare_cr || has_empty_lines
+}
+
+/// Whether the CR before an LF may be a body's last byte: then the next head begins with an LF alone, which hyper skips.
+fn has_hidden_line_end(reference: &[Message]) -> bool {
+    reference.iter().any(|message| message.body.ends_with(b"\r"))
 }
 
 /// Whether the target is in a form that is served, as far as hyper shows it.

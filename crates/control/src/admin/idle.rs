@@ -1,7 +1,7 @@
 //! Which connections have no request in progress.
 //!
-//! When there is no place for another connection, the one that has been idle for longest goes. So whoever opens connections and is silent, or asks what he may not, keeps nobody else out: heartbeats come
-//! through, and leases don't lapse.
+//! When there is no place for another connection, the one that has been idle for longest goes. So whoever opens connections and is silent, or
+//! asks what he may not, keeps nobody else out: heartbeats come through, and leases don't lapse.
 
 use std::collections::BTreeMap;
 use std::future::pending;

@@ -241,7 +241,8 @@ impl Edit {
 }
 
 /// What is said about a header that always tells apps the same about the way of a request.
-pub(super) const FIXED_WAY: &str = "cutover tells apps itself how a request came; if a proxy before it ends TLS, name that one in trusted_proxies, and what it says is passed on";
+pub(super) const FIXED_WAY: &str = "cutover tells apps itself how a request came; if a proxy before it ends TLS, name that one in trusted_proxies, and what it \
+                                    says is passed on";
 
 /// Whether apps are always told the same about the way of a request. `variable` begins what changes with each.
 pub(super) fn is_fixed_way(name: &str, value: &str, variable: char) -> bool {
