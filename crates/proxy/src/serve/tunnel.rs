@@ -1,9 +1,9 @@
 //! Tunnels: what a connection becomes when both sides agreed to speak something else over it (WebSocket, RFC 6455; `101`, RFC 9110 section 7.8).
 //!
-//! One ends when its sides end it, or gently when its term is over: each way is cut where its protocol allows it, both sides are told,
-//! and have a moment to say goodbye. WebSocket clients get a close frame with code 1012 and connect again. They get none when
-//! a frame is under way from the backend and does not come to its end in time, or when they take nothing any more; and none of ours
-//! when a side had said goodbye already.
+//! One ends when its sides end it, a WebSocket soon after its server has, or gently when its term is over: each way is cut where its
+//! protocol allows it, both sides are told, and have a moment to say goodbye. WebSocket clients get a close frame with code 1012 and
+//! connect again. They get none when a frame is under way from the backend and does not come to its end in time, or when they take
+//! nothing any more; and none of ours when a side had said goodbye already.
 
 use std::convert::Infallible;
 use std::future::poll_fn;
@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::h2::H2Stream;
 use crate::io::buffer::{Buffer, Buffers};
 use crate::io::relay::{Broken, Relay, Seam};
 use crate::io::stream::Stream;
@@ -28,7 +29,7 @@ pub(crate) const CUT_WITHIN: Duration = Duration::from_secs(10);
 const GOODBYE_WITHIN: Duration = Duration::from_secs(3);
 
 /// Carries bytes both ways until both sides closed, one broke, nothing passed for `idle`, or its term is over. A side that closes only
-/// its sending half is still sent to. The answer's head goes out first.
+/// its sending half is still sent to, but for a WebSocket's backend. The answer's head goes out first.
 ///
 /// Answers whether the backend broke it: with a reset, or a WebSocket without a goodbye.
 pub(crate) async fn carry(
@@ -71,7 +72,7 @@ struct Tunnel<'a, 'e> {
     /// Bytes that passed.
     progress: u64,
     since: Instant,
-    /// Until when it has to be over, once its term is.
+    /// Until when it has to be over, once its term is, or its backend has closed a WebSocket.
     leaves: Option<Instant>,
     /// Whether the backend broke it.
     is_broken: bool,
@@ -98,11 +99,11 @@ impl Tunnel<'_, '_> {
         }
         let before = self.ways;
         // What breaks one way ends both.
-        if self.poll_ways(cx).is_err() || self.ways == (Way::Over, Way::Over) {
+        if self.poll_ways(cx).is_err() || self.is_over(cx) {
             return Poll::Ready(());
         }
-        if self.ways != before && self.ways.0 != Way::Open && self.ways.1 != Way::Open {
-            self.leaves = self.leaves.map(|_| Instant::now() + GOODBYE_WITHIN);
+        if self.ways != before && self.is_farewell() {
+            self.leaves = Some(Instant::now() + GOODBYE_WITHIN);
         }
         let Scratch { upload, download, .. } = &*self.exchange.scratch;
         let progress = upload.wrote() + download.wrote();
@@ -111,6 +112,27 @@ impl Tunnel<'_, '_> {
         }
         let idle_at = self.since + self.idle;
         self.exchange.alarm.poll(Some(self.leaves.map_or(idle_at, |at| at.min(idle_at))), cx)
+    }
+
+    /// Whether nothing can be delivered any more.
+    fn is_over(&mut self, cx: &mut Context<'_>) -> bool {
+        let is_given_up = |stream: &mut H2Stream| stream.poll_gone(cx).is_ready();
+        match self.ways {
+            (Way::Over, Way::Over) => true,
+            // A backend may end its half of a stream, and then the rest of it (RFC 9113 section 8.1).
+            (_, Way::Over) => self.upstream.h2().is_some_and(is_given_up),
+            _ => false,
+        }
+    }
+
+    /// Whether its sides have only goodbyes left to say.
+    fn is_farewell(&self) -> bool {
+        match self.ways {
+            // RFC 6455 section 7.1.1: the server closes first, and takes nothing then. Other protocols may use one half for longer.
+            (_, Way::Over) if self.is_websocket => true,
+            (Way::Open, _) | (_, Way::Open) => false,
+            _ => self.leaves.is_some(),
+        }
     }
 
     /// Its term is over.
@@ -142,14 +164,14 @@ impl Tunnel<'_, '_> {
         let before = self.ways;
         let down = self.ways.1.poll((download, is_websocket), (self.upstream, from_upstream), stream, cx);
         // Once one of them has said goodbye, or was told to go, the backend may leave as it likes.
-        let is_farewell = self.leaves.is_some() || upload.tunnel().is_last();
-        let is_sudden = before == (Way::Open, Way::Open) && !is_farewell;
+        let is_expected = self.leaves.is_some() || upload.tunnel().is_last();
+        let is_sudden = before == (Way::Open, Way::Open) && !is_expected;
         let is_end = matches!(down, Err(Broken::SourceGone(_)));
         let is_unsaid = is_websocket && self.ways.1 == Way::Over && !download.is_last();
         self.is_broken |= is_sudden && (is_end || is_unsaid);
         down?;
         let up = self.ways.0.poll((upload.tunnel(), is_websocket), (stream, from_client), self.upstream, cx);
-        let is_still_sending = self.ways.1 == Way::Open && !is_farewell;
+        let is_still_sending = self.ways.1 == Way::Open && !is_expected;
         self.is_broken |= is_still_sending && matches!(up, Err(Broken::SinkGone(_)));
         up
     }

@@ -91,6 +91,30 @@ fn who_does_not_say_goodbye_is_not_waited_for_long() {
 }
 
 #[test]
+fn a_websocket_whose_app_has_closed_is_over_soon_though_its_client_has_not() {
+    let stage = Stage::new(DrainPolicy::default());
+    let mut socket = stage.open();
+    socket.app_says(&CLOSE);
+    let begun = Instant::now();
+    drop(socket.app);
+    assert_eq!(socket.client.stream().bytes().take(4).map(Result::unwrap).collect::<Vec<_>>(), CLOSE);
+    stage.world.eventually("the tunnel is over", || stage.world.tunnels("v1") == 0);
+    assert!((2..8).contains(&begun.elapsed().as_secs()), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn a_side_of_another_protocol_that_says_no_more_is_said_more_to() {
+    let stage = Stage::new(DrainPolicy::default());
+    let mut socket = stage.open_as("shout");
+    socket.app.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(socket.client.rest().unwrap(), "");
+    // Longer than a WebSocket would be left.
+    std::thread::sleep(Duration::from_millis(3500));
+    socket.client_says(b"still here");
+    assert_eq!(socket.app_hears(10), b"still here");
+}
+
+#[test]
 fn tunnels_of_a_version_end_one_after_the_other() {
     let stage = Stage::new(DrainPolicy { deadline: Millis::ZERO, spread: Millis(1500) });
     let mut sockets: Vec<Socket> = (0..16).map(|_| stage.open()).collect();

@@ -1,19 +1,21 @@
 //! Tunnels to backends that speak HTTP/2 (RFC 8441), from clients of both kinds: both ways, and whichever side ends first.
 
+use std::future::poll_fn;
 use std::io::Read as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use bytes::Bytes;
 use cutover_core::policy::UpstreamProtocol::H2c;
-use h2::RecvStream;
 use h2::server::Builder;
+use h2::{Reason, RecvStream};
 use http::{Method, Response, StatusCode};
 
+use crate::app::App;
 use crate::backend::{Backend, Call, send_all};
 use crate::client::Client;
 use crate::http2;
-use crate::world::World;
+use crate::world::{Setup, World};
 
 /// A text frame as a server and as a client sends it.
 const HI: &[u8] = b"\x81\x02hi";
@@ -108,6 +110,34 @@ fn a_backend_may_end_a_websocket_of_http2_first() {
     let (_, mut back) = client.wait(answer).unwrap().into_parts();
     assert_eq!(client.wait(read(&mut back, usize::MAX)), CLOSE);
     stream.send_data(Bytes::from_static(MASKED_CLOSE), true).unwrap();
+    is_over_and_nobody_is_blamed(&world);
+}
+
+#[test]
+fn a_websocket_in_a_stream_is_over_soon_when_its_backend_has_closed() {
+    let app = App::answering(&[
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n\x01\x02hi\x08\x00",
+    ]);
+    let world = Setup::new(&[("a", &app.address.to_string(), "v1")]).start();
+    let mut client = http2::Client::connect(world.address);
+    let (answer, mut stream) = client.send(client.tunnel("/chat", "websocket"), false);
+    let (_, mut back) = client.wait(answer).unwrap().into_parts();
+    assert_eq!(client.wait(read(&mut back, usize::MAX)), b"\x01\x02hi\x08\x00");
+    let reason = client.wait(poll_fn(|cx| stream.poll_reset(cx))).unwrap();
+    assert_eq!(reason, Reason::NO_ERROR);
+    world.eventually("the tunnel is over", || world.tunnels("v1") == 0 && world.in_flight("v1") == 0);
+}
+
+#[test]
+fn a_stream_that_the_backend_has_ended_and_given_up_ends_its_tunnel() {
+    let app = tunnels(async |mut call: Call| {
+        let mut stream = call.begin(Response::new(()));
+        stream.send_data(Bytes::from_static(b"bye"), true).unwrap();
+        // What is dropped with a half that is open is reset by NO_ERROR.
+    });
+    let world = app.alone(H2c).start();
+    let mut client = open(&world, "shout", "");
+    assert_eq!(client.rest().unwrap(), "bye");
     is_over_and_nobody_is_blamed(&world);
 }
 
