@@ -70,6 +70,15 @@ pub(crate) fn replaced(backend: &mut Backend) {
     forget_boot(backend);
 }
 
+/// Another process has registered itself there. The label was its predecessor's: if it names no version, a health answer has to.
+pub(crate) fn succeeded(backend: &mut Backend, version: Option<&VersionLabel>) {
+    replaced(backend);
+    backend.label = version.cloned();
+    if version.is_some() {
+        backend.version = version.cloned();
+    }
+}
+
 /// The policy names another source of identities: what the old one told counts no more.
 pub(crate) fn forget_identities(service: &mut Service) {
     service.backends.values_mut().for_each(|backend| Arc::make_mut(backend).lose_identity());

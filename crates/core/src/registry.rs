@@ -57,9 +57,10 @@ fn admit(service: &mut Service, said: &Registration, origin: Origin, now: Timest
     }
     let Some(backend) = service.backend_mut(&said.backend) else { return Ok(()) };
     // Whoever said that it leaves does not come back: its successor does.
-    if backend.address != said.address || backend.leaving.is_some() {
+    let is_elsewhere = backend.address != said.address;
+    if is_elsewhere || backend.leaving.is_some() || backend.is_other_boot(said.boot_id.as_deref()) {
         backend.address = said.address.clone();
-        identity::replaced(backend);
+        identity::succeeded(backend, said.version.as_ref());
     }
     identity::hear(backend, said.version.as_ref(), said.boot_id.as_deref());
     backend.registered_weight = said.weight;

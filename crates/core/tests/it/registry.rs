@@ -2,7 +2,7 @@
 
 use cutover_core::backend::AdminState;
 use cutover_core::command::{Change, Finding, Registration};
-use cutover_core::policy::Policy;
+use cutover_core::policy::{IdentitySource, Policy};
 use cutover_core::rejected::Code;
 use cutover_core::report::{BackendFacts, Traffic};
 use cutover_core::time::Millis;
@@ -55,6 +55,31 @@ fn another_address_version_or_boot_id_is_another_process() {
         let backend = world.backend("a");
         assert_eq!((backend.operational.as_str(), backend.identity.as_str()), ("starting", "unknown"));
         assert!(backend.generation > generation);
+    }
+}
+
+#[test]
+fn another_process_does_not_inherit_the_label() {
+    let elsewhere = Registration { address: "elsewhere:80".parse().unwrap(), ..registration("a", "v1") };
+    let booted = Registration { boot_id: Some("2".into()), ..registration("a", "v1") };
+    for (other, is_another) in [(elsewhere, true), (booted, true), (registration("a", "v1"), false)] {
+        let mut policy = Policy::default();
+        policy.identity.source = IdentitySource::Label;
+        let mut world = World::new(policy);
+        world
+            .change(Change::Register(Registration { boot_id: Some("1".into()), ..registration("a", "v1") }))
+            .unwrap();
+        let up = Finding::Up { version: None, boot_id: None };
+        world.probed("a", up.clone());
+        assert_eq!(world.active(), Some("v1"));
+        world.change(Change::Register(Registration { version: None, ..other.clone() })).unwrap();
+        world.probed("a", up.clone());
+        let identity = world.backend("a").identity.as_str();
+        assert_eq!(identity, if is_another { "unknown" } else { "known" });
+        // Until it says which version it is.
+        world.change(Change::Register(other)).unwrap();
+        world.probed("a", up);
+        assert_eq!(world.backend("a").identity.as_str(), "known");
     }
 }
 
