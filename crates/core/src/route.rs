@@ -1,6 +1,7 @@
 //! Which service a request is for: most specific host first, then the longest path prefix.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 /// A host that a service answers for.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,6 +25,16 @@ pub enum RouteError {
     /// Not a path.
     #[error("{0:?} is not a path prefix; it must begin with '/' and have no '?', '#', space or '//'")]
     Path(String),
+}
+
+/// As it is written in the configuration.
+impl fmt::Display for HostPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exact(domain) => f.write_str(domain),
+            Self::Under(domain) => write!(f, "*.{domain}"),
+        }
+    }
 }
 
 impl HostPattern {

@@ -192,17 +192,24 @@ fn replace_policy(service: &mut Service, policy: &Arc<Policy>, latest_pin: Times
 fn route_conflicts(state: &State, name: &ServiceName, policy: &Policy) -> Vec<Reason> {
     let mut reasons = Vec::new();
     for other in state.services.values().filter(|other| other.name != *name) {
-        let is_shared_host = if policy.hosts.is_empty() || other.policy.hosts.is_empty() {
-            policy.hosts.is_empty() && other.policy.hosts.is_empty()
-        } else {
-            policy.hosts.iter().any(|host| other.policy.hosts.contains(host))
-        };
-        if !is_shared_host {
+        let are_both_for_all = policy.hosts.is_empty() && other.policy.hosts.is_empty();
+        let shared = policy.hosts.iter().find(|host| other.policy.hosts.contains(host));
+        if shared.is_none() && !are_both_for_all {
             continue;
         }
+        let host = shared.map_or_else(|| "hosts that nobody else names".to_owned(), ToString::to_string);
+        let made = match other.source {
+            Source::Api(_) => {
+                format!(", which was made by the admin API (`DELETE /v1/services/{}` removes it)", other.name)
+            }
+            Source::Config => String::new(),
+        };
         for path in policy.paths.iter().filter(|path| other.policy.paths.contains(path)) {
-            let detail =
-                format!("service {} answers for path {} of the same host already", other.name, path.as_str());
+            let path = path.as_str();
+            let detail = format!(
+                "{name} can't have path {path} of {host}: it is that of service {}{made}",
+                other.name
+            );
             reasons.push(Reason::new(Code::RouteTaken, detail));
         }
     }

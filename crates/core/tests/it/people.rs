@@ -93,9 +93,19 @@ fn a_version_that_is_announced_later_is_newer_whichever_starts_first() {
 fn two_services_cannot_have_the_same_route() {
     let mut world = World::new(Policy::default());
     assert_eq!(codes(world.apply(&put("other", None, "/"))), [Code::RouteTaken]);
+    let told = world.apply(&put("other", None, "/")).unwrap_err().to_string();
+    assert!(
+        told.contains("other can't have path / of hosts that nobody else names: it is that of service web"),
+        "{told}"
+    );
     world.apply(&put("api", None, "/api")).unwrap();
     world.apply(&put("shop", Some("shop.example"), "/")).unwrap();
     assert_eq!(codes(world.apply(&put("shop2", Some("SHOP.example"), "/"))), [Code::RouteTaken]);
+    let told = world.apply(&put("shop2", Some("SHOP.example"), "/")).unwrap_err().to_string();
+    assert!(
+        told.contains("of shop.example: it is that of service shop, which was made by the admin API"),
+        "{told}"
+    );
     assert_eq!(
         world.snapshot.route("shop.example", "/api").map(|found| found.service),
         Some(1),

@@ -1,7 +1,6 @@
 //! Writes a policy as text. The defaults of the text are written policies, so that they can't drift apart.
 
 use cutover_core::policy::{self, HashOn, IdentitySource, Policy};
-use cutover_core::route::HostPattern;
 
 use super::assets::AssetsSpec;
 use super::bake::BakeSpec;
@@ -20,7 +19,7 @@ impl From<&Policy> for ServiceSpec {
         let (strip_prefix, rewrite_prefix) = message::write_prefix(policy.rewrite_prefix.as_deref());
         Self {
             name: None,
-            hosts: policy.hosts.iter().map(host).collect(),
+            hosts: policy.hosts.iter().map(ToString::to_string).collect(),
             paths: policy.paths.iter().map(|path| path.as_str().to_owned()).collect(),
             strip_prefix,
             rewrite_prefix,
@@ -73,13 +72,6 @@ impl From<&Policy> for ServiceSpec {
             roll: (&policy.roll).into(),
             hook: policy.hooks.iter().map(Into::into).collect(),
         }
-    }
-}
-
-fn host(pattern: &HostPattern) -> String {
-    match pattern {
-        HostPattern::Exact(domain) => domain.clone(),
-        HostPattern::Under(domain) => format!("*.{domain}"),
     }
 }
 
