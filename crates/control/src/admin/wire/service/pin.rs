@@ -9,6 +9,8 @@ use utoipa::ToSchema;
 use super::check::{header_name, is_token};
 use crate::document::Check;
 
+/// What previews come by; a pin of that name would be taken for one.
+const PREVIEW_COOKIE: &str = "cutover-preview";
 /// A pin counts in whole seconds.
 const PIN_LIFE_MIN: Millis = Millis::from_secs(1);
 
@@ -74,6 +76,11 @@ pub(super) fn pin(pin: &PinSpec, check: &mut Check<'_>) -> PinPolicy {
         check.wrong(
             "cookie",
             format_args!("{:?} has a prefix; leave it out, over TLS it is added", pin.cookie),
+        );
+    } else if pin.cookie == PREVIEW_COOKIE {
+        check.wrong(
+            "cookie",
+            format_args!("{PREVIEW_COOKIE:?} is the cookie of previews; choose another name"),
         );
     }
     if pin.partitioned && pin.same_site != SameSite::None && check.are_clean(&["same_site"]) {

@@ -116,6 +116,14 @@ fn every_problem_of_shape_and_sense_is_reported_at_once() {
 }
 
 #[test]
+fn the_pin_leaves_previews_their_cookie() {
+    let found = problems(json!({ "pin": { "cookie": "cutover-preview" } }));
+    assert!(found[0].ends_with("is the cookie of previews; choose another name"), "{found:?}");
+    let named = from_json(json!({ "pin": { "cookie": "cutover-previews" } }), &name());
+    assert_eq!(named.unwrap().1.policy.pin.cookie, "cutover-previews");
+}
+
+#[test]
 fn garbage_in_any_field_is_a_problem_and_no_panic() {
     let full = serde_json::to_value(ServiceSpec::default()).unwrap();
     for key in full.as_object().unwrap().keys() {
