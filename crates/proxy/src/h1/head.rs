@@ -162,11 +162,6 @@ impl RequestHead {
         self.fields.bytes().get(self.rewritten.clone()).unwrap_or_default()
     }
 
-    /// Whether `path` is the target's path.
-    pub(crate) fn has_path(&self, path: &str) -> bool {
-        self.target.has_path(self.fields.bytes(), path)
-    }
-
     /// Which form the target has.
     pub(crate) const fn form(&self) -> Form {
         self.target.form()

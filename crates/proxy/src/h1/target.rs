@@ -122,11 +122,6 @@ impl Target {
         if self.form == Form::Origin { head.get(self.path_start as usize..self.end as usize) } else { None }
     }
 
-    /// Whether `path` is the path, which can be told without reading the bytes as text.
-    pub(crate) fn has_path(&self, head: &[u8], path: &str) -> bool {
-        head.get(self.path_start as usize..self.path_end as usize) == Some(path.as_bytes())
-    }
-
     /// What stands behind the first `?`, if there is one.
     pub(crate) fn query<'a>(&self, head: &'a [u8]) -> Option<&'a str> {
         (self.path_end < self.end).then(|| text(head, self.path_end + 1, self.end))

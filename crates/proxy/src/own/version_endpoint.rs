@@ -1,4 +1,4 @@
-//! `GET /.cutover/version`: which version this client is pinned to and which one is active, so that an app can offer a reload.
+//! `GET /.cutover/version`, also under a service's own path: which version this client is pinned to and which one is active, so that an app can offer a reload.
 
 use std::sync::Arc;
 
@@ -10,8 +10,15 @@ use http::{Method, StatusCode};
 use crate::message::json;
 use crate::own::respond::{self, Own};
 
-/// The path. It belongs to the proxy in every service.
-pub(crate) const PATH: &str = "/.cutover/version";
+/// The path. It belongs to the proxy in every service, as it is and behind the prefix by which the service was found: who has only a
+/// prefix is found by nothing else.
+const PATH: &str = "/.cutover/version";
+
+/// Whether `path`, of which the first `prefix_len` bytes are the service's prefix, is this one.
+#[must_use]
+pub(crate) fn is_at(path: &[u8], prefix_len: usize) -> bool {
+    path.strip_suffix(PATH.as_bytes()).is_some_and(|front| front.is_empty() || front.len() == prefix_len)
+}
 
 /// The answer to a request with `method` and `pin` (as [`pin::read`](crate::pin::read) answers): an object, never stored; 405 for
 /// anything but GET and HEAD.
@@ -135,6 +142,24 @@ mod tests {
             r#""preview":true}"#
         );
         assert_eq!(String::from_utf8(own.body).unwrap().trim_end(), expected);
+    }
+
+    #[test]
+    fn it_is_where_the_service_is_and_nowhere_else() {
+        for (path, prefix_len) in
+            [("/.cutover/version", 0), ("/.cutover/version", 5), ("/app/.cutover/version", 4)]
+        {
+            assert!(is_at(path.as_bytes(), prefix_len), "{path}");
+        }
+        for (path, prefix_len) in [
+            ("/app/.cutover/version", 0),
+            ("/app/x/.cutover/version", 4),
+            ("/.cutover/version/", 0),
+            ("/app/.cutover/versions", 4),
+            ("/app", 4),
+        ] {
+            assert!(!is_at(path.as_bytes(), prefix_len), "{path}");
+        }
     }
 
     #[test]

@@ -119,7 +119,7 @@ async fn answer(exchange: &mut Exchange<'_>, is_last: bool) -> Result<Next, Erro
     if let Some(answer) = preview::answer(exchange, &routed)? {
         return Ok(own::answer(exchange, *answer).await);
     }
-    if exchange.scratch.asked.has_path(version_endpoint::PATH) {
+    if version_endpoint::is_at(exchange.scratch.asked.path(), routed.found.prefix_len) {
         let answer = report_version(exchange, &routed);
         return Ok(own::answer(exchange, answer).await);
     }

@@ -127,6 +127,16 @@ fn the_prefix_by_which_a_service_was_found_is_taken_off() {
 }
 
 #[test]
+fn a_service_that_has_only_a_prefix_tells_its_version_below_it() {
+    let app = App::saying("the app's");
+    let world = world(&app, |policy| policy.paths = vec![PathPrefix::parse("/app").unwrap()]);
+    let mut client = world.connect();
+    assert!(client.get("/app/.cutover/version").body.contains(r#""active":"v1""#));
+    assert_eq!(client.get("/.cutover/version").status(), 404);
+    assert_eq!(client.get("/app/x/.cutover/version").body, "the app's");
+}
+
+#[test]
 fn a_prefix_becomes_another_also_when_the_request_is_sent_again() {
     let app = App::saying("ok");
     let mute = App::playing(|mut visit| drop(visit.request()));
