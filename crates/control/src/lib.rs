@@ -22,6 +22,7 @@ pub mod reply;
 pub mod reply_log;
 mod resync;
 pub mod run;
+pub mod shared_cookie;
 mod state_metrics;
 mod step;
 pub mod store;

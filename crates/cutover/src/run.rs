@@ -8,7 +8,7 @@ use clap::{CommandFactory, Parser};
 use tokio::runtime;
 
 use crate::args::{Cli, Command};
-use crate::config::{self, Report};
+use crate::config::{self, Config, Report};
 use crate::ctl::{self, Exit};
 use crate::{agent, demo, deploy, import, roll, serve, token};
 
@@ -61,11 +61,16 @@ fn on_runtime(work: impl Future<Output = ExitCode>) -> ExitCode {
     }
 }
 
-/// `cutover check`: says nothing but that all is right, or everything that is wrong.
+/// `cutover check`: says that all is right, with what is hardly meant, or everything that is wrong.
 fn check(file: &Path, json: bool) -> Exit {
     let (text, exit) = match config::check(file) {
-        Ok(_) if json => ("{\"ok\":true,\"errors\":[]}\n".to_owned(), Exit::Done),
+        Ok(config) if json => {
+            let warnings: Vec<_> = config.warnings().iter().map(ToString::to_string).collect();
+            let right = serde_json::json!({ "ok": true, "errors": [], "warnings": warnings });
+            (format!("{right}\n"), Exit::Done)
+        }
         Ok(config) => {
+            warn(file, &config);
             let services = match config.services.len() {
                 1 => "1 service".to_owned(),
                 other => format!("{other} services"),
@@ -76,6 +81,15 @@ fn check(file: &Path, json: bool) -> Exit {
         Err(report) => return fail_with(&report),
     };
     print(&text).map_or(Exit::Failed, |()| exit)
+}
+
+/// Says what is allowed in a configuration, and hardly meant.
+fn warn(file: &Path, config: &Config) {
+    let mut err = io::stderr().lock();
+    for warning in config.warnings() {
+        // Nobody to tell it to: there is no error either.
+        let _ = writeln!(err, "{}: warning: {warning}", file.display());
+    }
 }
 
 /// The manual page of `cutover` to standard output, or the pages of all commands into `dir`.

@@ -22,6 +22,7 @@ use super::wire::service::{HookSpec, ServiceSpec, UpstreamSpec, from_json};
 use super::wire::services::{ServiceList, ServiceView};
 use crate::document::{Check, Path, Problems};
 use crate::handle::{self, Done};
+use crate::shared_cookie;
 
 /// All services.
 #[utoipa::path(get, path = "/v1/services", tag = "services", operation_id = "list_services",
@@ -80,6 +81,10 @@ pub(super) async fn put(
     let done = api.control().submit(call.request(command, None)).await?;
     let before = done.before.services.get(name).cloned();
     let done = replace_static(&api, &call, before.as_deref(), configured.backends, done).await?;
+    let policies = done.state.services.iter().map(|(name, service)| (name, &*service.policy));
+    for shared in shared_cookie::find(policies).iter().filter(|shared| shared.services.contains(name)) {
+        tracing::warn!(service = %name, "{shared}");
+    }
     let service = done.state.service(name)?;
     Ok(Answer::put(before.is_none(), done.revision, view(&api, service)))
 }

@@ -37,7 +37,8 @@ fn every_example_is_right() {
     for entry in std::fs::read_dir(directory()).unwrap() {
         let path = entry.unwrap().path();
         if path.extension().is_some_and(|extension| extension == "toml") {
-            load(&path).unwrap_or_else(|report| panic!("{report}"));
+            let config = load(&path).unwrap_or_else(|report| panic!("{report}"));
+            assert_eq!(config.warnings(), [], "{}", path.display());
             seen += 1;
         }
     }

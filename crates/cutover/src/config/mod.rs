@@ -23,6 +23,7 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use cutover_control::document::{self, Problems};
+use cutover_control::shared_cookie::{self, SharedCookie};
 use cutover_core::command::Configured;
 use cutover_core::id::ServiceName;
 use cutover_core::time::Millis;
@@ -59,6 +60,14 @@ pub struct Config {
     pub tracing: Tracing,
     /// The services, in the order of the file.
     pub services: Vec<Configured>,
+}
+
+impl Config {
+    /// What is allowed, and hardly meant.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<SharedCookie> {
+        shared_cookie::find(self.services.iter().map(|service| (&service.name, &*service.policy)))
+    }
 }
 
 /// This process.

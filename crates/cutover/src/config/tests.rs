@@ -32,6 +32,20 @@ fn every_error_is_reported_at_once_with_its_place() {
 }
 
 #[test]
+fn services_that_would_end_each_others_sessions_are_warned_of() {
+    let file = |pin: &str| {
+        format!("[[service]]\nname = \"web\"\n[[service]]\nname = \"api\"\npaths = [\"/api\"]\n{pin}")
+    };
+    let [warning] = &config(&file("")).warnings()[..] else { panic!("one warning") };
+    assert!(
+        warning
+            .to_string()
+            .starts_with("services \"api\" and \"web\" keep sessions in one cookie, \"cutover\",")
+    );
+    assert_eq!(config(&file("[service.pin]\ncookie = \"api\"")).warnings(), []);
+}
+
+#[test]
 fn text_that_is_no_toml_is_reported_with_the_rest() {
     insta::assert_snapshot!(errors(
         "[node]\nname = web\nworkers = \nworkers = 3\n[[service]]\nname = \"web\"\nidle = 1\n[service.pin\nidle = 30m\n"

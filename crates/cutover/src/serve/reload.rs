@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use cutover_control::error::SubmitError;
 use cutover_control::handle::{Control, Request};
+use cutover_control::shared_cookie;
 use cutover_control::timeline::Actor;
 use cutover_core::command::Command;
 use cutover_core::id::Revision;
@@ -67,7 +68,12 @@ impl Reload {
 /// Makes the services of `config` those of the control plane, and waits until every worker serves them.
 pub(super) async fn configure(control: &Control, config: Config) -> Result<Revision, SubmitError> {
     let request = Request::new(Command::Configure(config.services), Actor::config());
-    control.submit(request).await.map(|done| done.revision)
+    let done = control.submit(request).await?;
+    let policies = done.state.services.iter().map(|(name, service)| (name, &*service.policy));
+    for shared in shared_cookie::find(policies) {
+        tracing::warn!("{shared}");
+    }
+    Ok(done.revision)
 }
 
 /// The keys outside of services whose values differ.
