@@ -59,8 +59,16 @@ pub enum ServeError {
         listen: Listen,
     },
     /// The socket could not be bound.
-    #[error("can't listen on {listen}")]
+    #[error("can't listen on {listen} (`admin.listen`)")]
     Bind {
+        /// Where.
+        listen: Listen,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The socket for metrics could not be bound.
+    #[error("can't listen on {listen} (`metrics.listen`)")]
+    BindMetrics {
         /// Where.
         listen: Listen,
         /// What the system said.
@@ -69,6 +77,16 @@ pub enum ServeError {
     /// Two admin APIs would count in the same metrics.
     #[error("the metrics of the admin API are registered already")]
     Metrics(#[from] prometheus::Error),
+}
+
+impl ServeError {
+    /// The same of the listener of metrics.
+    fn of_metrics(self) -> Self {
+        match self {
+            Self::Bind { listen, source } => Self::BindMetrics { listen, source },
+            other => other,
+        }
+    }
 }
 
 /// A running admin API. Dropping it ends it at once.
@@ -173,7 +191,7 @@ pub async fn serve_on(
     let files_stay = Arc::default();
     let (listener, address) = bind(&config.listen, inherited, &files_stay).await?;
     let metrics = match &config.metrics {
-        Some(listen) => Some(bind(listen, inherited, &files_stay).await?),
+        Some(listen) => Some(bind(listen, inherited, &files_stay).await.map_err(ServeError::of_metrics)?),
         None => None,
     };
     let mut sockets = vec![(config.listen.clone(), descriptor(&config.listen, &listener)?)];

@@ -14,6 +14,7 @@ mod start;
 mod upgrades;
 
 use std::io;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use cutover_control::admin::{AdminHandle, Ask, ServeError};
@@ -37,7 +38,7 @@ use crate::telemetry;
 use crate::upgrade::{Heir, Inherited, OpenStore, Predecessor, Program};
 use crate::{acme, args};
 use certificates::{Certificates, ListenerError};
-use pid_file::PidFile;
+use pid_file::PidDraft;
 use privileges::PrivilegesError;
 use reload::Reload;
 use settings::ResolveError;
@@ -80,23 +81,35 @@ enum Error {
     Proxy(#[from] ProxyError),
     #[error("can't keep assets")]
     Assets(#[from] cutover_vault::StartError),
-    #[error("can't open the access log")]
-    AccessLog(#[source] io::Error),
+    #[error("can't open the access log {path} (`access_log.path`)")]
+    AccessLog { path: String, source: io::Error },
     #[cfg(feature = "otlp")]
     #[error("can't send spans to the collector of traces")]
     Spans(#[from] opentelemetry_otlp::ExporterBuildError),
     #[error("can't register metrics")]
     Metrics(#[from] prometheus::Error),
     #[error("can't serve the admin API")]
-    Admin(#[from] ServeError),
+    Admin(#[source] ServeError),
+    #[error("can't serve metrics")]
+    MetricsListener(#[source] ServeError),
     #[error("every worker of the data plane broke")]
     NoWorker,
-    #[error("can't write the pid file")]
-    PidFile(#[source] io::Error),
+    #[error("can't write the pid file {} (`node.pid_file`)", path.display())]
+    PidFile { path: PathBuf, source: io::Error },
     #[error("can't take over from the process before")]
     Predecessor(#[source] io::Error),
     #[error("can't use the sockets of the supervisor")]
     Activation(#[source] io::Error),
+}
+
+impl Error {
+    /// Says for which of its listeners the admin API can't be served.
+    fn of_admin(error: ServeError) -> Self {
+        match error {
+            ServeError::BindMetrics { .. } => Self::MetricsListener(error),
+            other => Self::Admin(other),
+        }
+    }
 }
 
 /// Runs the load balancer until a signal ends it.
@@ -133,7 +146,7 @@ async fn serve(args: &args::Serve, program: Program, opened: Option<Inherited>) 
     let mut predecessor = Predecessor::find().await.map_err(Error::Predecessor)?;
     let is_upgraded = predecessor.is_some();
     let started = begin(args, opened, &mut predecessor).await;
-    let (planes, config) = match (started, predecessor) {
+    let (planes, config, pid_draft) = match (started, predecessor) {
         (Ok(started), _) => started,
         (Err(error), Some(predecessor)) => {
             predecessor.fail(crate::run::in_words(&error)).await;
@@ -142,8 +155,7 @@ async fn serve(args: &args::Serve, program: Program, opened: Option<Inherited>) 
         (Err(error), None) => return Err(error),
     };
     // Only now: a second process that finds the ports taken must not touch the file of the first.
-    let pid_file = config.node.pid_file.as_deref().map(PidFile::write);
-    let _pid_file = pid_file.transpose().map_err(Error::PidFile)?;
+    let _pid_file = pid_draft.map(PidDraft::publish).transpose().map_err(pid_file_error(&config))?;
     supervisor.ready(&planes.control.control());
     let attempts = Attempts::new(program, config.node.upgrade_timeout.into(), &planes.registry, is_upgraded)?;
     let reload = args.config.as_deref().map(|path| Reload::new(path, config));
@@ -156,14 +168,22 @@ async fn begin(
     args: &args::Serve,
     opened: Option<Inherited>,
     predecessor: &mut Option<Predecessor>,
-) -> Result<(Planes, Config), Error> {
+) -> Result<(Planes, Config, Option<PidDraft>), Error> {
     let config = match &args.config {
         Some(path) => config::load(path)?,
         None => config::built_in()?,
     };
+    // Before anything listens: who can't have its file should not have begun.
+    let pid_draft = config.node.pid_file.as_deref().map(PidDraft::write);
+    let pid_draft = pid_draft.transpose().map_err(pid_file_error(&config))?;
     // It is large, and so is everything that it makes.
     let planes = Box::pin(start::start(config.clone(), opened, predecessor)).await?;
-    Ok((planes, config))
+    Ok((planes, config, pid_draft))
+}
+
+fn pid_file_error(config: &Config) -> impl Fn(io::Error) -> Error {
+    let path = config.node.pid_file.clone().unwrap_or_default();
+    move |source| Error::PidFile { path: path.clone(), source }
 }
 
 /// What happens to a process while it runs.

@@ -57,7 +57,10 @@ impl Reload {
         }
         let services = config.services.len();
         match configure(control, config).await {
-            Ok(revision) => tracing::info!(%file, services, %revision, "the configuration was reloaded"),
+            Ok(revision) => {
+                tracing::info!(%file, services, %revision, "the configuration was reloaded");
+                warn(control);
+            }
             Err(error) => {
                 tracing::error!(%file, %error, "the configuration was not taken over");
             }
@@ -68,12 +71,17 @@ impl Reload {
 /// Makes the services of `config` those of the control plane, and waits until every worker serves them.
 pub(super) async fn configure(control: &Control, config: Config) -> Result<Revision, SubmitError> {
     let request = Request::new(Command::Configure(config.services), Actor::config());
-    let done = control.submit(request).await?;
-    let policies = done.state.services.iter().map(|(name, service)| (name, &*service.policy));
-    for shared in shared_cookie::find(policies) {
+    control.submit(request).await.map(|done| done.revision)
+}
+
+/// Says what the services of the control plane, those of the API included, are allowed to do and hardly mean.
+pub(super) fn warn(control: &Control) {
+    let current = control.current();
+    for shared in
+        shared_cookie::find(current.state.services.iter().map(|(name, service)| (name, &*service.policy)))
+    {
         tracing::warn!("{shared}");
     }
-    Ok(done.revision)
 }
 
 /// The keys outside of services whose values differ.

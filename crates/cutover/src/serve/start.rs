@@ -80,6 +80,7 @@ pub(super) async fn start(
     #[cfg(not(feature = "otlp"))]
     let proxy = prepared.proxy;
     configure(&control, config).await?;
+    reload::warn(&control);
     control.believe(legacy.known).await?;
     if let Some(predecessor) = predecessor.take() {
         predecessor.replace(&control).await.map_err(Error::Predecessor)?;
@@ -169,7 +170,9 @@ impl Doors {
     async fn open(&mut self, control: &Control) -> Result<AdminHandle, Error> {
         let config = self.admin.take().unwrap_or_default();
         let inherited = &mut self.inherited.admin;
-        Ok(admin::serve_on(inherited, config, control.clone(), self.registry.clone()).await?)
+        admin::serve_on(inherited, config, control.clone(), self.registry.clone())
+            .await
+            .map_err(Error::of_admin)
     }
 }
 
@@ -215,5 +218,10 @@ fn open_access_log(config: &Config, metrics: &Metrics) -> Result<Option<AccessLo
         Some(path) => AccessLog::to_file(path, format, dropped),
         None => AccessLog::to_stdout(format, dropped),
     };
-    opened.map(Some).map_err(Error::AccessLog)
+    let named = |source| {
+        let path =
+            log.path.as_ref().map_or_else(|| "standard output".into(), |path| path.display().to_string());
+        Error::AccessLog { path, source }
+    };
+    opened.map(Some).map_err(named)
 }

@@ -23,7 +23,7 @@ const CACHE_BYTES: usize = 8 << 20;
 #[derive(Debug, Error)]
 pub enum OpenError {
     /// The directory or the file can't be created, read or written.
-    #[error("{}: {source}", path.display())]
+    #[error("{} can't be used", path.display())]
     Io {
         /// The directory or file.
         path: PathBuf,
@@ -37,7 +37,7 @@ pub enum OpenError {
         path: PathBuf,
     },
     /// The file is damaged or not ours. It is never replaced by an empty one.
-    #[error("{} is not a usable store: {source}", path.display())]
+    #[error("{} is not a usable store", path.display())]
     Corrupt {
         /// The store's file.
         path: PathBuf,
