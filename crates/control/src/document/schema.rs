@@ -313,8 +313,8 @@ fn one_of(allowed: &[&str]) -> String {
 }
 
 fn nearest<'a>(text: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    // Long garbage resembles nothing, and its distance is costly to compute.
-    if text.len() > 64 {
+    // Long garbage resembles nothing, and its distance is costly to compute. Numbers are near to each other without anybody meaning it.
+    if text.len() > 64 || !text.bytes().any(|byte| byte.is_ascii_alphabetic()) {
         return None;
     }
     let scored = known.map(|name| (strsim::jaro_winkler(text, name), name)).filter(|&(score, _)| score > 0.8);

@@ -20,14 +20,18 @@ pub struct CanarySpec {
 }
 
 /// One step of a canary.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema, ToSchema)]
+// What is required is so by the schema; what was wrong and taken out reads as a default, so that the rest is still looked at.
+#[serde(default, deny_unknown_fields)]
+#[schemars(extend("required" = ["share", "for"]))]
 pub struct CanaryStepSpec {
     /// The share of new sessions that it gets.
     #[schemars(range(min = 0.0, max = 1.0), example = &0.05)]
+    #[schema(required = true)]
     pub share: f64,
     /// How long the step lasts.
     #[serde(rename = "for")]
+    #[schema(required = true)]
     #[schemars(example = &"10m")]
     pub lasts: String,
 }
@@ -48,7 +52,11 @@ pub(super) fn canary(canary: &CanarySpec, check: &mut Check<'_>) -> CanaryPolicy
             check.wrong("share", format_args!("is {}; must be more than {least}", step.share));
         }
         before = share;
-        policy::CanaryStep { share, lasts: check.duration_from("for", &step.lasts, WAIT_MIN) }
+        let lasts = match check.are_clean(&["for"]) {
+            true => check.duration_from("for", &step.lasts, WAIT_MIN),
+            false => WAIT_MIN,
+        };
+        policy::CanaryStep { share, lasts }
     });
     CanaryPolicy { steps: steps.collect() }
 }

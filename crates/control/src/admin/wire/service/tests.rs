@@ -124,6 +124,20 @@ fn the_pin_leaves_previews_their_cookie() {
 }
 
 #[test]
+fn each_mistake_in_a_step_of_a_canary_is_told_once() {
+    let steps = |step: Value| problems(json!({ "canary": { "steps": [step] } }));
+    for (step, expected) in [
+        (json!({"share": 1.5, "for": "1m"}), "/canary/steps/0/share is 1.5; must be a number from 0 to 1"),
+        (json!({"share": 0.5}), "/canary/steps/0/for is missing; "),
+        (json!({"for": "1m"}), "/canary/steps/0/share is missing; "),
+        (json!({"share": 0.5, "for": 60}), "/canary/steps/0/for is the number 60; "),
+    ] {
+        let found = steps(step);
+        assert!(found.len() == 1 && found[0].starts_with(expected), "{found:?}");
+    }
+}
+
+#[test]
 fn garbage_in_any_field_is_a_problem_and_no_panic() {
     let full = serde_json::to_value(ServiceSpec::default()).unwrap();
     for key in full.as_object().unwrap().keys() {
