@@ -16,6 +16,9 @@ says so.
 Durations are strings of whole numbers with units (`ms`, `s`, `m`, `h`, `d`), sizes of whole numbers with `B`, `KiB`, `MiB`, `GiB` or `TiB`. Any
 string may name the environment: `\"${NAME}\"`, `\"${NAME:-default}\"`.
 
+Paths of files and sockets that don't begin with `/` are those of the directory in which the process was started, not of the configuration file: the unit of
+the package starts in `/`. An upgrade of itself keeps the directory.
+
 [config/reference.toml](../config/reference.toml) has every key at its default, to copy from;
 [config/cutover.schema.json](../config/cutover.schema.json) is a JSON Schema for editors. This page is made of it by a test (`tests/docs`).
 ";

@@ -4,8 +4,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustls::CertificateError;
 use rustls::pki_types::pem;
+use rustls::{CertificateError, OtherError};
 
 /// What is wrong with what backends are to be asked for.
 #[derive(Debug, thiserror::Error)]
@@ -65,6 +65,13 @@ pub enum HandshakeError {
     /// The certificate is of nobody who is believed, or has expired.
     #[error("the backend's certificate is not believed")]
     Untrusted(#[source] rustls::Error),
+    /// The certificate is one of an authority (CA:TRUE), mostly one that was made for both. No implementation of RFC 5280 has to take it
+    /// for a server's, and ours does not.
+    #[error(
+        "the backend's certificate is an authority's (CA:TRUE), which is not taken for a server's: give the backend one that the \
+         authority has signed, or a self-signed one with CA:FALSE"
+    )]
+    IsAuthority,
     /// It does not agree on HTTP/2.
     #[error("the backend does not agree on HTTP/2")]
     NoH2,
@@ -101,6 +108,7 @@ impl HandshakeError {
             InvalidCertificate(
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
             ) => Self::Name(tls.clone()),
+            InvalidCertificate(CertificateError::Other(other)) if is_authority(other) => Self::IsAuthority,
             InvalidCertificate(_) => Self::Untrusted(tls.clone()),
             NoApplicationProtocol | AlertReceived(rustls::AlertDescription::NoApplicationProtocol) => {
                 Self::NoH2
@@ -108,4 +116,9 @@ impl HandshakeError {
             _ => Self::Protocol(tls.clone()),
         }
     }
+}
+
+/// Whether a certificate was refused because it is an authority's.
+fn is_authority(error: &OtherError) -> bool {
+    matches!(error.0.downcast_ref(), Some(webpki::Error::CaUsedAsEndEntity))
 }

@@ -133,6 +133,30 @@ async fn it_is_said_what_is_wrong_with_a_certificate() {
 }
 
 #[tokio::test]
+async fn a_certificate_for_authority_and_server_at_once_is_told_of_in_words() {
+    let authority = Authority::new();
+    let mut params = CertificateParams::new(vec!["app.test".to_owned()]).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let key = KeyPair::generate().unwrap();
+    let both = Issued { certificate: params.self_signed(&key).unwrap(), key };
+    fs::write(authority.path("ca.pem"), both.certificate.pem()).unwrap();
+    let server = authority.server(&both, &[], false);
+    let error = shake(&Connector::new(authority.tls(), false), &server, "app.test:443").await.unwrap_err();
+    assert!(matches!(error, HandshakeError::IsAuthority), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_certificate_of_its_own_is_believed_where_it_is_named() {
+    let authority = Authority::new();
+    let params = CertificateParams::new(vec!["app.test".to_owned()]).unwrap();
+    let key = KeyPair::generate().unwrap();
+    let own = Issued { certificate: params.self_signed(&key).unwrap(), key };
+    fs::write(authority.path("ca.pem"), own.certificate.pem()).unwrap();
+    let server = authority.server(&own, &[], false);
+    shake(&Connector::new(authority.tls(), false), &server, "app.test:443").await.unwrap();
+}
+
+#[tokio::test]
 async fn http_2_must_be_agreed_on() {
     let authority = Authority::new();
     let issued = authority.issue("app.test");
