@@ -13,16 +13,22 @@ use crate::store::record;
 /// The stored state, with everything that `believed` knows beyond records, wherever the two agree. What has another record than was
 /// believed starts anew.
 pub(crate) fn merge(stored: State, believed: &State) -> State {
+    let mut departed = stored.departed;
     let services = stored.services.into_iter().filter_map(|(name, service)| {
         let known = believed.services.get(&name);
-        // Without the configuration that it came from nobody knows its routes. It appears when it is configured again.
-        let is_known = known.is_some() || service.source != Source::Config;
-        is_known.then(|| (name, merge_service(service, known)))
+        // Without the configuration that it came from nobody knows its routes. It appears when it is configured again, and goes on from
+        // its epoch.
+        if known.is_none() && service.source == Source::Config {
+            Arc::make_mut(&mut departed).leave(&name, service.epoch);
+            return None;
+        }
+        Some((name, merge_service(service, known)))
     });
     let services = services.collect();
+    let departed = if departed == believed.departed { Arc::clone(&believed.departed) } else { departed };
     let is_same_keys = stored.pin_keys == believed.pin_keys;
     let pin_keys = if is_same_keys { Arc::clone(&believed.pin_keys) } else { stored.pin_keys };
-    State { services, pin_keys, ahead: believed.ahead }
+    State { services, departed, pin_keys, ahead: believed.ahead }
 }
 
 fn merge_service(stored: Arc<Service>, known: Option<&Arc<Service>>) -> Arc<Service> {
@@ -34,6 +40,7 @@ fn merge_service(stored: Arc<Service>, known: Option<&Arc<Service>>) -> Arc<Serv
     let gone = known.backends.values().filter(|known| !stored.backends.contains_key(&known.id));
     let gone = gone.map(|known| known.generation).max().unwrap_or(0);
     merged.removed_generation = known.removed_generation.max(gone);
+    merged.former_pins_until = merged.former_pins_until.max(known.former_pins_until);
     for (id, backend) in &mut merged.backends {
         match known.backends.get(id) {
             Some(known) => merge_backend(backend, known),

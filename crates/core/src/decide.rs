@@ -358,7 +358,10 @@ impl ServiceSet {
 
     /// Whether a pin tells that its version is a canary, or has a larger share, by now: within an epoch no session is taken from one.
     fn is_news(&self, version: &VersionSet, pin: Pin) -> bool {
-        pin.epoch == self.epoch && matches!(version.role, Role::Canary | Role::Staged | Role::Superseded)
+        // In a service that was removed and came again the epoch is one of before, until a version is active.
+        self.active.is_some()
+            && pin.epoch == self.epoch
+            && matches!(version.role, Role::Canary | Role::Staged | Role::Superseded)
     }
 
     /// Whether there is something newer than what a client with this pin has: it is pinned to a version that gets no new sessions.

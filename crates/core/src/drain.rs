@@ -122,13 +122,18 @@ pub(crate) fn assume_pins(service: &mut Service, latest: Timestamp) {
     if mode == PinMode::None {
         return;
     }
+    let expiry = |latest: Timestamp| latest.in_whole_secs() + idle.min(life);
+    let is_again = service.former_pins_until.is_some();
+    if is_again {
+        service.former_pins_until = Some(expiry(latest));
+    }
     // Whatever its role: a version that is retired, rejected or past its deadline may return and serve its pins again.
-    for version in service.versions.values_mut().filter(|version| version.had_sessions()) {
+    for version in service.versions.values_mut().filter(|version| is_again || version.had_sessions()) {
         // What was proven to have none had none by then; a clock that is set back, or a policy under which they live longer, revives some.
         let proven =
             version.drained.filter(|drained| drained.by == DrainedBy::Proof).map(|drained| drained.at);
         let latest = proven.map_or(latest, |proven| proven.min(latest));
-        Arc::make_mut(version).pins_until = latest.in_whole_secs() + idle.min(life);
+        Arc::make_mut(version).pins_until = expiry(latest);
     }
 }
 

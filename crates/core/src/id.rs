@@ -127,7 +127,8 @@ name!(
     HoldName, 128, "letters, digits and . _ - : @ ~ + [ ]", is_identifier
 );
 
-/// Per service, grows by one at every change of the active version. 0 means that no version was ever active.
+/// Per service, grows by one at every change of the active version. 0 means that no version was ever active, nor in any service of that
+/// name before.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Epoch(pub u64);
 

@@ -17,6 +17,7 @@ pub mod command;
 pub mod compile;
 pub mod contract;
 pub mod decide;
+pub mod departed;
 pub mod drain;
 pub mod effect;
 pub mod entropy;

@@ -16,6 +16,7 @@ use crate::policy::Policy;
 use crate::roll::Roll;
 use crate::schema::Schema;
 use crate::suspend::Suspension;
+use crate::time::Timestamp;
 use crate::version::Version;
 
 /// Most versions that a service remembers; the oldest retired ones are forgotten first.
@@ -34,7 +35,8 @@ pub struct Service {
     pub source: Source,
     /// The version that gets new sessions.
     pub active: Option<VersionLabel>,
-    /// Grows by one whenever `active` changes, and whenever sessions of a canary have to go back to it.
+    /// Grows by one whenever `active` changes, and whenever sessions of a canary have to go back to it. One that was removed and comes
+    /// again goes on from where it was.
     pub epoch: Epoch,
     /// The version that gets a share of the new sessions.
     pub canary: Option<Canary>,
@@ -62,6 +64,8 @@ pub struct Service {
     pub backends: BTreeMap<BackendId, Arc<Backend>>,
     /// The versions that it knows.
     pub versions: BTreeMap<VersionLabel, Arc<Version>>,
+    /// If it was removed and came again: a time by which every pin that was handed out before has expired. Any version may have some.
+    pub former_pins_until: Option<Timestamp>,
     /// Place of the next version in the order of first appearance.
     pub next_seen: u64,
     /// The highest generation of all backends that were removed. One that comes back under an old name starts above it, so that nothing
@@ -118,6 +122,7 @@ impl Service {
             verdict: None,
             backends: BTreeMap::new(),
             versions: BTreeMap::new(),
+            former_pins_until: None,
             next_seen: 1,
             removed_generation: 0,
         }

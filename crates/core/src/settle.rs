@@ -78,7 +78,8 @@ fn appear(service: &mut Service, now: Timestamp) {
         if service.versions.contains_key(&label) {
             continue;
         }
-        let version = Version::new(label.clone(), service.next_seen, now);
+        let mut version = Version::new(label.clone(), service.next_seen, now);
+        version.pins_until = service.former_pins_until.unwrap_or(version.pins_until);
         service.next_seen += 1;
         service.versions.insert(label, Arc::new(version));
     }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use crate::asset::AssetDrop;
 use crate::command::{Change, Command, Configured, Found, Judgement};
-use crate::id::ServiceName;
+use crate::departed::Departed;
+use crate::id::{Epoch, ServiceName};
 use crate::pin::PinKey;
 use crate::policy::Policy;
 use crate::rejected::{Code, Reason, Rejected};
@@ -28,6 +29,8 @@ pub const PIN_KEYS_MAX: usize = 4;
 pub struct State {
     /// All services.
     pub services: BTreeMap<ServiceName, Arc<Service>>,
+    /// What is remembered of those that are gone.
+    pub departed: Arc<Departed>,
     /// Keys that sign pins, oldest first. The last one signs, all verify.
     pub pin_keys: Arc<[PinKey]>,
     /// How far after the time pins may be dated that are out there: wall clocks are set forward and back. Only grows.
@@ -164,13 +167,31 @@ fn put_service(
     Rejected::if_any(reasons)?;
     let mut service = match state.services.get(name) {
         Some(service) => Service::clone(service),
-        None => Service::new(name.clone(), Arc::clone(policy), source.clone()),
+        None => begin(state, name, policy, source.clone(), now),
     };
     replace_policy(&mut service, policy, now + state.ahead);
     service.source = source;
     settle::settle(&mut service, now);
     state.services.insert(name.clone(), Arc::new(service));
     Ok(())
+}
+
+/// A service appears. One that was there before goes on from its last epoch: its pins are still out there.
+fn begin(
+    state: &mut State,
+    name: &ServiceName,
+    policy: &Arc<Policy>,
+    source: Source,
+    now: Timestamp,
+) -> Service {
+    let mut service = Service::new(name.clone(), Arc::clone(policy), source);
+    service.epoch = state.departed.epoch(name);
+    if service.epoch > Epoch(0) {
+        service.former_pins_until = Some(now);
+        drain::assume_pins(&mut service, now + state.ahead);
+        Arc::make_mut(&mut state.departed).come(name);
+    }
+    service
 }
 
 fn replace_policy(service: &mut Service, policy: &Arc<Policy>, latest_pin: Timestamp) {
@@ -222,6 +243,8 @@ fn remove_service(state: &mut State, name: &ServiceName) -> Result<(), Rejected>
         let detail = format!("{name} is defined in the configuration file; remove it there and reload");
         return Err(Rejected::because(Code::DefinedInConfig, detail));
     }
+    let epoch = service.epoch;
+    Arc::make_mut(&mut state.departed).leave(name, epoch);
     state.services.remove(name);
     Ok(())
 }
@@ -229,7 +252,11 @@ fn remove_service(state: &mut State, name: &ServiceName) -> Result<(), Rejected>
 fn configure(state: &mut State, configured: &[Configured], now: Timestamp) -> Result<(), Rejected> {
     let is_configured = |name: &ServiceName| configured.iter().any(|service| service.name == *name);
     // Those that left the file go first, so that others may take their routes.
-    state.services.retain(|name, service| service.source != Source::Config || is_configured(name));
+    let has_left =
+        |name: &ServiceName, service: &Service| service.source == Source::Config && !is_configured(name);
+    for (name, service) in state.services.extract_if(.., |name, service| has_left(name, service)) {
+        Arc::make_mut(&mut state.departed).leave(&name, service.epoch);
+    }
     // All policies are replaced before routes are compared: two services may exchange routes in one reload.
     let latest_pin = now + state.ahead;
     for Configured { name, policy, .. } in configured {

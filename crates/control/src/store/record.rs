@@ -1,4 +1,5 @@
-//! What is stored of the control state: one JSON document for each service, backend, version, pin key, timeline entry and kept reply.
+//! What is stored of the control state: one JSON document for each service (also those that are gone), backend, version, pin key, timeline entry
+//! and kept reply.
 //!
 //! Only facts that somebody decided are stored. What was merely observed (health, identities, ejections, how long a quorum stands) is
 //! observed anew after a restart, so it changes no record.
@@ -6,6 +7,7 @@
 mod backend;
 mod bake;
 mod canary;
+mod departed;
 mod entry;
 mod hooks;
 mod pin_key;
@@ -22,7 +24,8 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use cutover_core::backend::Backend;
-use cutover_core::id::ServiceName;
+use cutover_core::departed::Departed;
+use cutover_core::id::{Epoch, ServiceName};
 use cutover_core::policy::Policy;
 use cutover_core::service::Service;
 use cutover_core::state::State;
@@ -33,6 +36,7 @@ use serde::de::DeserializeOwned;
 use thiserror::Error;
 
 use self::backend::BackendRecord;
+use self::departed::DepartedRecord;
 use self::entry::EntryRecord;
 use self::pin_key::PinKeyRecord;
 use self::reply::ReplyRecord;
@@ -111,6 +115,7 @@ pub fn difference(before: &State, after: &State) -> Difference {
             services.insert(name.clone());
         }
     }
+    changes.compare_departed(&before.departed, &after.departed);
     changes.compare_pin_keys(before, after);
     Difference { changes: changes.0, services }
 }
@@ -185,6 +190,15 @@ pub fn read(
                 let version = document.read::<VersionRecord>(key)?.version(segments.last()?, now);
                 let version = version.map_err(|cause| damaged(key, cause))?;
                 service.versions.insert(version.label.clone(), Arc::new(version));
+            }
+            "departed" => {
+                let epoch = document.read::<DepartedRecord>(key)?.epoch();
+                let departed = Arc::make_mut(&mut state.departed);
+                if *key == departed::forgotten_key() {
+                    departed.forgotten = epoch;
+                } else {
+                    departed.epochs.insert(segments.last()?, epoch);
+                }
             }
             "key" if segments.next::<String>()? == "pin" => {
                 let pin_key = document.read::<PinKeyRecord>(key)?.pin_key(segments.last()?);
@@ -275,6 +289,22 @@ impl Changes {
         self.compare_all(&key("backend"), backends, BackendRecord::of);
         let versions = [old, new].map(|service| service.map_or(&no_versions, |service| &service.versions));
         self.compare_all(&key("version"), versions, VersionRecord::of);
+    }
+
+    fn compare_departed(&mut self, before: &Arc<Departed>, after: &Arc<Departed>) {
+        if Arc::ptr_eq(before, after) {
+            return;
+        }
+        let record = |epoch: &Epoch| DepartedRecord::of(*epoch);
+        let forgotten =
+            [before, after].map(|departed| (departed.forgotten > Epoch(0)).then_some(&departed.forgotten));
+        let [old, new] = forgotten.map(|epoch| epoch.map(record));
+        self.compare_one(departed::forgotten_key(), old.as_ref(), new.as_ref());
+        let names: BTreeSet<&ServiceName> = before.epochs.keys().chain(after.epochs.keys()).collect();
+        for name in names {
+            let [old, new] = [before, after].map(|departed| departed.epochs.get(name).map(record));
+            self.compare_one(departed::key(name), old.as_ref(), new.as_ref());
+        }
     }
 
     fn compare_pin_keys(&mut self, before: &State, after: &State) {

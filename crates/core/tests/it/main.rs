@@ -15,6 +15,7 @@ mod canary_judged;
 mod compile;
 mod contract;
 mod decide;
+mod departed;
 mod drain;
 mod effect;
 mod first;

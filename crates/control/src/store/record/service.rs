@@ -42,6 +42,9 @@ pub(super) struct ServiceRecord {
     #[serde(default)]
     verdict: Option<VerdictRecord>,
     canary: Option<CanaryRecord>,
+    /// Whether it was removed and came again, so that pins of before are out there.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    is_again: bool,
 }
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -90,6 +93,7 @@ impl ServiceRecord {
             bake: service.bake.as_ref().map(BakeRecord::of),
             verdict: service.verdict.as_ref().map(VerdictRecord::of),
             canary: service.canary.as_ref().map(CanaryRecord::of),
+            is_again: service.former_pins_until.is_some(),
         }
     }
 
@@ -119,6 +123,7 @@ impl ServiceRecord {
             bake: self.bake.map(BakeRecord::bake).transpose()?,
             verdict: self.verdict.map(VerdictRecord::verdict).transpose()?,
             canary: self.canary.map(CanaryRecord::canary).transpose()?,
+            former_pins_until: self.is_again.then_some(Timestamp(0)),
             ..Service::new(name, policy, source)
         })
     }

@@ -46,7 +46,12 @@ async fn full() -> State {
     let register = cutover_core::command::Change::Register(said);
     world.change(register).await.expect("a backend");
     let mut state = State::clone(world.controller.state());
+    state.departed = Arc::new(Departed {
+        epochs: BTreeMap::from([("shop".parse().expect("a name"), Epoch(4))]),
+        forgotten: Epoch(2),
+    });
     let service = Arc::make_mut(state.services.get_mut(&web()).expect("web"));
+    service.former_pins_until = Some(Timestamp(0));
     service.active = Some(label("v1"));
     service.epoch = Epoch(7);
     let freeze = Suspension { reason: "holiday".to_owned(), until: Some(NOW), by: "ops".to_owned(), at: NOW };
@@ -237,7 +242,7 @@ async fn what_is_written_is_read_back() {
 async fn a_record_without_what_came_later_is_read() {
     let mut expected = full().await;
     let service = Arc::make_mut(expected.services.get_mut(&web()).expect("web"));
-    (service.roll, service.maintenance) = (Roll::default(), None);
+    (service.roll, service.maintenance, service.former_pins_until) = (Roll::default(), None, None);
     (service.contract, service.schema, service.hooks) = (None, None, Hooks::default());
     let backend = Arc::make_mut(service.backends.get_mut(&id("a")).expect("a"));
     (backend.admin.since, backend.schema) = (Timestamp(0), SchemaRange::ANY);
@@ -248,6 +253,7 @@ async fn a_record_without_what_came_later_is_read() {
         ("service/web", "contract"),
         ("service/web", "schema"),
         ("service/web", "hooks"),
+        ("service/web", "is_again"),
         ("backend/web/a", "since_ms"),
         ("backend/web/a", "schema_min"),
         ("backend/web/a", "schema_max"),
@@ -319,6 +325,8 @@ async fn a_newer_format_and_damage_name_the_record() {
         refusal("key/pin/1", 1, "{\"place\":0,\"secret\":\"zz\",\"made_at_ms\":1}"),
         refusal("key/pin/300", 1, "{\"place\":0,\"secret\":\"\",\"made_at_ms\":1}"),
         refusal("key/tls/1", 1, "{}"),
+        refusal("departed/shop/x", 1, "{\"epoch\":4}"),
+        refusal("departed/shop", 1, "{\"epoch\":-4}"),
         refusal("roll/web", 1, "{}"),
         refusal("timeline/web/x", 1, "{}"),
         refusal("reply/deploy", 1, reply_json),
