@@ -30,7 +30,8 @@ pub(crate) fn register(service: &mut Service, said: &Registration, now: Timestam
     admit(service, said, Origin::Registered(lease), now)
 }
 
-/// Makes the backends of the configuration file exactly these; registered ones stay.
+/// Makes the backends of the configuration file exactly these; registered ones stay. One that is registered at another address under a name
+/// of the file is somebody else: it keeps the name for as long as it is there.
 pub(crate) fn configure(
     service: &mut Service,
     backends: &[Registration],
@@ -41,7 +42,15 @@ pub(crate) fn configure(
     let gone: Vec<BackendId> =
         from_config.filter(|backend| !is_configured(&backend.id)).map(|backend| backend.id.clone()).collect();
     gone.iter().for_each(|id| service.remove_backend(id));
-    backends.iter().try_for_each(|said| admit(service, said, Origin::Config, now))
+    let is_taken = |known: &Backend, said: &Registration| {
+        known.origin != Origin::Config && known.address != said.address
+    };
+    for said in backends {
+        if !service.backends.get(&said.backend).is_some_and(|known| is_taken(known, said)) {
+            admit(service, said, Origin::Config, now)?;
+        }
+    }
+    Ok(())
 }
 
 fn admit(service: &mut Service, said: &Registration, origin: Origin, now: Timestamp) -> Result<(), Rejected> {

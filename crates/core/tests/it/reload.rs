@@ -53,6 +53,31 @@ fn static_backends_come_and_go_with_the_file() {
 }
 
 #[test]
+fn a_registration_keeps_its_name_until_it_ends_unless_the_file_means_the_same_backend() {
+    let mut world = from_file();
+    world.join("v2", &["c"]);
+    world.flip_when_stable("v2");
+    let elsewhere = Registration { address: "other.test:80".parse().unwrap(), ..registration("c", "v3") };
+    let file = configured(Policy::default(), vec![elsewhere.clone()]);
+    world.apply(&file).unwrap();
+    assert_eq!(world.backend("c").address, registration("c", "v2").address);
+    assert!(world.backend("c").is_usable() && world.backend("c").origin != Origin::Config);
+
+    world.change(Change::Deregister { backend: id("c"), drain: Millis::ZERO }).unwrap();
+    world.apply(&file).unwrap();
+    assert_eq!(world.backend("c").address, elsewhere.address);
+}
+
+#[test]
+fn at_the_same_address_the_file_takes_a_registration_over() {
+    let mut world = from_file();
+    world.join("v1", &["c"]);
+    world.apply(&configured(Policy::default(), vec![registration("c", "v1")])).unwrap();
+    assert_eq!(world.backend("c").origin, Origin::Config);
+    assert!(world.backend("c").is_usable());
+}
+
+#[test]
 fn what_the_file_defines_the_api_does_not_change() {
     let mut world = from_file();
     let put = Command::PutService { service: web(), policy: Arc::default(), document: "{}".into() };

@@ -6,7 +6,7 @@ use cutover_control::error::SubmitError;
 use cutover_control::handle::{Control, Request};
 use cutover_control::shared_cookie;
 use cutover_control::timeline::Actor;
-use cutover_core::command::Command;
+use cutover_core::command::{Command, Configured};
 use cutover_core::id::Revision;
 
 use crate::config::{self, Config, FileWatch};
@@ -70,8 +70,21 @@ impl Reload {
 
 /// Makes the services of `config` those of the control plane, and waits until every worker serves them.
 pub(super) async fn configure(control: &Control, config: Config) -> Result<Revision, SubmitError> {
+    let services = config.services.clone();
     let request = Request::new(Command::Configure(config.services), Actor::config());
-    control.submit(request).await.map(|done| done.revision)
+    let done = control.submit(request).await?;
+    for Configured { name, backends, .. } in &services {
+        let Some(service) = done.state.services.get(name) else { continue };
+        for (said, known) in
+            backends.iter().filter_map(|said| Some((said, service.backends.get(&said.backend)?)))
+        {
+            if known.address != said.address {
+                tracing::warn!(service = %name, backend = %said.backend, file = %said.address, registered = %known.address,
+                    "a backend of the file is left out: another one is registered under its name; deregister that one, then reload");
+            }
+        }
+    }
+    Ok(done.revision)
 }
 
 /// Says what the services of the control plane, those of the API included, are allowed to do and hardly mean.
