@@ -84,7 +84,7 @@ pub struct LimitsSpec {
     pub body: String,
     /// Time for a whole request head, from its first byte.
     pub header_timeout: String,
-    /// Time without a body byte that ends a request.
+    /// Time without a byte of a request's body that ends it; a backend that is silent in its answer ends nothing.
     pub body_idle_timeout: String,
     /// Time without a request that ends a connection.
     pub keepalive_timeout: String,
