@@ -54,6 +54,28 @@ async fn a_contract_waits_for_whoever_still_uses_the_old_version() {
 }
 
 #[tokio::test]
+async fn a_contract_waits_for_what_a_version_without_backends_still_answers() {
+    let stage = Stage::v1_and_v2_with(service()).await;
+    let admin = stage.admin();
+    let mut connection = stage.connect().await;
+    connection.send("POST / HTTP/1.1\r\nHost: web.test\r\nContent-Length: 4\r\n\r\nha").await;
+    until("it is in flight", async || (admin.version("v1").await["in_flight"] == 1).then_some(())).await;
+    admin.flip("v2").await;
+    admin.done("DELETE", "/v1/services/web/backends/a?drain=0s", Value::Null).await;
+    admin.until_role("v1", "retired").await;
+
+    let early = stage.cli(&["contract", "web", "--dry-run"]).await;
+    let refused = stage.cli(&["contract", "web"]).await;
+    for told in [early.stdout, refused.stderr] {
+        assert!(told.contains("v1 is retired and still answers 1"), "{told}");
+    }
+    connection.send("lf").await;
+    assert_eq!((refused.code, connection.answer("POST").await.status()), (1, 200));
+    until("nothing is in flight", async || (admin.version("v1").await["in_flight"] == 0).then_some(())).await;
+    assert_eq!(stage.cli(&["contract", "web"]).await.code, 0);
+}
+
+#[tokio::test]
 async fn a_version_waits_for_the_schema_that_it_needs() {
     let (old, new) = (App::start("v1").await, App::start("v2").await);
     let config = Config::of(service().backend("a", old.address(), "v1"));

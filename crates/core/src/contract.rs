@@ -88,6 +88,23 @@ pub fn obstacles(service: &Service, request: &RecordContract) -> Vec<Reason> {
     reasons
 }
 
+/// That old code still answers requests of a version that neither drains nor is drained: its last backend left, or it was a canary until
+/// a newer version took its place. `in_flight` is what the data plane counts of it, tunnels included.
+#[must_use]
+pub fn still_answers(service: &Service, version: &Version, in_flight: u64) -> Option<Reason> {
+    let active = service.active_version()?;
+    let Version { label, role, .. } = version;
+    let is_old = version.seen < active.seen || version.was_active();
+    let is_asked = match role {
+        Role::Retired | Role::Superseded | Role::Staged => true,
+        Role::Rejected => !version.was_active(),
+        Role::Active | Role::Canary | Role::Draining | Role::Drained => false,
+    };
+    let is_busy = is_old && is_asked && in_flight > 0 && !is_recorded(service, active);
+    let detail = format!("version {label} is {role} and still answers {in_flight} of its requests");
+    is_busy.then(|| Reason::new(Code::NotDrained, detail))
+}
+
 /// Whether the contract migration of the active version is recorded already.
 #[must_use]
 pub fn is_recorded(service: &Service, active: &Version) -> bool {

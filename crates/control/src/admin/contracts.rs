@@ -2,21 +2,23 @@
 
 use axum::extract::State;
 use cutover_core::command::Change;
-use cutover_core::contract::{RecordContract, obstacles};
+use cutover_core::contract::{RecordContract, obstacles, still_answers};
 use cutover_core::id::ServiceName;
+use cutover_core::rejected::{Reason, Rejected};
 use cutover_core::schema::{Schema, SetSchema};
+use cutover_core::service::Service;
 
 use super::answer::{Answer, Answered};
 use super::api::Api;
 use super::body::{Json, make_sense};
 use super::call::Call;
 use super::problem::Problem;
-use super::text;
+use super::{text, versions};
 use super::wire::schema::{
     self, ContractAnswer, ContractBody, ContractDryRun, Contracted, SchemaAnswer, SchemaBody,
 };
 use super::wire::time;
-use crate::handle::Done;
+use crate::handle::{Current, Done};
 use crate::reply::Reply;
 
 /// Records that the contract migration of the active version ran, after which nothing older may become active again, not even by force.
@@ -47,6 +49,13 @@ pub(super) async fn contract(
     if body.dry_run == Some(true) {
         call.is_about(api.control().current().revision)?;
         return dry_run(&api, &call.at, &request)?.write();
+    }
+    let current = api.control().current();
+    if let Some(service) = current.state.services.get(&call.at) {
+        let busy = busy(&current, service, &request);
+        if !busy.is_empty() {
+            return Err(Rejected { reasons: [obstacles(service, &request), busy].concat() }.into());
+        }
     }
     let service = call.at.clone();
     let answer =
@@ -87,8 +96,16 @@ pub(super) async fn forget_schema(State(api): State<Api>, call: Call<ServiceName
 fn dry_run(api: &Api, name: &ServiceName, request: &RecordContract) -> Answered<ContractAnswer> {
     let current = api.control().current();
     let service = current.state.service(name)?;
-    let dry_run = ContractDryRun::new(service, request, &obstacles(service, request));
+    let reasons = [obstacles(service, request), busy(&current, service, request)].concat();
+    let dry_run = ContractDryRun::new(service, request, &reasons);
     Ok(Answer::ok(current.revision, ContractAnswer::DryRun(dry_run)))
+}
+
+/// Versions that stand in the way because of what the data plane does for them right now. No worker begins anything more for them.
+fn busy(current: &Current, service: &Service, request: &RecordContract) -> Vec<Reason> {
+    let versions = service.versions.values().filter(|_| !request.force);
+    let in_flight = |version| versions::seen(current, service, version).load.in_flight;
+    versions.filter_map(|version| still_answers(service, version, in_flight(version))).collect()
 }
 
 fn contracted(done: &Done, name: &ServiceName) -> Result<Contracted, Problem> {

@@ -16,7 +16,7 @@ pub(super) fn check(services: &[(usize, &Configured)], problems: &mut Problems) 
                 match owners.get(&(host, path)) {
                     Some(owner) if owner.name != service.name => {
                         let key = if host.is_some() { "hosts" } else { "paths" };
-                        let host = host.map_or("any host".to_owned(), text);
+                        let host = host.map_or("any host".to_owned(), |host| format!("host \"{host}\""));
                         Check::new(at.clone(), problems).wrong(
                             key,
                             format_args!(
@@ -38,11 +38,4 @@ pub(super) fn check(services: &[(usize, &Configured)], problems: &mut Problems) 
 
 fn hosts(patterns: &[HostPattern]) -> Vec<Option<&HostPattern>> {
     if patterns.is_empty() { vec![None] } else { patterns.iter().map(Some).collect() }
-}
-
-fn text(pattern: &HostPattern) -> String {
-    match pattern {
-        HostPattern::Exact(domain) => format!("host {domain:?}"),
-        HostPattern::Under(domain) => format!("host \"*.{domain}\""),
-    }
 }
