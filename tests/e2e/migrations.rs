@@ -58,7 +58,7 @@ async fn a_contract_waits_for_what_a_version_without_backends_still_answers() {
     let stage = Stage::v1_and_v2_with(service()).await;
     let admin = stage.admin();
     let mut connection = stage.connect().await;
-    connection.send("POST / HTTP/1.1\r\nHost: web.test\r\nContent-Length: 4\r\n\r\nha").await;
+    connection.send("GET /slow?ms=60000 HTTP/1.1\r\nHost: web.test\r\n\r\n").await;
     until("it is in flight", async || (admin.version("v1").await["in_flight"] == 1).then_some(())).await;
     admin.flip("v2").await;
     admin.done("DELETE", "/v1/services/web/backends/a?drain=0s", Value::Null).await;
@@ -69,8 +69,8 @@ async fn a_contract_waits_for_what_a_version_without_backends_still_answers() {
     for told in [early.stdout, refused.stderr] {
         assert!(told.contains("v1 is retired and still answers 1"), "{told}");
     }
-    connection.send("lf").await;
-    assert_eq!((refused.code, connection.answer("POST").await.status()), (1, 200));
+    assert_eq!(refused.code, 1);
+    drop(connection);
     until("nothing is in flight", async || (admin.version("v1").await["in_flight"] == 0).then_some(())).await;
     assert_eq!(stage.cli(&["contract", "web"]).await.code, 0);
 }

@@ -87,7 +87,8 @@ fn wider(pattern: &HostPattern) -> Option<HostPattern> {
 impl fmt::Display for SharedCookie {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<String> = self.services.iter().map(|name| format!("{:?}", name.as_str())).collect();
-        let host = self.host.as_ref().map_or_else(|| "any host".to_owned(), |host| format!("host \"{host}\""));
+        let host =
+            self.host.as_ref().map_or_else(|| "any host".to_owned(), |host| format!("host \"{host}\""));
         write!(
             f,
             "services {} keep sessions in one cookie, {:?}, under {host}: each ends the sessions of the others; name it differently in \

@@ -13,11 +13,11 @@ use super::api::Api;
 use super::body::{Json, make_sense};
 use super::call::Call;
 use super::problem::Problem;
-use super::{text, versions};
 use super::wire::schema::{
     self, ContractAnswer, ContractBody, ContractDryRun, Contracted, SchemaAnswer, SchemaBody,
 };
 use super::wire::time;
+use super::{text, versions};
 use crate::handle::{Current, Done};
 use crate::reply::Reply;
 
