@@ -29,6 +29,15 @@ fn comes_again(policy: Policy) -> (World, Pin) {
     (world, pin)
 }
 
+/// The same, where v1 was active again and v2 is now.
+fn comes_again_and_flips(pin: PinPolicy) -> World {
+    let (mut world, _) = comes_again(Policy { pin, ..Policy::default() });
+    world.join("v1", &["a"]);
+    world.join("v2", &["b"]);
+    world.flip_when_stable("v2");
+    world
+}
+
 #[test]
 fn a_service_that_comes_again_goes_on_from_its_epoch() {
     let (mut world, _) = comes_again(Policy::default());
@@ -66,10 +75,7 @@ fn a_session_goes_on_where_its_version_is_active_again() {
 #[test]
 fn no_version_is_drained_before_the_last_pin_of_before_is_over() {
     let pin = PinPolicy { idle: Millis::from_secs(100), ..PinPolicy::default() };
-    let (mut world, _) = comes_again(Policy { pin, ..Policy::default() });
-    world.join("v1", &["a"]);
-    world.join("v2", &["b"]);
-    world.flip_when_stable("v2");
+    let mut world = comes_again_and_flips(pin);
     world.wait(Millis::from_secs(90));
     assert_eq!(world.role("v1"), "draining");
     // Also after a restart, of a version that was not active by then.
@@ -85,10 +91,7 @@ fn no_version_is_drained_before_the_last_pin_of_before_is_over() {
 #[test]
 fn without_pins_a_service_that_comes_again_waits_for_none() {
     let pin = PinPolicy { mode: PinMode::None, ..PinPolicy::default() };
-    let (mut world, _) = comes_again(Policy { pin, ..Policy::default() });
-    world.join("v1", &["a"]);
-    world.join("v2", &["b"]);
-    world.flip_when_stable("v2");
+    let mut world = comes_again_and_flips(pin);
     world.wait(Millis::from_secs(1));
     assert_eq!(world.role("v1"), "drained");
 }
