@@ -169,11 +169,11 @@ impl Figure {
 }
 
 impl Better {
-    /// The better of two values.
-    pub(crate) fn of(self, a: f64, b: f64) -> f64 {
+    /// Whether `a` is a worse ratio to have than `b`.
+    pub(crate) fn is_worse(self, a: f64, b: f64) -> bool {
         match self {
-            Self::Less => a.min(b),
-            Self::More => a.max(b),
+            Self::Less => a > b,
+            Self::More => a < b,
         }
     }
 
@@ -197,6 +197,16 @@ pub(crate) fn median(values: &[f64]) -> f64 {
     }
 }
 
+/// The values with a quarter, half and three quarters of the others below them.
+pub(crate) fn quartiles(values: &[f64]) -> [f64; 3] {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let at = |quarter: usize| {
+        sorted.get((sorted.len().saturating_sub(1) * quarter + 2) / 4).copied().unwrap_or_default()
+    };
+    [at(1), median(values), at(3)]
+}
+
 /// Half of the distance between the least and the greatest value, as a share of the median.
 pub(crate) fn spread(values: &[f64]) -> f64 {
     let (least, greatest) =
@@ -216,6 +226,13 @@ mod tests {
         assert_eq!(median(&[]).to_bits(), 0.0_f64.to_bits());
         assert!((median(&[3.0, 1.0, 2.0]) - 2.0).abs() < 1e-9);
         assert!((median(&[4.0, 1.0, 2.0, 3.0]) - 2.5).abs() < 1e-9);
+    }
+
+    #[test]
+    fn the_middle_half_lies_between_the_quartiles() {
+        assert_eq!(quartiles(&[5.0, 1.0, 3.0, 2.0, 4.0]), [2.0, 3.0, 4.0]);
+        assert_eq!(quartiles(&[7.0]), [7.0; 3]);
+        assert_eq!(quartiles(&[]), [0.0; 3]);
     }
 
     #[test]

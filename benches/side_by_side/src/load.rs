@@ -35,7 +35,9 @@ const IDLE_BEFORE: usize = 100;
 /// The open loop takes this many times as long as the others, for the sake of its rarest latencies.
 const OPEN_LONGER: u32 = 2;
 /// Time for a proxy to reach its pace, or to settle.
-const WARM_UP: Duration = Duration::from_millis(300);
+const WARM_UP: Duration = Duration::from_millis(150);
+/// Slices of the loads that tell CPU time. Another machine's work on the same processor comes and goes within seconds.
+const SLICES: u32 = 6;
 
 /// One kind of load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -118,6 +120,14 @@ impl Load {
             Self::TlsLarge => &[Figure::TlsBodies],
             Self::Handshakes => &[Figure::Handshakes],
             Self::TlsIdle => &[Figure::TlsIdle],
+        }
+    }
+
+    /// In how many slices a round has it. The rarest latencies need one long one, and memory grows once.
+    pub(crate) fn slices(self) -> u32 {
+        match self {
+            Self::Latency | Self::Idle | Self::TlsIdle => 1,
+            _ => SLICES,
         }
     }
 
@@ -310,6 +320,9 @@ fn idle(stage: &mut Stage, target: &Target<'_>, figure: Figure) -> Result<Taken,
     };
     let before = open(stage, IDLE_BEFORE)?;
     let after = open(stage, IDLE)?;
+    // Their ends are work, which is not the next proxy's to share a core with.
+    stage.hang_up();
+    stage.serve(WARM_UP)?;
     Ok(vec![(figure, after.saturating_sub(before) as f64 / 1024.0 / IDLE as f64)])
 }
 

@@ -1,4 +1,5 @@
-//! The interleaved run: round by round, every proxy in turn is started, loaded and ended.
+//! The interleaved run: in every round all proxies are started, and take turns at every load, in slices so short that whatever disturbs the
+//! machine disturbs neighbours alike.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -24,7 +25,7 @@ pub(crate) struct Plan {
     pub(crate) peers: Vec<Peer>,
     pub(crate) loads: Vec<Load>,
     pub(crate) rounds: usize,
-    /// Length of each load.
+    /// Length of each load in a round, over all its slices.
     pub(crate) time: Duration,
 }
 
@@ -45,7 +46,7 @@ pub(crate) struct Invalid {
 }
 
 impl Results {
-    /// The values of every round; none if one of them was invalid.
+    /// The values of every slice of every round, in their order; none if one of them was invalid.
     pub(crate) fn valid(&self, peer: Peer, figure: Figure) -> Option<&[f64]> {
         let is_about = |invalid: &&Invalid| invalid.peer == peer && invalid.load.figures().contains(&figure);
         let values = self.values.get(&(peer, figure))?;
@@ -68,6 +69,21 @@ impl Results {
     fn refuse(&mut self, peer: Peer, load: Load, round: usize, error: &Error) {
         self.invalid.push(Invalid { peer, load, round, reason: error.to_string() });
     }
+
+    /// No load that the proxy serves counts.
+    fn refuse_all(&mut self, plan: &Plan, peer: Peer, round: usize, error: &Error) {
+        for load in plan.loads.iter().filter(|load| peer.serves(**load)) {
+            self.refuse(peer, *load, round, error);
+        }
+    }
+}
+
+/// A proxy that serves, or none: then the application is asked itself.
+#[derive(Debug)]
+struct Stand {
+    peer: Peer,
+    ask: Ask,
+    process: Option<Process>,
 }
 
 /// Runs the plan. `tell` hears of every step.
@@ -81,57 +97,62 @@ pub(crate) fn run(
     let root = tempfile::tempdir().doing("creating a directory")?;
     let mut results = Results::default();
     for round in 1..=plan.rounds {
-        let mut floor = BTreeMap::new();
-        for &peer in &plan.peers {
-            tell(&format!("round {round} of {}: {}", plan.rounds, peer.name()));
-            noise.calibrate(cores)?;
-            let place = root.path().join(round.to_string());
-            if !plan.loads.iter().any(|load| peer.serves(*load)) {
-                continue;
+        let mut stage = Stage::new()?;
+        let (mut stands, place) = (Vec::new(), root.path().join(round.to_string()));
+        tell(&format!("round {round} of {}: starting", plan.rounds));
+        for &peer in plan.peers.iter().filter(|peer| plan.loads.iter().any(|load| peer.serves(*load))) {
+            match Stand::start(peer, programs, cores, &place, &mut stage) {
+                Ok(stand) => stands.push(stand),
+                Err(error) => {
+                    tell(&format!("  {}: {error}", peer.name()));
+                    results.refuse_all(plan, peer, round, &error);
+                }
             }
-            for (load, taken) in turn(plan, peer, programs, cores, &place) {
-                match taken {
-                    Ok(taken) => {
-                        if peer == Peer::Direct && load == Load::Latency {
-                            floor = taken.iter().copied().collect();
-                        }
-                        results.add(peer, taken, &floor);
-                    }
+        }
+        for &load in &plan.loads {
+            tell(&format!("round {round} of {}: {}", plan.rounds, load.name()));
+            for _ in 0..load.slices() {
+                noise.calibrate(cores)?;
+                slice(plan, load, &stands, cores, &mut stage, |peer, taken, floor| match taken {
+                    Ok(taken) => results.add(peer, taken, floor),
                     Err(error) => {
-                        tell(&format!("  {}: invalid: {error}", load.name()));
+                        tell(&format!("  {}: invalid: {error}", peer.name()));
                         results.refuse(peer, load, round, &error);
                     }
-                }
+                });
+            }
+        }
+        for Stand { peer, process, .. } in stands {
+            if let Err(error) = process.map_or(Ok(()), Process::end) {
+                results.refuse_all(plan, peer, round, &error);
             }
         }
     }
     Ok(results)
 }
 
-/// One proxy's turn: a fresh process, every load on it. A proxy that doesn't start has no valid load.
-fn turn(
+/// One slice of a load: every proxy has it in turn. What is `taken` goes with what the same takes without a proxy.
+fn slice(
     plan: &Plan,
-    peer: Peer,
-    programs: &Programs,
+    load: Load,
+    stands: &[Stand],
     cores: Cores,
-    root: &Path,
-) -> Vec<(Load, Result<Taken, Error>)> {
-    let mut taken = Vec::new();
-    for &load in plan.loads.iter().filter(|load| peer.serves(**load)) {
-        taken.push((load, Err(Error::Unusable("not reached".to_owned()))));
-    }
-    let outcome = with_proxy(peer, programs, cores, root, |stage, target| {
-        for (load, taken) in &mut taken {
-            *taken = put(*load, stage, &Target { time: plan.time, ..*target }, cores);
+    stage: &mut Stage,
+    mut taken: impl FnMut(Peer, Result<Taken, Error>, &BTreeMap<Figure, f64>),
+) {
+    let time = plan.time / load.slices();
+    let mut floor = BTreeMap::new();
+    for Stand { peer, ask, process } in stands.iter().filter(|stand| stand.peer.serves(load)) {
+        let target = Target { ask: *ask, process: process.as_ref(), time };
+        let outcome = put(load, stage, &target, cores);
+        if let Ok(values) = &outcome
+            && *peer == Peer::Direct
+            && load == Load::Latency
+        {
+            floor = values.iter().copied().collect();
         }
-    });
-    if let Err(error) = outcome {
-        let reason = error.to_string();
-        for (_, taken) in &mut taken {
-            *taken = Err(Error::Unusable(reason.clone()));
-        }
+        taken(*peer, outcome, &floor);
     }
-    taken
 }
 
 /// One load. Where latencies are taken, the proxy's core never halts: how long it takes to wake up is the machine's, not a proxy's.
@@ -142,34 +163,32 @@ fn put(load: Load, stage: &mut Stage, target: &Target<'_>, cores: Cores) -> Resu
     Ok(taken)
 }
 
-/// Starts a proxy and its application, does `with` once it answers, and ends it.
-fn with_proxy(
-    peer: Peer,
-    programs: &Programs,
-    cores: Cores,
-    root: &Path,
-    with: impl FnOnce(&mut Stage, &Target<'_>),
-) -> Result<(), Error> {
-    let mut stage = Stage::new()?;
-    let place = Place::new(root, peer.name(), stage.backends()?, stage.tls())?;
-    let listen = place.listen;
-    let Some(command) = peer.prepare(&place, programs)? else {
-        let origin = place.backends.first().copied().unwrap_or(listen.http);
-        let addresses = Addresses { http: origin, tls: origin, h2c: origin };
-        let ask = Ask { addresses, way: Way::Http1, path: "/small", body: SMALL };
-        with(&mut stage, &Target { ask, process: None, time: Duration::ZERO });
-        return Ok(());
-    };
-    let log = place.directory.join("output.log");
-    let mut process = Process::start(command, cores, &log)?;
-    let ask = Ask { addresses: listen, way: Way::Http1, path: "/small", body: SMALL };
-    if let Err(error) = wait_until_ready(&mut stage, &mut process, &ask) {
-        let said = std::fs::read_to_string(&log).unwrap_or_default();
-        let last = said.lines().last().unwrap_or("it said nothing");
-        return Err(Error::Unusable(format!("{} does not serve: {error} ({last})", peer.name())));
+impl Stand {
+    /// Starts a proxy before the application of `stage`, and waits until it serves.
+    fn start(
+        peer: Peer,
+        programs: &Programs,
+        cores: Cores,
+        root: &Path,
+        stage: &mut Stage,
+    ) -> Result<Self, Error> {
+        let place = Place::new(root, peer.name(), stage.backends()?, stage.tls())?;
+        let ask = |addresses| Ask { addresses, way: Way::Http1, path: "/small", body: SMALL };
+        let Some(command) = peer.prepare(&place, programs)? else {
+            let origin = place.backends.first().copied().unwrap_or(place.listen.http);
+            let ask = ask(Addresses { http: origin, tls: origin, h2c: origin });
+            return Ok(Self { peer, ask, process: None });
+        };
+        let log = place.directory.join("output.log");
+        let mut process = Process::start(command, cores, &log)?;
+        let ask = ask(place.listen);
+        if let Err(error) = wait_until_ready(stage, &mut process, &ask) {
+            let said = std::fs::read_to_string(&log).unwrap_or_default();
+            let last = said.lines().last().unwrap_or("it said nothing");
+            return Err(Error::Unusable(format!("{} does not serve: {error} ({last})", peer.name())));
+        }
+        Ok(Self { peer, ask, process: Some(process) })
     }
-    with(&mut stage, &Target { ask, process: Some(&process), time: Duration::ZERO });
-    process.end()
 }
 
 /// Waits until the proxy has answered well for some time: by then it knows both backends.

@@ -2,11 +2,11 @@
 
 use std::fmt::Write as _;
 
-use crate::figures::{Against, Better, Figure, median, spread};
+use crate::figures::{Against, Better, Figure, median, quartiles, spread};
 use crate::peers::Peer;
 use crate::run::{Plan, Results};
 
-/// Every figure of every proxy: median over the rounds, and how far they lie apart. Those about TLS and HTTP/2 are in a second table.
+/// Every figure of every proxy: median over the slices, and how far they lie apart. Those about TLS and HTTP/2 are in a second table.
 pub(crate) fn values(plan: &Plan, results: &Results, versions: impl Fn(Peer) -> String) -> Vec<String> {
     let (edge, clear): (Vec<Figure>, Vec<Figure>) =
         measured(plan).into_iter().partition(|figure| figure.is_edge());
@@ -36,7 +36,7 @@ fn rows(plan: &Plan, results: &Results, versions: impl Fn(Peer) -> String, figur
     text
 }
 
-/// Ratios to nginx and to the better of nginx and HAProxy, and which goals are met.
+/// Ratios to nginx and to the better of nginx and HAProxy, medians over the slices with their quartiles, and which goals are met.
 pub(crate) fn ratios(plan: &Plan, results: &Results) -> String {
     let mut text = String::from(
         "| cutover, of | nginx | better of nginx, HAProxy | best peer | bar | aim | |\n|---|---|---|---|---|---|---|\n",
@@ -106,24 +106,22 @@ fn cell(results: &Results, peer: Peer, figure: Figure) -> String {
 }
 
 fn verdict(results: &Results, peer: Peer, figure: Figure) -> String {
-    let value = |peer| results.valid(peer, figure).map(median);
-    let better =
-        |peers: &[Peer]| peers.iter().filter_map(|peer| value(*peer)).reduce(|a, b| figure.better().of(a, b));
-    let Some(ours) = value(peer) else { return " – | – | – | | | |".to_owned() };
-    let ratio =
-        |theirs: Option<f64>| theirs.filter(|theirs| *theirs > 0.0 && ours > 0.0).map(|theirs| ours / theirs);
+    let Some(ours) = results.valid(peer, figure) else { return " – | – | – | | | |".to_owned() };
     let others: Vec<Peer> =
         Peer::ALL.into_iter().filter(|peer| !peer.is_cutover() && *peer != Peer::Direct).collect();
-    let to_nginx = ratio(value(Peer::Nginx));
-    let to_better = ratio(better(&[Peer::Nginx, Peer::Haproxy]));
-    let to_best = ratio(better(&others));
-    let shown = |ratio: Option<f64>| ratio.map_or("–".to_owned(), |ratio| format!("{ratio:.2}"));
+    let to_hardest = |peers: &[Peer]| {
+        let ratios = peers.iter().filter_map(|peer| Ratio::of(ours, results.valid(*peer, figure)?));
+        ratios.reduce(|a, b| if figure.better().is_worse(b.median, a.median) { b } else { a })
+    };
+    let to_nginx = to_hardest(&[Peer::Nginx]);
+    let to_better = to_hardest(&[Peer::Nginx, Peer::Haproxy]);
+    let to_best = to_hardest(&others);
     let goal = figure.goal().map_or(" | | ".to_owned(), |goal| {
         let held = match goal.against {
-            Against::Nginx => to_nginx,
-            Against::BetterOfTwo => to_better,
-            Against::BestPeer => to_best,
-            Against::Nothing => Some(ours),
+            Against::Nginx => to_nginx.as_ref().map(|ratio| ratio.median),
+            Against::BetterOfTwo => to_better.as_ref().map(|ratio| ratio.median),
+            Against::BestPeer => to_best.as_ref().map(|ratio| ratio.median),
+            Against::Nothing => Some(median(ours)),
         };
         let sign = if figure.better() == Better::Less { '≤' } else { '≥' };
         let reached = |goal| held.is_some_and(|held| figure.better().reaches(held, goal));
@@ -136,7 +134,36 @@ fn verdict(results: &Results, peer: Peer, figure: Figure) -> String {
         let aim = goal.aim.map_or(String::new(), |aim| format!("{sign} {aim}"));
         format!("{sign} {} | {aim} | {judged}", goal.bar)
     });
+    let shown = |ratio: Option<Ratio>| ratio.map_or("–".to_owned(), |Ratio { text, .. }| text);
     format!(" {} | {} | {} | {goal} |", shown(to_nginx), shown(to_better), shown(to_best))
+}
+
+/// What a figure is of the same of another proxy.
+struct Ratio {
+    median: f64,
+    /// With the quartiles, where there are enough for them to say anything.
+    text: String,
+}
+
+impl Ratio {
+    /// The ratios slice by slice, of two proxies that took turns: what disturbed both falls out.
+    fn of(ours: &[f64], theirs: &[f64]) -> Option<Self> {
+        const ENOUGH: usize = 8;
+        let is_paired = ours.len() == theirs.len() && ours.iter().chain(theirs).all(|value| *value > 0.0);
+        if !is_paired {
+            // What a proxy adds to a latency may be less than nothing now and then.
+            let (ours, theirs) = (median(ours), median(theirs));
+            let median = (ours > 0.0 && theirs > 0.0).then_some(ours / theirs)?;
+            return Some(Self { median, text: format!("{median:.2}") });
+        }
+        let ratios: Vec<f64> = ours.iter().zip(theirs).map(|(ours, theirs)| ours / theirs).collect();
+        let [low, median, high] = quartiles(&ratios);
+        let text = match ratios.len() < ENOUGH {
+            true => format!("{median:.2}"),
+            false => format!("{median:.2} ({low:.2}–{high:.2})"),
+        };
+        Some(Self { median, text })
+    }
 }
 
 /// Three digits that count.
