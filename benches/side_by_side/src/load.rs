@@ -34,10 +34,12 @@ const IDLE: usize = 5_000;
 const IDLE_BEFORE: usize = 100;
 /// The open loop takes this many times as long as the others, for the sake of its rarest latencies.
 const OPEN_LONGER: u32 = 2;
-/// Time for a proxy to reach its pace, or to settle.
-const WARM_UP: Duration = Duration::from_millis(150);
+/// Time for a proxy to reach its pace.
+const WARM_UP: Duration = Duration::from_millis(60);
+/// Time for a proxy to settle.
+const SETTLE: Duration = Duration::from_millis(300);
 /// Slices of the loads that tell CPU time. Another machine's work on the same processor comes and goes within seconds.
-const SLICES: u32 = 6;
+const SLICES: u32 = 12;
 
 /// One kind of load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -315,14 +317,14 @@ fn idle(stage: &mut Stage, target: &Target<'_>, figure: Figure) -> Result<Taken,
             let number = stage.connect(&target.ask, "")?;
             stage.exchange(number)?;
         }
-        stage.serve(WARM_UP)?;
+        stage.serve(SETTLE)?;
         process.memory()
     };
     let before = open(stage, IDLE_BEFORE)?;
     let after = open(stage, IDLE)?;
     // Their ends are work, which is not the next proxy's to share a core with.
     stage.hang_up();
-    stage.serve(WARM_UP)?;
+    stage.serve(SETTLE)?;
     Ok(vec![(figure, after.saturating_sub(before) as f64 / 1024.0 / IDLE as f64)])
 }
 
