@@ -66,7 +66,7 @@ soak: ## SOAK_MINUTES (default 30) of chaos around real processes under load, in
 soak-short: ## the same in ten minutes
 	@$(MAKE) --no-print-directory soak SOAK_MINUTES=10
 
-bench: ## measure beside nginx, HAProxy, Apache, Envoy, Caddy and Traefik, in one run (12 minutes; results in benches/README.md)
+bench: ## measure beside nginx, HAProxy, Apache, Envoy, Caddy and Traefik, in one run (a quarter of an hour; results in benches/README.md)
 	@scripts/setup.sh bench
 	$(CARGO) build --release $(LOCKED) --package cutover
 	$(CARGO) build --release $(LOCKED) --package side-by-side
