@@ -36,7 +36,7 @@ fn rows(plan: &Plan, results: &Results, versions: impl Fn(Peer) -> String, figur
     text
 }
 
-/// Ratios to nginx and to the better of nginx and HAProxy, medians over the slices with their quartiles, and which goals are met.
+/// Ratios to nginx, to the better of nginx and HAProxy and to the best of all, with the goals that are met.
 pub(crate) fn ratios(plan: &Plan, results: &Results) -> String {
     let mut text = String::from(
         "| cutover, of | nginx | better of nginx, HAProxy | best peer | bar | aim | |\n|---|---|---|---|---|---|---|\n",
@@ -109,6 +109,7 @@ fn verdict(results: &Results, peer: Peer, figure: Figure) -> String {
     let Some(ours) = results.valid(peer, figure) else { return " – | – | – | | | |".to_owned() };
     let others: Vec<Peer> =
         Peer::ALL.into_iter().filter(|peer| !peer.is_cutover() && *peer != Peer::Direct).collect();
+    // Beside the one of them that it is worst beside.
     let to_hardest = |peers: &[Peer]| {
         let ratios = peers.iter().filter_map(|peer| Ratio::of(ours, results.valid(*peer, figure)?));
         ratios.reduce(|a, b| if figure.better().is_worse(b.median, a.median) { b } else { a })
